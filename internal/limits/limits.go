@@ -1,0 +1,60 @@
+// Package limits holds every bound that untrusted input meets, in one place, with the
+// reason for its size. A limit is checked before the work or the allocation it bounds.
+// Packages return their own error for an exceeded limit and wrap [Exceeded].
+package limits
+
+import "fmt"
+
+// ASN.1 (RFC 5652 structures in BER; attacks.md, group D).
+const (
+	Depth           = 64       // nesting of constructed elements; real CMS needs about 20
+	StringNesting   = 3        // constructed OCTET STRINGs inside each other; senders use one level
+	OIDLength       = 128      // octets of one OBJECT IDENTIFIER
+	Element         = 16 << 20 // one element held in memory, such as the certificate set
+	Certificates    = 256      // in one message
+	CRLs            = 64       // in one message
+	CRLSize         = 32 << 20 // a CRL of 500,000 entries has 24.5 MB
+	CertificateSize = 64 << 10 // the largest certificate seen in the wild has 30 KB
+	SignerInfos     = 16
+	RecipientInfos  = 10_000
+	Attributes      = 64
+	AttributeSize   = 64 << 10
+	Layers          = 16 // CMS layers in one message; triple wrapping has three
+)
+
+// Keys and key derivation.
+const (
+	RSAModulusMin  = 2048       // bits; below only for reading old mail
+	RSAModulusMax  = 16384      // bits; one verification takes 5 to 16 ms
+	KDFIterations  = 1_000_000  // PBKDF2 in a message: about 0.26 s
+	FileIterations = 10_000_000 // all KDF work in a local key file together, see H01
+	ScryptMemory   = 64 << 20
+)
+
+// Compression (RFC 3274): zlib reaches 1028:1.
+const (
+	DecompressedSize  = 64 << 20
+	DecompressedRatio = 100
+)
+
+// MIME (attacks.md, E14).
+const (
+	MIMEDepth       = 32
+	MIMEParts       = 1000
+	HeaderSize      = 1 << 20
+	HeaderFields    = 1000
+	BoundaryLength  = 70 // RFC 2046, Section 5.1.1
+	SignaturePart   = 16 << 20
+	HeldInMemory    = 32 << 20 // what Open holds of a message it cannot vouch for yet
+	AddressLength   = 320
+	SerializedStore = 16 << 20 // bytes of a Microsoft serialized store
+	StoreElements   = 20_000
+)
+
+// Exceeded is the error for an input that is larger than a limit allows.
+type Exceeded struct {
+	What string // what was counted, such as "certificates"
+	Max  int64  // the limit
+}
+
+func (e *Exceeded) Error() string { return fmt.Sprintf("more than %d %s", e.Max, e.What) }
