@@ -9,6 +9,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"hash"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -75,6 +76,19 @@ func HashByOID(o oid.OID) (Hash, bool) {
 	return 0, false
 }
 
+// HashByName returns the hash function with the given name, in any case and with or
+// without hyphen, as micalg has it: "SHA-256", "sha256", "sha3-256".
+func HashByName(name string) (Hash, bool) {
+	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(strings.TrimSpace(s)), "-", "") }
+	name = plain(name)
+	for h := MD5; h < hashes; h++ {
+		if plain(h.String()) == name {
+			return h, true
+		}
+	}
+	return 0, false
+}
+
 // ParseHash reads the DER of a digest AlgorithmIdentifier. Parameters must be absent, or
 // NULL for the functions that are older than RFC 8702. Anything else is an
 // [UnsupportedError].
@@ -120,6 +134,16 @@ func (h Hash) String() string {
 		return fmt.Sprintf("hash(%d)", uint8(h))
 	}
 	return hashTable[h].name
+}
+
+// MIMEName returns the name that micalg uses: "md5", "sha-1", "sha-256", "sha3-256",
+// "shake256" (RFC 8551, Section 3.5.3.2, and RFC 8702).
+func (h Hash) MIMEName() string {
+	switch h {
+	case SHA1, SHA224, SHA256, SHA384, SHA512:
+		return "sha-" + h.String()[3:]
+	}
+	return h.String()
 }
 
 // Weak reports whether collisions of h are known: MD5 and SHA-1.

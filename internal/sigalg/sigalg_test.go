@@ -63,6 +63,14 @@ func TestHashes(t *testing.T) {
 			t.Errorf("%v: weak %v", h, h.Weak())
 		}
 	}
+	for name, h := range map[string]sigalg.Hash{"SHA-256": sigalg.SHA256, "sha256": sigalg.SHA256, " sha-1": sigalg.SHA1, "SHA1": sigalg.SHA1, "sha3-256": sigalg.SHA3_256, "md5": sigalg.MD5, "rsa-md5": 0, "": 0} {
+		if got, ok := sigalg.HashByName(name); got != h || ok != (h != 0) {
+			t.Errorf("%q is %v", name, got)
+		}
+	}
+	if s := sigalg.SHA256.MIMEName() + " " + sigalg.SHA3_256.MIMEName() + " " + sigalg.MD5.MIMEName(); s != "sha-256 sha3-256 md5" {
+		t.Error(s)
+	}
 	if s := sigalg.SHA3_512.String() + " " + sigalg.SHAKE256.String(); s != "sha3-512 shake256" {
 		t.Error(s)
 	}
