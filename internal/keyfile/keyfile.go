@@ -32,7 +32,7 @@ const (
 	maxFile  = 4 << 20
 	maxSafes = 64   // SafeContents in a PKCS#12 file
 	maxBags  = 1000 // in all of them together
-	maxKeys  = 32
+	maxKeys  = 16
 	maxKey   = 32 << 10 // octets of one key: RSA of 16384 bits has 9 KiB
 )
 
@@ -133,5 +133,5 @@ func (f *File) addKey(der []byte) error {
 	return nil
 }
 
-// truncated is the error for DER that ends early or is none.
+// malformed is the error for DER that ends early or is something else.
 func malformed(what string) error { return fmt.Errorf("malformed %s: %w", what, io.ErrUnexpectedEOF) }

@@ -299,9 +299,10 @@ func pbes2(params cryptobyte.String, s secret, b *budget) (cipher.Block, []byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	block, err := aes.NewCipher(key)
 	if scheme.id == oid.TripleDESCBC {
-		block, err = des.NewTripleDESCipher(key)
+		block, err := des.NewTripleDESCipher(key)
+		return block, iv, err
 	}
+	block, err := aes.NewCipher(key)
 	return block, iv, err
 }
