@@ -55,7 +55,7 @@ func startGPGSM(l *Lab) (Peer, func(), error) {
 	if f := strings.Fields(line); len(f) > 0 {
 		p.version = f[len(f)-1]
 	}
-	imports := []string{"ca.pem", "alice-ec.pem", "bob-ec.pem", "alice.p12", "bob.p12"}
+	imports := []string{"ca.pem", "alice.p12", "bob.p12"}
 	for _, name := range imports {
 		if _, _, err := p.run("--import", name); err != nil {
 			return nil, stop, fmt.Errorf("import of %s: %w", name, err)
