@@ -91,11 +91,11 @@ func readJSON(data []byte) ([]setting, error) {
 			return nil, err
 		}
 		s := setting{name: name.(string)} // Token makes sure of it
-		if key := strings.ToLower(s.name); seen[key] {
-			return nil, fmt.Errorf("%s stands there twice", s.name)
-		} else {
-			seen[key] = true
+		key := strings.ToLower(s.name)
+		if key == "" || seen[key] {
+			return nil, fmt.Errorf("a member without a name, or %q twice", clip(s.name))
 		}
+		seen[key] = true
 		var raw json.RawMessage
 		if err := d.Decode(&raw); err != nil {
 			return nil, err
