@@ -22,6 +22,17 @@ type KeyStore interface {
 	Identities(ctx context.Context, q Query) iter.Seq2[*Identity, error]
 }
 
+// A Writer is a store whose entries can be changed. An entry is known by its certificate
+// and its Address together: one certificate may be filed under several addresses.
+type Writer interface {
+	// Put adds entries, and replaces those with the same certificate and Address. It
+	// returns after they are kept, all of them or none.
+	Put(ctx context.Context, entries ...*Entry) error
+	// Remove removes the entries with the certificate and Address of each of entries.
+	// What is not there need not be removed.
+	Remove(ctx context.Context, entries ...*Entry) error
+}
+
 // An Entry is a certificate as a store knows it. Everything beside the certificate is a
 // hint for ranking and is no more trustworthy than the store.
 type Entry struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/pkix"
 )
 
 // The types of RFC 5652 that several content types share. Reading works on elements that
@@ -140,10 +141,11 @@ func (v *IssuerAndSerialNumber) add(b *cryptobyte.Builder) {
 //	  issuerAndSerialNumber IssuerAndSerialNumber,
 //	  subjectKeyIdentifier  [0] SubjectKeyIdentifier }
 //
-// and from RecipientIdentifier, which has the same alternatives. Exactly one field is set.
+// and from RecipientIdentifier, which has the same alternatives. If KeyID is nil, the
+// other two fields are set.
 type CertificateID struct {
-	IssuerSerial *IssuerAndSerialNumber
-	KeyID        []byte
+	IssuerAndSerialNumber
+	KeyID []byte
 }
 
 // NewCertificateID names cert by its subject key identifier if keyID is set and cert has
@@ -152,19 +154,17 @@ func NewCertificateID(cert *x509.Certificate, keyID bool) CertificateID {
 	if keyID && len(cert.SubjectKeyId) > 0 {
 		return CertificateID{KeyID: cert.SubjectKeyId}
 	}
-	return CertificateID{IssuerSerial: &IssuerAndSerialNumber{RawIssuer: cert.RawIssuer, Serial: cert.SerialNumber}}
+	return CertificateID{IssuerAndSerialNumber: IssuerAndSerialNumber{RawIssuer: cert.RawIssuer, Serial: cert.SerialNumber}}
 }
 
-// Matches reports whether cert is the certificate that id names. A certificate without
-// subject key identifier is compared by the SHA-1 of its public key (RFC 5280, Section
-// 4.2.1.2).
+// Matches reports whether cert is the certificate that id names. Issuer names are equal if
+// their encodings are, or else by RFC 5280, Section 7.1. A certificate without subject key
+// identifier is compared by the SHA-1 of its public key (RFC 5280, Section 4.2.1.2).
 func (id CertificateID) Matches(cert *x509.Certificate) bool {
 	switch {
-	case id.IssuerSerial != nil:
-		return cert.SerialNumber != nil && id.IssuerSerial.Serial.Cmp(cert.SerialNumber) == 0 &&
-			bytes.Equal(id.IssuerSerial.RawIssuer, cert.RawIssuer)
-	case len(id.KeyID) == 0:
-		return false
+	case id.KeyID == nil:
+		return id.Serial != nil && cert.SerialNumber != nil && id.Serial.Cmp(cert.SerialNumber) == 0 &&
+			sameName(id.RawIssuer, cert.RawIssuer)
 	case len(cert.SubjectKeyId) > 0:
 		return bytes.Equal(id.KeyID, cert.SubjectKeyId)
 	}
@@ -178,19 +178,35 @@ func (id CertificateID) Matches(cert *x509.Certificate) bool {
 	return bytes.Equal(id.KeyID, sum[:])
 }
 
+// sameName compares two distinguished names. Senders re-encode them: the string types in
+// a message need not be those of the certificate.
+func sameName(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	x, ok := pkix.Canonical(a)
+	if !ok {
+		return false
+	}
+	y, ok := pkix.Canonical(b)
+	return ok && x == y
+}
+
 // String returns the identifier in a form for people and logs: "serial 1a2b" or "key 3c4d",
 // in hexadecimal.
 func (id CertificateID) String() string {
-	if id.IssuerSerial != nil {
-		return "serial " + id.IssuerSerial.Serial.Text(16)
+	switch {
+	case id.KeyID != nil:
+		return "key " + hex.EncodeToString(id.KeyID)
+	case id.Serial != nil:
+		return "serial " + id.Serial.Text(16)
 	}
-	return "key " + hex.EncodeToString(id.KeyID)
+	return "nobody"
 }
 
 func readCertificateID(s *cryptobyte.String, id *CertificateID) bool {
 	if s.PeekASN1Tag(casn1.SEQUENCE) {
-		id.IssuerSerial = new(IssuerAndSerialNumber)
-		return readIssuerAndSerial(s, id.IssuerSerial)
+		return readIssuerAndSerial(s, &id.IssuerAndSerialNumber)
 	}
 	var key cryptobyte.String
 	if !s.ReadASN1(&key, casn1.Tag(0).ContextSpecific()) || len(key) == 0 {
@@ -201,8 +217,8 @@ func readCertificateID(s *cryptobyte.String, id *CertificateID) bool {
 }
 
 func (id CertificateID) add(b *cryptobyte.Builder) {
-	if id.IssuerSerial != nil {
-		id.IssuerSerial.add(b)
+	if id.KeyID == nil {
+		id.IssuerAndSerialNumber.add(b)
 		return
 	}
 	b.AddASN1(casn1.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(id.KeyID) })
