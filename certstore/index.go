@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"slices"
+
+	"github.com/postseal/postseal/internal/mailbox"
 )
 
 // An index finds values by what a Query can ask for. Values keep the order in which they
@@ -45,8 +47,8 @@ func (x *index[T]) add(c *x509.Certificate, address string, value T) {
 	if it.address != "" {
 		it.keys = append(it.keys, emailKey(it.address))
 	}
-	for _, a := range mailboxes(c) {
-		if f, ok := foldMailbox(a); ok {
+	for _, m := range mailbox.Of(c) {
+		if f, ok := foldMailbox(m.Address); ok {
 			it.keys = append(it.keys, emailKey(f))
 		}
 	}

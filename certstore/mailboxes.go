@@ -4,54 +4,32 @@ import (
 	"crypto/x509"
 	"strings"
 
-	"golang.org/x/net/idna"
+	"github.com/postseal/postseal/internal/mailbox"
 )
 
 // namesMailbox reports whether c names address.
 func namesMailbox(c *x509.Certificate, address string) bool {
-	want, ok := foldMailbox(address)
-	if !ok {
-		return false
-	}
-	for _, a := range mailboxes(c) {
-		if got, ok := foldMailbox(a); ok && got == want {
+	for _, m := range mailbox.Of(c) {
+		if mailbox.Compare(address, m) != mailbox.Different {
 			return true
 		}
 	}
 	return false
 }
 
-// mailboxes lists the addresses c names.
-func mailboxes(c *x509.Certificate) []string {
-	list := c.EmailAddresses
-	for _, n := range c.Subject.Names {
-		if s, ok := n.Value.(string); ok && n.Type.String() == "1.2.840.113549.1.9.1" {
-			list = append(list[:len(list):len(list)], s)
-		}
-	}
-	return list
-}
-
-// foldMailbox returns the form of an address under which equal mailboxes are equal strings.
+// foldMailbox returns a form of an address under which equal mailboxes are equal strings.
+// Different ones may be, too: it serves to look candidates up.
 func foldMailbox(address string) (string, bool) {
-	i := strings.LastIndexByte(address, '@')
-	if i <= 0 || i == len(address)-1 {
+	local, domain, ok := mailbox.Split(address)
+	if !ok {
 		return "", false
 	}
-	domain, err := idna.Lookup.ToASCII(address[i+1:])
-	if err != nil {
-		return "", false
-	}
-	return foldASCII(address[:i]) + "@" + strings.ToLower(domain), true
+	return strings.Map(foldASCII, local) + "@" + domain, true
 }
 
-// foldASCII folds A to Z of an ASCII local part; any other local part is exact
-// (RFC 9598, Section 5).
-func foldASCII(s string) string {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return s
-		}
+func foldASCII(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
 	}
-	return strings.ToLower(s)
+	return r
 }

@@ -19,13 +19,15 @@ const (
 	RecipientInfos  = 10_000
 	Attributes      = 64
 	AttributeSize   = 64 << 10
-	Layers          = 16 // CMS layers in one message; triple wrapping has three
+	Layers          = 16       // CMS layers in one message; triple wrapping has three
+	WholeContent    = 64 << 10 // content kept for signature algorithms that need all of it at once
 )
 
 // Keys and key derivation.
 const (
 	RSAModulusMin  = 2048       // bits; below only for reading old mail
 	RSAModulusMax  = 16384      // bits; one verification takes 5 to 16 ms
+	DSAModulusMax  = 3072       // bits; the largest of FIPS 186-4
 	KDFIterations  = 1_000_000  // PBKDF2 in a message: about 0.26 s
 	FileIterations = 10_000_000 // all KDF work in a local key file together, see H01
 	ScryptMemory   = 64 << 20

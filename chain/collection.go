@@ -1,0 +1,289 @@
+package chain
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postseal/postseal/internal/limits"
+)
+
+// A Collection is a virtual certificate collection: the trust anchors a verifier accepts
+// and the intermediate certificates it may use, and nothing else. No system root is in it
+// unless its owner adds it. It can be read from files ([ReadCollection]), listed and
+// written. The zero value is empty and ready for use.
+//
+// A Collection is safe for concurrent use. It is indexed once after each change, so that a
+// verifier searches nothing; [Collection.Replace] changes it whole while it is in use.
+type Collection struct {
+	mu       sync.Mutex
+	members  []member
+	bySum    map[[32]byte]int // position in members
+	names    map[[32]byte]string
+	warnings []error
+
+	built atomic.Pointer[collectionIndex] // nil after a change
+}
+
+type member struct {
+	cert   *x509.Certificate
+	sum    [32]byte
+	anchor bool
+}
+
+// A collectionIndex is a Collection at one moment. It never changes: a verifier may
+// remember what it worked out for as long as index returns the same pointer.
+type collectionIndex struct {
+	members   []member
+	bySubject map[string][]*member // by nameKey
+	byKeyID   map[string][]*member
+	bySum     map[[32]byte]*member
+}
+
+// Add adds certificates: self-signed ones as trust anchors, others as intermediates. One
+// that is there already stays what it is.
+func (c *Collection) Add(certs ...*x509.Certificate) {
+	anchor := make([]bool, len(certs))
+	for i, cert := range certs {
+		anchor[i] = selfSigned(cert)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, cert := range certs {
+		c.add(cert, anchor[i])
+	}
+}
+
+// AddAnchor adds certificates as trust anchors, self-signed or not: a path may end at any
+// of them. One that is there as an intermediate becomes an anchor.
+func (c *Collection) AddAnchor(certs ...*x509.Certificate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cert := range certs {
+		c.add(cert, true)
+	}
+}
+
+// AddIntermediate adds certificates as intermediates, even self-signed ones. It never
+// takes an anchor's trust away.
+func (c *Collection) AddIntermediate(certs ...*x509.Certificate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cert := range certs {
+		c.add(cert, false)
+	}
+}
+
+// Remove removes certificates. What is not there need not be removed.
+func (c *Collection) Remove(certs ...*x509.Certificate) {
+	gone := make(map[[32]byte]bool, len(certs))
+	for _, cert := range certs {
+		gone[sha256.Sum256(cert.Raw)] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members = slices.DeleteFunc(c.members, func(m member) bool { return gone[m.sum] })
+	clear(c.bySum)
+	for i, m := range c.members {
+		c.bySum[m.sum] = i
+	}
+	c.built.Store(nil)
+}
+
+// Merge adds every member of other, anchors as anchors.
+func (c *Collection) Merge(other *Collection) {
+	members := other.index().members
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range members {
+		c.add(m.cert, m.anchor)
+	}
+}
+
+// Difference returns a new collection of the members of c that other does not have, or
+// does not have as anchor.
+func (c *Collection) Difference(other *Collection) *Collection {
+	theirs := other.index().bySum
+	var d Collection
+	for _, m := range c.index().members {
+		if o := theirs[m.sum]; o == nil || m.anchor && !o.anchor {
+			d.add(m.cert, m.anchor)
+		}
+	}
+	return &d
+}
+
+// Replace makes c hold what other holds now, in one step: a verifier that uses c sees the
+// old members or the new ones, never a mixture.
+func (c *Collection) Replace(other *Collection) {
+	ix := other.index()
+	other.mu.Lock()
+	names, warnings := other.names, slices.Clone(other.warnings)
+	other.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members = slices.Clone(ix.members)
+	c.bySum = make(map[[32]byte]int, len(c.members))
+	for i, m := range c.members {
+		c.bySum[m.sum] = i
+	}
+	c.names, c.warnings = names, warnings
+	c.built.Store(ix)
+}
+
+// Anchors returns the trust anchors, in the order they were added.
+func (c *Collection) Anchors() []*x509.Certificate {
+	return c.list(func(m member) bool { return m.anchor })
+}
+
+// Intermediates returns the members that are not anchors, in the order they were added.
+func (c *Collection) Intermediates() []*x509.Certificate {
+	return c.list(func(m member) bool { return !m.anchor })
+}
+
+// Certificates returns every member, in the order they were added.
+func (c *Collection) Certificates() []*x509.Certificate {
+	return c.list(func(member) bool { return true })
+}
+
+// Len returns the number of members.
+func (c *Collection) Len() int { return len(c.index().members) }
+
+// Thumbprints returns the SHA-256 of every member in hexadecimal, in the order of
+// [Collection.Certificates].
+func (c *Collection) Thumbprints() []string {
+	var list []string
+	for _, m := range c.index().members {
+		list = append(list, hex.EncodeToString(m.sum[:]))
+	}
+	return list
+}
+
+// FriendlyName returns the name that the file cert was read from has for it, or "". It is
+// for display only: whoever made the file chose it.
+func (c *Collection) FriendlyName(cert *x509.Certificate) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[sha256.Sum256(cert.Raw)]
+}
+
+// Expires returns the time when the first member expires or has expired; zero if c is empty.
+func (c *Collection) Expires() time.Time {
+	var first time.Time
+	for _, m := range c.index().members {
+		if first.IsZero() || m.cert.NotAfter.Before(first) {
+			first = m.cert.NotAfter
+		}
+	}
+	return first
+}
+
+// Expired returns the members that have expired at the time at, the longest expired first.
+// An instant in the future makes it a report of what will have expired by then.
+func (c *Collection) Expired(at time.Time) []*x509.Certificate {
+	list := c.list(func(m member) bool { return at.After(m.cert.NotAfter) })
+	slices.SortStableFunc(list, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+	return list
+}
+
+// Check is the rule by which Exchange imports a collection: one expired member, and the
+// whole is refused. The error names every member that has expired at the time at.
+func (c *Collection) Check(at time.Time) error {
+	var errs []error
+	for _, cert := range c.Expired(at) {
+		errs = append(errs, fmt.Errorf("chain: %q expired on %s (sha256 %x)", cert.Subject, cert.NotAfter.UTC().Format(time.DateOnly), sha256.Sum256(cert.Raw)))
+	}
+	return errors.Join(errs...)
+}
+
+// add adds one member under the lock.
+func (c *Collection) add(cert *x509.Certificate, anchor bool) {
+	sum := sha256.Sum256(cert.Raw)
+	if i, ok := c.bySum[sum]; ok {
+		if anchor && !c.members[i].anchor {
+			c.members[i].anchor = true
+			c.built.Store(nil)
+		}
+		return
+	}
+	if c.bySum == nil {
+		c.bySum = map[[32]byte]int{}
+	}
+	c.bySum[sum] = len(c.members)
+	c.members = append(c.members, member{cert, sum, anchor})
+	c.built.Store(nil)
+}
+
+func (c *Collection) list(want func(member) bool) []*x509.Certificate {
+	var list []*x509.Certificate
+	for _, m := range c.index().members {
+		if want(m) {
+			list = append(list, m.cert)
+		}
+	}
+	return list
+}
+
+// index returns the index of c as it is now. A nil Collection is an empty one.
+func (c *Collection) index() *collectionIndex {
+	if c == nil {
+		return &collectionIndex{}
+	}
+	if ix := c.built.Load(); ix != nil {
+		return ix
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ix := &collectionIndex{
+		members:   slices.Clone(c.members),
+		bySubject: make(map[string][]*member, len(c.members)),
+		byKeyID:   make(map[string][]*member, len(c.members)),
+		bySum:     make(map[[32]byte]*member, len(c.members)),
+	}
+	for i := range ix.members {
+		m := &ix.members[i]
+		ix.bySum[m.sum] = m
+		k := nameKey(m.cert.RawSubject)
+		ix.bySubject[k] = append(ix.bySubject[k], m)
+		if id := m.cert.SubjectKeyId; len(id) > 0 {
+			ix.byKeyID[string(id)] = append(ix.byKeyID[string(id)], m)
+		}
+	}
+	c.built.Store(ix)
+	return ix
+}
+
+// subject returns the members whose subject is the Name in raw.
+func (ix *collectionIndex) subject(raw []byte) []*member { return ix.bySubject[nameKey(raw)] }
+
+// keyID returns the members with the subjectKeyIdentifier id.
+func (ix *collectionIndex) keyID(id []byte) []*member { return ix.byKeyID[string(id)] }
+
+// nameKey returns a form of the DER of a Name under which equal names are equal strings.
+func nameKey(raw []byte) string { return string(raw) }
+
+// selfSigned reports whether c is signed with its own key. Where the algorithm cannot be
+// checked, equal names and key identifiers decide: what is wrong about such a certificate
+// shows when a path ends at it.
+func selfSigned(c *x509.Certificate) bool {
+	if nameKey(c.RawSubject) != nameKey(c.RawIssuer) {
+		return false
+	}
+	if len(c.AuthorityKeyId) > 0 && len(c.SubjectKeyId) > 0 && !bytes.Equal(c.AuthorityKeyId, c.SubjectKeyId) {
+		return false
+	}
+	if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() > limits.RSAModulusMax {
+		return true
+	}
+	err := c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
+	var insecure x509.InsecureAlgorithmError
+	return err == nil || errors.Is(err, x509.ErrUnsupportedAlgorithm) || errors.As(err, &insecure)
+}

@@ -1,0 +1,74 @@
+package chain
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/postseal/postseal/internal/bundle"
+	"github.com/postseal/postseal/internal/limits"
+)
+
+// ReadCollection reads a collection from r to its end. The format is found out: PEM, DER,
+// PKCS#7 in DER, BER or PEM, or a serialized store as Windows exports it
+// (Export-Certificate -Type SST). Members are added as [Collection.Add] does.
+//
+// A certificate in it that cannot be read is left out and told by [Collection.Warnings],
+// and so is anything else that looks odd: to miss an anchor only ever makes fewer paths
+// valid. It is an error if nothing can be read, or if the file is cut short.
+func ReadCollection(r io.Reader) (*Collection, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limits.SerializedStore+1))
+	if err != nil {
+		return nil, fmt.Errorf("chain: reading a collection: %w", err)
+	}
+	b, err := bundle.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("chain: reading a collection: %w", err)
+	}
+	c := &Collection{warnings: b.Warnings, names: make(map[[32]byte]string, len(b.Names))}
+	c.Add(b.Certificates...)
+	for cert, name := range b.Names {
+		c.names[sha256.Sum256(cert.Raw)] = name
+	}
+	return c, nil
+}
+
+// Warnings returns what [ReadCollection] left out or found odd in the file, each with its
+// place; nil if nothing.
+func (c *Collection) Warnings() []error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.warnings)
+}
+
+// WriteSST writes the members as a Microsoft serialized store, which Set-SmimeConfig of
+// Exchange takes and [ReadCollection] reads. Exchange refuses a store with an expired
+// member: ask [Collection.Check] first.
+func (c *Collection) WriteSST(w io.Writer) error {
+	return c.write(w, func(b *bytes.Buffer) error { return bundle.WriteSST(b, c.Certificates()) })
+}
+
+// WritePEM writes the members as PEM (RFC 7468, Section 5).
+func (c *Collection) WritePEM(w io.Writer) error {
+	return c.write(w, func(b *bytes.Buffer) error { return bundle.WritePEM(b, c.Certificates()) })
+}
+
+// WriteP7B writes the members as PKCS#7 in DER: a SignedData without signers
+// (RFC 8551, Section 3.8). Its SET is sorted, so the order of the members is lost.
+func (c *Collection) WriteP7B(w io.Writer) error {
+	return c.write(w, func(b *bytes.Buffer) error { return bundle.WriteP7B(b, c.Certificates()) })
+}
+
+// write hands w the whole file at once, or nothing.
+func (c *Collection) write(w io.Writer, f func(*bytes.Buffer) error) error {
+	var b bytes.Buffer
+	if err := f(&b); err != nil {
+		return fmt.Errorf("chain: writing a collection: %w", err)
+	}
+	if _, err := w.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("chain: writing a collection: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/postseal/postseal/smime"
+)
+
+// composeOptions are the options of sign, encrypt and seal.
+type composeOptions struct {
+	identities identityOptions
+	to         []string
+	stores     []string
+	out        string
+	clock      string
+	composer   smime.Composer
+	cms        bool
+	signerID   string
+	recipID    string
+}
+
+func (o *composeOptions) registerSign(f *pflag.FlagSet) {
+	o.identities.register(f)
+	f.BoolVar(&o.composer.Opaque, "opaque", false, "sign as application/pkcs7-mime instead of multipart/signed")
+	f.StringVar(&o.composer.Digest, "digest", "", "sha256, sha384 or sha512; default: what fits the key")
+	f.BoolVar(&o.composer.PSS, "pss", false, "RSASSA-PSS where the key is RSA")
+	f.StringVar(&o.composer.Include, "include", "chain", "certificates to send: none, leaf, chain or chain+root")
+	f.StringVar(&o.signerID, "signer-id", "issuer-serial", "how to name the signer: issuer-serial or key-id")
+}
+
+func (o *composeOptions) registerEncrypt(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.to, "to", nil, "recipient: a certificate file, or an address to look up in --store; repeatable")
+	f.StringArrayVar(&o.stores, "store", nil, "where to look up addresses; repeatable, asked in order")
+	f.StringVar(&o.composer.Cipher, "cipher", "auto", "aes128-cbc, aes192-cbc, aes256-cbc, aes128-gcm, aes192-gcm, aes256-gcm, chacha20-poly1305 or auto")
+	f.StringVar(&o.composer.KeyTransport, "key-transport", "auto", "pkcs1, oaep or auto")
+	f.StringVar(&o.recipID, "recipient-id", "issuer-serial", "how to name recipients: issuer-serial or key-id")
+	f.BoolVar(&o.composer.Compress, "compress", false, "compress before encrypting")
+}
+
+// composeCommand returns the command sign, encrypt or seal.
+func composeCommand(name string) command {
+	return func(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+		if err := compose(name, args, stdin, stdout); err != nil {
+			return fail(stderr, name, err)
+		}
+		return exitGood
+	}
+}
+
+func compose(name string, args []string, stdin io.Reader, stdout io.Writer) error {
+	var o composeOptions
+	f := newFlags(name)
+	synopsis := name + " [options] MSG"
+	if name != "encrypt" {
+		o.registerSign(f)
+		synopsis = name + " --identity ID [options] MSG"
+	}
+	if name != "sign" {
+		o.registerEncrypt(f)
+	}
+	if name == "seal" {
+		f.BoolVar(&o.composer.Triple, "triple", false, "sign again outside the encryption")
+	}
+	f.StringVar(&o.out, "out", "", "write the message here instead of to standard output")
+	registerClock(f, &o.clock)
+	if done, err := parse(f, args, synopsis, stdout); done || err != nil {
+		return err
+	}
+	if f.NArg() != 1 {
+		return wrongUsage("one message is needed; - is standard input")
+	}
+	if err := o.settle(name); err != nil {
+		return err
+	}
+	msg, closeInput, err := input(f.Arg(0), stdin)
+	if err != nil {
+		return err
+	}
+	defer closeInput()
+	w, err := newOutput(o.out, stdout)
+	if err != nil {
+		return err
+	}
+	defer w.discard()
+	if _, err := o.composer.Compose(w, msg); err != nil {
+		return notGood(err)
+	}
+	return w.commit()
+}
+
+// settle checks the choices and reads what they name.
+func (o *composeOptions) settle(name string) error {
+	for _, choice := range []struct{ flag, value, allowed string }{
+		{"digest", o.composer.Digest, "|sha256|sha384|sha512"},
+		{"include", o.composer.Include, "none|leaf|chain|chain+root|"},
+		{"signer-id", o.signerID, "issuer-serial|key-id|"},
+		{"recipient-id", o.recipID, "issuer-serial|key-id|"},
+		{"cipher", o.composer.Cipher, "|auto|aes128-cbc|aes192-cbc|aes256-cbc|aes128-gcm|aes192-gcm|aes256-gcm|chacha20-poly1305"},
+		{"key-transport", o.composer.KeyTransport, "|auto|pkcs1|oaep"},
+	} {
+		if !oneOf(choice.value, choice.allowed) {
+			return wrongUsage("--%s %s is not one of %s", choice.flag, choice.value, strings.Trim(choice.allowed, "|"))
+		}
+	}
+	o.composer.SignerKeyID = o.signerID == "key-id"
+	o.composer.RecipientKeyID = o.recipID == "key-id"
+	if name != "encrypt" && len(o.identities.files) == 0 {
+		return wrongUsage("--identity is needed")
+	}
+	if name != "sign" && len(o.to) == 0 {
+		return wrongUsage("--to is needed")
+	}
+	var err error
+	if o.composer.Time, err = parseClock(o.clock); err != nil {
+		return err
+	}
+	if name != "encrypt" {
+		if o.composer.Signers, err = o.identities.read(); err != nil {
+			return err
+		}
+	}
+	if name != "sign" {
+		o.composer.Recipients, err = o.recipients()
+	}
+	return err
+}
+
+func oneOf(value, allowed string) bool {
+	for s := range strings.SplitSeq(allowed, "|") {
+		if s == value {
+			return true
+		}
+	}
+	return false
+}
+
+// recipients reads the certificates of --to. One missing recipient stops everything.
+func (o *composeOptions) recipients() ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for _, to := range o.to {
+		if _, err := os.Stat(to); err != nil && strings.Contains(to, "@") {
+			cert, err := o.lookup(to)
+			if err != nil {
+				return nil, notGood(err)
+			}
+			all = append(all, cert)
+			continue
+		}
+		certs, err := readCertificates(to)
+		if err != nil {
+			return nil, err
+		}
+		n := len(all)
+		for _, c := range certs {
+			if !c.IsCA {
+				all = append(all, c)
+			}
+		}
+		if len(all) == n {
+			return nil, notGood(fmt.Errorf("%s holds no recipient's certificate", to))
+		}
+	}
+	return all, nil
+}

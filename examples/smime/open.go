@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/smime"
+)
+
+// openOptions are the options of open.
+type openOptions struct {
+	identities identityOptions
+	chain      chainOptions
+	stores     []string
+	allow      []string
+	inspect    bool
+	stream     bool
+	batch      bool
+	json       bool
+	cms        bool
+	content    string
+	secret     string
+	passphrase string
+	out        string
+}
+
+func (o *openOptions) register(f *pflag.FlagSet) {
+	o.identities.register(f)
+	o.chain.register(f)
+	f.StringArrayVar(&o.stores, "store", nil, "where to look for signers' certificates; repeatable")
+	f.StringSliceVar(&o.allow, "allow", nil, "unsigned, sha1, md5, legacy-ciphers, mismatched-sender")
+	f.BoolVar(&o.inspect, "inspect", false, "report only; status 0 for anything readable")
+	f.BoolVar(&o.stream, "stream", false, "constant memory; needs --out")
+	f.BoolVar(&o.batch, "batch", false, "one message's name a line on standard input, one JSON object a line out")
+	f.BoolVar(&o.json, "json", false, "one JSON object on standard output")
+	f.BoolVar(&o.cms, "cms", false, "the input is a bare CMS structure: DER, BER or PEM")
+	f.StringVar(&o.content, "content", "", "content of a detached structure, with --cms")
+	f.StringVar(&o.secret, "secret", "", "key-encryption key in hexadecimal")
+	f.StringVar(&o.passphrase, "passphrase", "", "password of a password recipient")
+	f.StringVar(&o.out, "out", "", "write the content here instead of to standard output")
+}
+
+func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var o openOptions
+	f := newFlags("open")
+	o.register(f)
+	done, err := parse(f, args, "open [options] MSG", stdout)
+	switch {
+	case done:
+		return exitGood
+	case err != nil:
+	case o.batch && f.NArg() > 0:
+		err = wrongUsage("--batch reads the messages' names from standard input")
+	case !o.batch && f.NArg() != 1:
+		err = wrongUsage("one message is needed; - is standard input")
+	case o.stream && o.out == "":
+		err = wrongUsage("--stream needs --out")
+	case o.batch && o.out != "":
+		err = wrongUsage("--batch writes no content")
+	case o.content != "" && !o.cms:
+		err = wrongUsage("--content goes with --cms")
+	}
+	var opener *smime.Opener
+	if err == nil {
+		opener, err = o.opener()
+	}
+	if err != nil {
+		return fail(stderr, "open", err)
+	}
+	if o.batch {
+		return o.openBatch(opener, stdin, stdout, stderr)
+	}
+	return o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
+}
+
+// opener turns the options into an Opener.
+func (o *openOptions) opener() (*smime.Opener, error) {
+	op := &smime.Opener{}
+	for _, a := range o.allow {
+		switch a {
+		case "unsigned":
+			op.AllowUnsigned, op.AllowMalleable = true, true
+		case "sha1":
+			op.AllowSHA1 = true
+		case "md5":
+			op.AllowMD5 = true
+		case "legacy-ciphers":
+			op.AllowLegacyCiphers = true
+		case "mismatched-sender":
+			op.AllowMismatchedSender = true
+		default:
+			return nil, wrongUsage("--allow %s is not one of unsigned, sha1, md5, legacy-ciphers, mismatched-sender", a)
+		}
+	}
+	var err error
+	if op.Secret, err = hex.DecodeString(o.secret); err != nil {
+		return nil, wrongUsage("--secret is not hexadecimal")
+	}
+	if o.secret == "" {
+		op.Secret = nil
+	}
+	if o.passphrase != "" {
+		op.Passphrase = []byte(o.passphrase)
+	}
+	if op.Chain, err = o.chain.verifier(); err != nil {
+		return nil, err
+	}
+	ids, err := o.identities.read()
+	if err != nil {
+		return nil, err
+	}
+	keys := new(certstore.Memory)
+	keys.AddIdentity(ids...)
+	op.Keys = keys
+	op.Certs, err = openStores(o.stores)
+	return op, err
+}
+
+// openOne opens one message and reports for a person or a program.
+func (o *openOptions) openOne(op *smime.Opener, name string, stdin io.Reader, stdout, stderr io.Writer) int {
+	content := io.Discard
+	var held *heldContent
+	var out *output
+	if !o.inspect {
+		switch {
+		case o.out != "":
+			var err error
+			if out, err = newOutput(o.out, nil); err != nil {
+				return fail(stderr, "open", err)
+			}
+			defer out.discard()
+			content = out.file
+		case !o.json:
+			held = &heldContent{max: heldMax}
+			content = held
+		}
+	}
+	report, err := o.open(op, name, stdin, content)
+	if err != nil {
+		return fail(stderr, "open", err)
+	}
+	exit, why := o.status(report)
+	if exit == exitGood && out != nil {
+		if err := out.commit(); err != nil {
+			return fail(stderr, "open", err)
+		}
+	}
+	switch {
+	case o.json:
+		writeJSON(stdout, report)
+	case exit == exitGood && held != nil:
+		stdout.Write(held.Bytes())
+		printReport(stderr, report)
+	case exit == exitGood:
+		printReport(stdout, report)
+	}
+	if exit != exitGood {
+		fail(stderr, "open", errors.New(why))
+	}
+	return exit
+}
+
+// open runs the opener; the error is nil whenever there is a report.
+func (o *openOptions) open(op *smime.Opener, name string, stdin io.Reader, content io.Writer) (*smime.Report, error) {
+	ctx := context.Background()
+	src, closeSrc, err := input(name, stdin)
+	if err != nil {
+		return nil, err
+	}
+	defer closeSrc()
+	var msg *smime.Message
+	var report *smime.Report
+	switch {
+	case o.cms:
+		var detached io.Reader
+		if o.content != "" {
+			f, err := os.Open(o.content)
+			if err != nil {
+				return nil, unreadable(err)
+			}
+			defer f.Close()
+			detached = f
+		}
+		if o.inspect {
+			return op.InspectCMS(ctx, unarmoured(src), detached)
+		}
+		msg, err = op.OpenCMS(ctx, content, unarmoured(src), detached)
+	case o.inspect:
+		return op.Inspect(ctx, src)
+	default:
+		msg, err = op.OpenTo(ctx, content, src)
+	}
+	var unverified *smime.UnverifiedError
+	switch {
+	case errors.As(err, &unverified):
+		report, err = unverified.Report, nil
+	case err == nil:
+		report = msg.Report()
+	}
+	return report, err
+}
+
+// status returns the exit status for a report and the reason in words.
+func (o *openOptions) status(r *smime.Report) (int, string) {
+	why := string(r.Verdict)
+	if len(r.Codes) > 0 {
+		why += ": " + strings.Join(r.Codes, ", ")
+	}
+	switch {
+	case r.Verdict == smime.Unreadable:
+		return exitUnreadable, why
+	case o.inspect || r.Verdict == smime.Authentic || r.Content != nil:
+		return exitGood, ""
+	}
+	return exitNotGood, why
+}
+
+// openBatch answers one line after the other: a message's name, or a JSON object with
+// "path" and an "id" that comes back.
+func (o *openOptions) openBatch(op *smime.Opener, stdin io.Reader, stdout, stderr io.Writer) int {
+	in := bufio.NewReaderSize(stdin, 64<<10)
+	for {
+		line, err := in.ReadString('\n')
+		if text := strings.TrimSpace(line); text != "" {
+			o.answer(op, text, stdout)
+		}
+		if err == io.EOF {
+			return exitGood
+		}
+		if err != nil {
+			return fail(stderr, "open", err)
+		}
+	}
+}
+
+func (o *openOptions) answer(op *smime.Opener, text string, stdout io.Writer) {
+	type reply struct {
+		ID   string `json:"id,omitempty"`
+		Path string `json:"path"`
+		*smime.Report
+		Error string `json:"error,omitempty"`
+	}
+	var request struct{ ID, Path string }
+	if strings.HasPrefix(text, "{") {
+		if err := json.Unmarshal([]byte(text), &request); err != nil || request.Path == "" {
+			writeJSON(stdout, reply{ID: request.ID, Error: "not a JSON object with a path"})
+			return
+		}
+	} else {
+		request.Path = text
+	}
+	report, err := o.open(op, request.Path, strings.NewReader(""), io.Discard)
+	if err != nil {
+		writeJSON(stdout, reply{request.ID, request.Path, &smime.Report{
+			Verdict: smime.Unreadable, Form: "mime", Codes: []string{"message.io"}, Layers: []*smime.Layer{},
+		}, printable(err.Error())})
+		return
+	}
+	writeJSON(stdout, reply{request.ID, request.Path, report, ""})
+}
+
+func writeJSON(w io.Writer, v any) {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.Encode(v)
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/chain"
+)
+
+// newFlags returns an empty flag set that reports errors instead of printing them.
+func newFlags(name string) *pflag.FlagSet {
+	f := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.SortFlags = false
+	return f
+}
+
+// parse reads the arguments; help prints the options and ends the command.
+func parse(f *pflag.FlagSet, args []string, synopsis string, stdout io.Writer) (done bool, err error) {
+	switch err := f.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprintf(stdout, "usage: smime %s\n\n%s", synopsis, f.FlagUsages())
+		return true, nil
+	case err != nil:
+		return false, wrongUsage("%v", err)
+	}
+	return false, nil
+}
+
+// identityOptions name the private keys.
+type identityOptions struct {
+	files    []string
+	password string
+	passFile string
+}
+
+func (o *identityOptions) register(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.files, "identity", nil, "PKCS#12, or PEM with key and certificates; repeatable")
+	f.StringVar(&o.password, "password", "", "password of the identities (or SMIME_PASSWORD)")
+	f.StringVar(&o.passFile, "password-file", "", "file whose first line is the password")
+}
+
+func (o *identityOptions) read() ([]*certstore.Identity, error) {
+	password := o.password
+	if password == "" {
+		password = os.Getenv("SMIME_PASSWORD")
+	}
+	if o.passFile != "" {
+		b, err := os.ReadFile(o.passFile)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		password = strings.TrimSuffix(line, "\r")
+	}
+	var all []*certstore.Identity
+	for _, name := range o.files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		ids, err := certstore.ReadIdentities(b, password)
+		if err != nil {
+			return nil, notGood(fmt.Errorf("%s: %w", filepath.Base(name), err))
+		}
+		all = append(all, ids...)
+	}
+	return all, nil
+}
+
+// chainOptions name the collection and how to judge against it.
+type chainOptions struct {
+	roots, intermediates []string
+	crls, ocsp           []string
+	revocation           string
+	clock                string
+	network              bool
+}
+
+func (o *chainOptions) register(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.roots, "roots", nil, "trust anchors: PEM, DER, PKCS#7, .sst or a folder; repeatable")
+	f.StringArrayVar(&o.intermediates, "intermediates", nil, "certificates that help to build paths; repeatable")
+	f.StringVar(&o.revocation, "revocation", "", "off, soft, hard or supplied-only; default: hard where the certificate names a source")
+	f.StringArrayVar(&o.crls, "crl", nil, "certificate revocation list; repeatable")
+	f.StringArrayVar(&o.ocsp, "ocsp", nil, "OCSP response; repeatable")
+	f.BoolVar(&o.network, "network", false, "fetch revocation data and issuers")
+	registerClock(f, &o.clock)
+}
+
+func registerClock(f *pflag.FlagSet, clock *string) {
+	f.StringVar(clock, "time", "", "RFC 3339 time to use instead of now")
+}
+
+// parseClock returns nil for the real clock.
+func parseClock(s string) (func() time.Time, error) {
+	if s == "" {
+		return nil, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return nil, wrongUsage("--time %s is not an RFC 3339 time", s)
+	}
+	return func() time.Time { return t }, nil
+}
+
+func (o *chainOptions) verifier() (*chain.Verifier, error) {
+	rev := chain.Revocation{}
+	switch o.revocation {
+	case "":
+	case "off":
+		rev.InsecureOff = true
+	case "soft":
+		rev.AllowUnknown = true
+	case "hard", "supplied-only":
+		rev.RequireAll = true
+	default:
+		return nil, wrongUsage("--revocation %s is not off, soft, hard or supplied-only", o.revocation)
+	}
+	clock, err := parseClock(o.clock)
+	if err != nil {
+		return nil, err
+	}
+	anchors := new(chain.Collection)
+	if err := eachCertificate(o.roots, anchors.AddAnchor); err != nil {
+		return nil, err
+	}
+	if err := eachCertificate(o.intermediates, anchors.Add); err != nil {
+		return nil, err
+	}
+	if rev.CRLs, err = readObjects(o.crls); err != nil {
+		return nil, err
+	}
+	if rev.OCSP, err = readObjects(o.ocsp); err != nil {
+		return nil, err
+	}
+	v := chain.NewVerifier(anchors, rev)
+	v.Time = clock
+	return v, nil
+}
+
+// eachCertificate hands every certificate of the files and folders to add.
+func eachCertificate(names []string, add func(...*x509.Certificate)) error {
+	for _, name := range names {
+		certs, err := readCertificates(name)
+		if err != nil {
+			return err
+		}
+		add(certs...)
+	}
+	return nil
+}
+
+// readCertificates reads a certificate file of any format, or a folder of them.
+func readCertificates(name string) ([]*x509.Certificate, error) {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		entries, err := os.ReadDir(name)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		var all []*x509.Certificate
+		for _, e := range entries {
+			if e.IsDir() {
+				continue
+			}
+			certs, err := readCertificates(filepath.Join(name, e.Name()))
+			if err == nil {
+				all = append(all, certs...)
+			}
+		}
+		if len(all) == 0 {
+			return nil, unreadable(fmt.Errorf("%s holds no certificates", name))
+		}
+		return all, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	defer f.Close()
+	c, err := chain.ReadCollection(f)
+	if err != nil {
+		return nil, unreadable(fmt.Errorf("%s: %w", name, err))
+	}
+	return c.Certificates(), nil
+}
+
+// readObjects reads DER objects, or the contents of PEM blocks of any kind.
+func readObjects(names []string) ([][]byte, error) {
+	var all [][]byte
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		all = append(all, pemContents(b)...)
+	}
+	return all, nil
+}
+
+// input opens a message: a file, or standard input held in memory so that it can be read
+// twice as a file can.
+func input(name string, stdin io.Reader) (io.ReadSeeker, func(), error) {
+	if name == "-" {
+		return newReplay(stdin), func() {}, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, unreadable(err)
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		f.Close()
+		return nil, nil, unreadable(fmt.Errorf("%s is a folder", name))
+	}
+	return f, func() { f.Close() }, nil
+}
+
+// newReplay reads standard input into memory up to a bound; beyond it the rest is
+// streamed and cannot be read again.
+func newReplay(r io.Reader) io.ReadSeeker {
+	const held = 32 << 20
+	b, err := io.ReadAll(io.LimitReader(r, held+1))
+	if err == nil && len(b) <= held {
+		return bytes.NewReader(b)
+	}
+	return noSeek{io.MultiReader(bytes.NewReader(b), bufio.NewReader(r))}
+}
+
+type noSeek struct{ io.Reader }
+
+func (noSeek) Seek(int64, int) (int64, error) { return 0, errors.New("standard input is a stream") }

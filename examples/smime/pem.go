@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/pem"
+	"io"
+)
+
+// pemContents returns the contents of every PEM block in b, or b itself if it has none.
+func pemContents(b []byte) [][]byte {
+	var all [][]byte
+	for rest := b; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		all = append(all, block.Bytes)
+	}
+	if all == nil {
+		all = [][]byte{b}
+	}
+	return all
+}
+
+// unarmoured returns the DER or BER of a CMS structure, streaming, whether it comes bare
+// or in PEM armour.
+func unarmoured(r io.Reader) io.Reader {
+	br := bufio.NewReaderSize(r, 64<<10)
+	head, _ := br.Peek(5)
+	if !bytes.Equal(head, []byte("-----")) {
+		return br
+	}
+	return base64.NewDecoder(base64.StdEncoding, &armourReader{br: br})
+}
+
+// An armourReader yields the base64 lines of the first PEM block.
+type armourReader struct {
+	br          *bufio.Reader
+	begun, done bool
+	line        []byte
+}
+
+func (a *armourReader) Read(b []byte) (int, error) {
+	for len(a.line) == 0 {
+		if a.done {
+			return 0, io.EOF
+		}
+		line, err := a.br.ReadSlice('\n')
+		if err != nil && err != io.EOF {
+			return 0, err
+		}
+		a.done = err == io.EOF
+		line = bytes.TrimSpace(line)
+		switch {
+		case bytes.HasPrefix(line, []byte("-----")):
+			a.done = a.done || a.begun
+			a.begun = true
+		case !bytes.ContainsRune(line, ':'):
+			a.line = line
+		}
+	}
+	n := copy(b, a.line)
+	a.line = a.line[n:]
+	return n, nil
+}

@@ -1,0 +1,69 @@
+package peertest_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/postseal/postseal/internal/peertest"
+)
+
+// TestMail hands whole messages from each peer that writes them to each that reads them.
+func TestMail(t *testing.T) {
+	lab := peertest.New(t)
+	var peers []peertest.MailPeer
+	for _, p := range lab.Peers(t) {
+		if m, ok := p.(peertest.MailPeer); ok {
+			peers = append(peers, m)
+		}
+	}
+	if len(peers) == 0 {
+		t.Skip("no peer that takes whole messages is installed")
+	}
+	entity := peertest.Form{}.Content()
+	for _, producer := range peers {
+		for _, consumer := range peers {
+			t.Run(producer.Name()+" to "+consumer.Name(), func(t *testing.T) {
+				exchange(t, producer, consumer, entity)
+			})
+		}
+	}
+}
+
+func exchange(t *testing.T, producer, consumer peertest.MailPeer, entity []byte) {
+	for _, opaque := range []bool{false, true} {
+		message, err := producer.SignMail(entity, "alice", opaque)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := consumer.VerifyMail(message)
+		if err != nil {
+			t.Fatalf("opaque %v: %v\n%s", opaque, err, message)
+		}
+		if !bytes.Equal(got, entity) {
+			t.Errorf("opaque %v: verified %q", opaque, got)
+		}
+		if opaque {
+			continue
+		}
+		altered := bytes.Replace(message, []byte("nine"), []byte("nigh"), 1)
+		if bytes.Equal(altered, message) {
+			t.Fatal("the content is not in the message")
+		}
+		if _, err := consumer.VerifyMail(altered); err == nil {
+			t.Error("an altered message is accepted")
+		}
+	}
+	message, err := producer.EncryptMail(entity, "alice", "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"alice", "bob"} {
+		got, err := consumer.DecryptMail(message, who)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", who, err, message)
+		}
+		if !bytes.Equal(got, entity) {
+			t.Errorf("%s decrypted %q", who, got)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package peertest_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/postseal/postseal/internal/peertest"
+)
+
+var update = flag.Bool("update", false, "measure again, try what the peers are said to be unable to do, and write docs/interop.md")
+
+// TestMatrix asks every producer for every form and hands the result to every consumer.
+// What a peer says it cannot do is not tried; everything else has to work.
+func TestMatrix(t *testing.T) {
+	lab := peertest.New(t)
+	peers := lab.Peers(t)
+	if len(peers) == 0 {
+		t.Skip("no peer is installed")
+	}
+	var versions []string
+	for _, p := range peers {
+		versions = append(versions, p.Name()+" "+p.Version())
+	}
+	t.Log(versions)
+	t.Run("forms", func(t *testing.T) {
+		for _, f := range peertest.Forms() {
+			t.Run(f.Name, func(t *testing.T) {
+				t.Parallel()
+				for _, producer := range peers {
+					if producer.CannotWrite(f) == "" {
+						measure(t, lab, f, producer, peers)
+					}
+				}
+			})
+		}
+	})
+}
+
+func measure(t *testing.T, lab *peertest.Lab, f peertest.Form, producer peertest.Peer, consumers []peertest.Peer) {
+	content := f.Content()
+	cms, err := producer.Write(f, content)
+	if err != nil {
+		t.Errorf("%s does not write it: %v", producer.Name(), err)
+		return
+	}
+	want := content
+	if f.Kind == peertest.CertsOnly {
+		want = certificates(lab, f)
+	}
+	for _, consumer := range consumers {
+		if consumer.CannotRead(f) != "" || between(f, producer, consumer) != "" {
+			continue
+		}
+		route := fmt.Sprintf("%s -> %s", producer.Name(), consumer.Name())
+		got, err := consumer.Read(f, bytes.Clone(cms), content)
+		if err != nil {
+			t.Errorf("%s: %v", route, err)
+		} else if !bytes.Equal(got, want) {
+			t.Errorf("%s: got %d bytes that are not the %d written", route, len(got), len(want))
+		}
+		if f.Kind != peertest.Signed {
+			continue
+		}
+		// The twin: what reads must also refuse.
+		forgedCMS, forgedContent := bytes.Clone(cms), bytes.Clone(content)
+		if f.Detached {
+			forgedContent[len(content)-5] ^= 1
+		} else {
+			at := bytes.Index(cms, content[:16])
+			if at < 0 {
+				t.Fatalf("%s: the content is not in the message", producer.Name())
+			}
+			forgedCMS[at+12] ^= 1
+		}
+		if _, err := consumer.Read(f, forgedCMS, forgedContent); err == nil {
+			t.Errorf("%s: altered content is accepted", route)
+		}
+	}
+}
+
+// between says why two peers do not understand each other in a form that both know.
+func between(f peertest.Form, producer, consumer peertest.Peer) string {
+	if f.Kind == peertest.CertsOnly && producer.Name() == "NSS" && consumer.Name() == "smallstep" {
+		return "pkcs7 misreads an empty element of indefinite length, which NSS writes"
+	}
+	return ""
+}
+
+// certificates is what reading the form's certificates has to give.
+func certificates(lab *peertest.Lab, f peertest.Form) []byte {
+	var certs [][]byte
+	for _, who := range f.Who {
+		certs = append(certs, lab.PKI.ID(who).Cert.Raw)
+	}
+	slices.SortFunc(certs, bytes.Compare)
+	return slices.Concat(certs...)
+}

@@ -1,0 +1,234 @@
+package pkix
+
+import (
+	"bytes"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/oid"
+)
+
+// An Error says which part of which structure cannot be read.
+type Error struct {
+	What string // "certificate", "CRL", "OCSP response" or the name of an extension
+	Part string // the field, such as "validity"
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: malformed %s", e.What, e.Part) }
+
+// A Certificate is a view of a DER certificate. Its slices lie in Raw.
+//
+//	Certificate ::= SEQUENCE {
+//	     tbsCertificate       TBSCertificate,
+//	     signatureAlgorithm   AlgorithmIdentifier,
+//	     signature            BIT STRING }
+//
+//	TBSCertificate ::= SEQUENCE {
+//	     version         [0]  Version DEFAULT v1,
+//	     serialNumber         CertificateSerialNumber,
+//	     signature            AlgorithmIdentifier,
+//	     issuer               Name,
+//	     validity             Validity,
+//	     subject              Name,
+//	     subjectPublicKeyInfo SubjectPublicKeyInfo,
+//	     issuerUniqueID  [1]  IMPLICIT UniqueIdentifier OPTIONAL,
+//	     subjectUniqueID [2]  IMPLICIT UniqueIdentifier OPTIONAL,
+//	     extensions      [3]  Extensions OPTIONAL }
+type Certificate struct {
+	Raw                 []byte
+	RawTBS              []byte
+	Version             int    // 1 to 3
+	Serial              []byte // content octets of the INTEGER
+	InnerAlgorithm      []byte // TBSCertificate.signature, whole AlgorithmIdentifier
+	Algorithm           []byte // signatureAlgorithm, whole AlgorithmIdentifier
+	RawIssuer           []byte
+	RawSubject          []byte
+	NotBefore, NotAfter int64  // Unix seconds
+	SPKI                []byte // whole SubjectPublicKeyInfo
+	KeyAlgorithm        []byte // OBJECT IDENTIFIER content of its algorithm
+	Signature           []byte
+	Issuer, Subject     string // canonical names, equal when RFC 5280, Section 7.1 calls them equal
+	Known                      // the extensions this package decodes
+	ext                 cryptobyte.String
+}
+
+// Parse reads one DER certificate and nothing else. It is lenient in what fields hold
+// and strict in how they are framed; a malformed extension is noted in [Known.Bad].
+func Parse(der []byte) (*Certificate, error) {
+	c := new(Certificate)
+	if part := c.parse(der); part != "" {
+		return nil, &Error{"certificate", part}
+	}
+	return c, nil
+}
+
+func (c *Certificate) parse(der []byte) (bad string) {
+	if len(der) > limits.CertificateSize {
+		return fmt.Sprintf("size: more than %d bytes", limits.CertificateSize)
+	}
+	in := cryptobyte.String(der)
+	var outer, tbs, alg, sig cryptobyte.String
+	if !in.ReadASN1(&outer, asn1.SEQUENCE) {
+		return "outer SEQUENCE"
+	}
+	if !in.Empty() {
+		return "end: trailing bytes"
+	}
+	if !outer.ReadASN1Element(&tbs, asn1.SEQUENCE) {
+		return "tbsCertificate"
+	}
+	if !outer.ReadASN1Element(&alg, asn1.SEQUENCE) {
+		return "signatureAlgorithm"
+	}
+	if !outer.ReadASN1(&sig, asn1.BIT_STRING) || len(sig) < 1 || sig[0] != 0 || !outer.Empty() {
+		return "signature"
+	}
+	c.Raw, c.RawTBS, c.Algorithm, c.Signature = der, tbs, alg, sig[1:]
+	return c.parseTBS(tbs)
+}
+
+func (c *Certificate) parseTBS(element cryptobyte.String) (bad string) {
+	var tbs, part cryptobyte.String
+	var present bool
+	element.ReadASN1(&tbs, asn1.SEQUENCE)
+	c.Version = 1
+	c.PathLen, c.RequireExplicit, c.InhibitMapping, c.InhibitAny = -1, -1, -1, -1
+	if tbs.PeekASN1Tag(asn1.Tag(0).ContextSpecific().Constructed()) {
+		var v cryptobyte.String
+		if !tbs.ReadASN1(&part, asn1.Tag(0).ContextSpecific().Constructed()) || !part.ReadASN1(&v, asn1.INTEGER) || !part.Empty() || len(v) != 1 || v[0] > 2 {
+			return "version"
+		}
+		c.Version = int(v[0]) + 1
+	}
+	if !tbs.ReadASN1(&part, asn1.INTEGER) || len(part) == 0 {
+		return "serialNumber"
+	}
+	c.Serial = part
+	if !tbs.ReadASN1Element(&part, asn1.SEQUENCE) {
+		return "signature algorithm"
+	}
+	c.InnerAlgorithm = part
+	if !tbs.ReadASN1Element(&part, asn1.SEQUENCE) {
+		return "issuer"
+	}
+	c.RawIssuer = part
+	if !tbs.ReadASN1(&part, asn1.SEQUENCE) || !readTime(&part, &c.NotBefore) || !readTime(&part, &c.NotAfter) || !part.Empty() {
+		return "validity"
+	}
+	if !tbs.ReadASN1Element(&part, asn1.SEQUENCE) {
+		return "subject"
+	}
+	c.RawSubject = part
+	if !tbs.ReadASN1Element(&part, asn1.SEQUENCE) {
+		return "subjectPublicKeyInfo"
+	}
+	c.SPKI = part
+	var spki, alg, id cryptobyte.String
+	if !part.ReadASN1(&spki, asn1.SEQUENCE) || !spki.ReadASN1(&alg, asn1.SEQUENCE) || !alg.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) ||
+		!spki.SkipASN1(asn1.BIT_STRING) || !spki.Empty() {
+		return "subjectPublicKeyInfo"
+	}
+	c.KeyAlgorithm = id
+	for _, n := range []asn1.Tag{1, 2} {
+		if !tbs.SkipOptionalASN1(n.ContextSpecific()) {
+			return "unique identifier"
+		}
+	}
+	if !tbs.ReadOptionalASN1(&part, &present, asn1.Tag(3).ContextSpecific().Constructed()) || !tbs.Empty() {
+		return "extensions"
+	}
+	if present {
+		if !part.ReadASN1(&c.ext, asn1.SEQUENCE) || !part.Empty() || c.ext.Empty() {
+			return "extensions"
+		}
+		rest := c.ext
+		for n := 0; !rest.Empty(); n++ {
+			var e Extension
+			if n == maxExtensions || !readExtension(&rest, &e) {
+				return "extensions"
+			}
+			c.decode(&e, n)
+		}
+	}
+	var ok bool
+	if c.Issuer, ok = Canonical(c.RawIssuer); !ok {
+		return "issuer"
+	}
+	if bytes.Equal(c.RawIssuer, c.RawSubject) {
+		c.Subject = c.Issuer
+	} else if c.Subject, ok = Canonical(c.RawSubject); !ok {
+		return "subject"
+	}
+	return ""
+}
+
+// An Extension is one extension as it stands.
+//
+//	Extension ::= SEQUENCE {
+//	     extnID      OBJECT IDENTIFIER,
+//	     critical    BOOLEAN DEFAULT FALSE,
+//	     extnValue   OCTET STRING }
+type Extension struct {
+	ID       []byte // content octets
+	Critical bool
+	Value    []byte
+}
+
+// Extensions yields every extension in order.
+func (c *Certificate) Extensions(yield func(Extension) bool) { eachExtension(c.ext, yield) }
+
+func eachExtension(list cryptobyte.String, yield func(Extension) bool) {
+	for !list.Empty() {
+		var e Extension
+		if !readExtension(&list, &e) || !yield(e) {
+			return
+		}
+	}
+}
+
+func readExtension(list *cryptobyte.String, e *Extension) bool {
+	var seq, id, value cryptobyte.String
+	if !list.ReadASN1(&seq, asn1.SEQUENCE) || !seq.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) {
+		return false
+	}
+	*e = Extension{ID: id}
+	if seq.PeekASN1Tag(asn1.BOOLEAN) {
+		var b cryptobyte.String
+		// QUIRK: some issuers write TRUE as 1 and spell out the default FALSE.
+		if !seq.ReadASN1(&b, asn1.BOOLEAN) || len(b) != 1 {
+			return false
+		}
+		e.Critical = b[0] != 0
+	}
+	if !seq.ReadASN1(&value, asn1.OCTET_STRING) || !seq.Empty() {
+		return false
+	}
+	e.Value = value
+	return true
+}
+
+// SelfIssued reports whether issuer and subject are the same name.
+func (c *Certificate) SelfIssued() bool { return c.Issuer == c.Subject }
+
+// SameSerial compares two INTEGER contents as numbers, ignoring padding.
+func SameSerial(a, b []byte) bool { return bytes.Equal(TrimSerial(a), TrimSerial(b)) }
+
+// TrimSerial returns the shortest content octets of the same INTEGER.
+func TrimSerial(b []byte) []byte {
+	for len(b) > 1 && (b[0] == 0 && b[1] < 0x80 || b[0] == 0xff && b[1] >= 0x80) {
+		b = b[1:]
+	}
+	return b
+}
+
+// OID returns the object identifier that leads an AlgorithmIdentifier.
+func OID(algorithm []byte) oid.OID {
+	s, seq, id := cryptobyte.String(algorithm), cryptobyte.String(nil), cryptobyte.String(nil)
+	if !s.ReadASN1(&seq, asn1.SEQUENCE) || !seq.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) {
+		return ""
+	}
+	return oid.OID(id)
+}

@@ -1,0 +1,215 @@
+package smime
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/mimeraw"
+	"github.com/postseal/postseal/internal/sigalg"
+)
+
+// A Composer writes protected messages. With Signers it signs, with Recipients it
+// encrypts, with both it signs and then encrypts. Every zero value is the strict or the
+// usual choice. A Composer is safe for concurrent use once its fields are set.
+type Composer struct {
+	// Signers sign, the author first: some readers look at the first signature only.
+	Signers []*certstore.Identity
+	// Recipients can decrypt. A message is composed for all of them or not at all.
+	Recipients []*x509.Certificate
+
+	// Opaque signs as application/pkcs7-mime, which survives relays that rewrite text,
+	// instead of multipart/signed, which everybody can read (RFC 8551, Section 3.5).
+	Opaque bool
+	// Digest is "sha256", "sha384" or "sha512"; empty takes the one that fits each key.
+	Digest string
+	// PSS signs with RSASSA-PSS where the key is RSA (RFC 4056).
+	PSS bool
+	// Include is "none", "leaf", "chain" or "chain+root": the certificates that travel
+	// with a signature. Empty means "chain".
+	Include string
+	// SignerKeyID names signers by subjectKeyIdentifier instead of issuer and serial.
+	SignerKeyID bool
+
+	// Cipher is "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-gcm", "aes192-gcm",
+	// "aes256-gcm", "chacha20-poly1305" or "auto". Empty means "auto": AES-256-GCM if
+	// every recipient is known to read it, else AES-256-CBC.
+	Cipher string
+	// KeyTransport is "pkcs1", "oaep" or "auto" for RSA recipients. Empty means "auto":
+	// OAEP where the recipient is known to read it.
+	KeyTransport string
+	// RecipientKeyID names recipients by subjectKeyIdentifier instead of issuer and serial.
+	RecipientKeyID bool
+	// Compress compresses what is encrypted or, without Recipients, the message (RFC 3274).
+	Compress bool
+	// Triple signs the encrypted message again (RFC 2634, Section 1.1). It needs Signers
+	// and Recipients.
+	Triple bool
+
+	// Time is the clock for the signing time and for judging certificates; nil means
+	// time.Now.
+	Time func() time.Time
+}
+
+// Composed says what a Composer chose and why.
+type Composed struct {
+	Cipher  string   // content encryption, empty if nothing was encrypted
+	Digests []string // one for each signer
+	Reasons []string // one sentence for each choice the settings left open
+}
+
+// NewWriter returns a writer for the message. The protected message in dst is complete
+// only once Close has returned nil; a writer that is not closed holds a goroutine.
+func (c *Composer) NewWriter(dst io.Writer) (io.WriteCloser, error) {
+	if _, err := c.plan(); err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Compose(dst, r)
+		r.CloseWithError(err)
+		done <- err
+	}()
+	return &pushWriter{w, done}, nil
+}
+
+type pushWriter struct {
+	*io.PipeWriter
+	done chan error
+}
+
+func (p *pushWriter) Close() error {
+	p.PipeWriter.Close()
+	err := <-p.done
+	p.done <- err
+	return err
+}
+
+// Compose reads the message src and writes the protected message to dst, in constant
+// memory. If it returns an error, what was written is no message and must be discarded;
+// unfit certificates are found before anything is written.
+func (c *Composer) Compose(dst io.Writer, src io.Reader) (*Composed, error) {
+	plan, err := c.plan()
+	if err != nil {
+		return nil, err
+	}
+	e, err := mimeraw.ReadEntity(src)
+	if err != nil {
+		return nil, fmt.Errorf("smime: reading the message: %w", err)
+	}
+	if err := plan.write(dst, e); err != nil {
+		return nil, fmt.Errorf("smime: composing: %w", err)
+	}
+	return plan.result, nil
+}
+
+// A plan is a Composer's settings after every check that needs no message.
+type plan struct {
+	signers    []*cms.Signer
+	bag        []*x509.Certificate
+	recipients []*cms.Recipient
+	cipher     string
+	opaque     bool
+	compress   bool
+	triple     bool
+	result     *Composed
+}
+
+func (c *Composer) plan() (*plan, error) {
+	p := &plan{opaque: c.Opaque, compress: c.Compress, triple: c.Triple, result: &Composed{}}
+	if len(c.Signers) == 0 && len(c.Recipients) == 0 {
+		return nil, errors.New("smime: a Composer needs Signers or Recipients")
+	}
+	if c.Triple && (len(c.Signers) == 0 || len(c.Recipients) == 0) {
+		return nil, errors.New("smime: Triple needs Signers and Recipients")
+	}
+	now := time.Now()
+	if c.Time != nil {
+		now = c.Time()
+	}
+	if err := c.planSigners(p, now); err != nil {
+		return nil, err
+	}
+	return p, c.planRecipients(p, now)
+}
+
+func (c *Composer) planSigners(p *plan, now time.Time) error {
+	var digest sigalg.Hash
+	switch c.Digest {
+	case "":
+	case "sha256", "sha384", "sha512":
+		digest, _ = sigalg.HashByName(c.Digest)
+	default:
+		return fmt.Errorf("smime: Digest %q is not sha256, sha384 or sha512", c.Digest)
+	}
+	for _, id := range c.Signers {
+		if err := fitToSign(id.Certificate(), now); err != nil {
+			return err
+		}
+		s := &cms.Signer{
+			Certificate: id.Certificate(), Key: id.Key(), Digest: digest,
+			PSS: c.PSS, KeyID: c.SignerKeyID, Time: now,
+		}
+		if err := s.Check(); err != nil {
+			return fmt.Errorf("smime: signer %s: %w", id.Certificate().Subject, err)
+		}
+		p.signers = append(p.signers, s)
+		p.result.Digests = append(p.result.Digests, s.Hash().String())
+		bag, err := included(id, c.Include)
+		if err != nil {
+			return err
+		}
+		for _, cert := range bag {
+			if !slices.ContainsFunc(p.bag, cert.Equal) {
+				p.bag = append(p.bag, cert)
+			}
+		}
+	}
+	return nil
+}
+
+// included lists the certificates that travel with a signature.
+func included(id *certstore.Identity, what string) ([]*x509.Certificate, error) {
+	bag := []*x509.Certificate{id.Certificate()}
+	switch what {
+	case "none":
+		return nil, nil
+	case "leaf":
+		return bag, nil
+	case "", "chain", "chain+root":
+	default:
+		return nil, fmt.Errorf("smime: Include %q is not none, leaf, chain or chain+root", what)
+	}
+	for _, ca := range id.Intermediates() {
+		root := string(ca.RawIssuer) == string(ca.RawSubject)
+		if !root || what == "chain+root" {
+			bag = append(bag, ca)
+		}
+	}
+	return bag, nil
+}
+
+func (c *Composer) planRecipients(p *plan, now time.Time) error {
+	if len(c.Recipients) == 0 {
+		return nil
+	}
+	for _, cert := range c.Recipients {
+		if err := fitToEncrypt(cert, now); err != nil {
+			return err
+		}
+	}
+	choice, err := cms.Choose(c.Recipients, cms.Wishes{Cipher: c.Cipher, KeyTransport: c.KeyTransport, KeyID: c.RecipientKeyID})
+	if err != nil {
+		return fmt.Errorf("smime: %w", err)
+	}
+	p.recipients, p.cipher = choice.Recipients, choice.Cipher
+	p.result.Cipher = choice.Cipher
+	p.result.Reasons = append(p.result.Reasons, choice.Reasons...)
+	return nil
+}

@@ -1,0 +1,123 @@
+package smime
+
+import (
+	"errors"
+	"io"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/cms"
+)
+
+// An encryptedLayer is EnvelopedData or AuthEnvelopedData.
+type encryptedLayer struct {
+	data     *cms.EnvelopedData
+	layer    *Layer
+	unlocked bool
+}
+
+func (l *encryptedLayer) report() *Layer { return l.layer }
+
+func (l *encryptedLayer) next() io.Reader {
+	if !l.unlocked {
+		return nil
+	}
+	return l.data
+}
+
+// complete reads the layer to its end. Once a key was chosen every failure is the same.
+func (l *encryptedLayer) complete() error {
+	if _, err := io.Copy(io.Discard, l.data); err != nil {
+		return err
+	}
+	return l.data.Finish()
+}
+
+// encrypted chooses a recipient by its identifier and unlocks the content with its key.
+func (p *pass) encrypted(d *cms.EnvelopedData) (layerReader, error) {
+	l := &encryptedLayer{data: d, layer: &Layer{Kind: "encrypted", Form: "enveloped", Cipher: d.Cipher(), Authenticated: d.Authenticated()}}
+	if d.Authenticated() {
+		l.layer.Form = "auth-enveloped"
+	}
+	recipients := d.Recipients()
+	for _, r := range recipients {
+		l.layer.Recipients = append(l.layer.Recipients, &Recipient{Kind: r.Kind, Algorithm: r.Algorithm, ID: r.ID})
+	}
+	code, err := p.unlock(l, recipients)
+	if err != nil {
+		return nil, err
+	}
+	if !l.unlocked {
+		p.problems = append(p.problems, problem{len(p.layers), code})
+	}
+	return l, nil
+}
+
+// unlock tries the recipients in order and stops at the first one a held key belongs to.
+// Only what everybody can see makes it go on to the next: an algorithm that is not
+// supported or not allowed.
+func (p *pass) unlock(l *encryptedLayer, recipients []*cms.RecipientInfo) (string, error) {
+	held, err := p.identities(recipients)
+	if err != nil {
+		return "", err
+	}
+	code := "decrypt.no_key"
+	opt := cms.DecryptOptions{AllowLegacyCiphers: p.o.AllowLegacyCiphers}
+	for i, r := range recipients {
+		var key any
+		switch {
+		case r.Kind == "kekri" && p.o.Secret != nil:
+			key = cms.Secret(p.o.Secret)
+		case r.Kind == "pwri" && p.o.Passphrase != nil:
+			key = cms.Passphrase(p.o.Passphrase)
+		default:
+			for _, id := range held {
+				if r.Matches(id.Certificate()) {
+					key = id.Key()
+					break
+				}
+			}
+		}
+		if key == nil {
+			continue
+		}
+		if err := l.data.Unlock(r, key, opt); err != nil {
+			var coded interface{ Code() string }
+			if code = "decrypt.unsupported"; errors.As(err, &coded) {
+				code = coded.Code()
+			}
+			continue
+		}
+		l.unlocked = true
+		l.layer.Recipients[i].Used = true
+		return "", nil
+	}
+	return code, nil
+}
+
+// identities asks the key store for every recipient at once.
+func (p *pass) identities(recipients []*cms.RecipientInfo) ([]*certstore.Identity, error) {
+	if p.o.Keys == nil {
+		return nil, nil
+	}
+	var q certstore.AnyOf
+	for _, r := range recipients {
+		for _, id := range r.Identifiers() {
+			if id.KeyID != nil {
+				q = append(q, certstore.SubjectKeyID(id.KeyID))
+			} else if id.Serial != nil {
+				q = append(q, certstore.IssuerSerial{RawIssuer: id.RawIssuer, Serial: id.Serial})
+			}
+		}
+	}
+	if len(q) == 0 {
+		return nil, nil
+	}
+	var held []*certstore.Identity
+	for id, err := range p.o.Keys.Identities(p.ctx, q) {
+		if err != nil {
+			return nil, &readError{err}
+		}
+		held = append(held, id)
+	}
+	return held, nil
+}

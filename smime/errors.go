@@ -1,0 +1,45 @@
+package smime
+
+import (
+	"errors"
+	"strings"
+)
+
+// Errors that Open, OpenTo and the composing calls may wrap.
+var (
+	ErrNotSigned = errors.New("the message is not signed")
+	ErrNoKey     = errors.New("no private key for any recipient")
+	ErrTooLarge  = errors.New("the content exceeds MaxMemory")
+	// ErrDecrypt is deliberately vague: it must not tell a forger which step failed.
+	ErrDecrypt = errors.New("the message cannot be decrypted")
+)
+
+// An UnverifiedError is returned for a message that was read and could not be shown to
+// be authentic. Report says what was found. It unwraps to [ErrNotSigned], [ErrNoKey] or
+// [ErrDecrypt] where one of them is the reason.
+type UnverifiedError struct {
+	Report *Report
+	reason error
+}
+
+func (e *UnverifiedError) Error() string {
+	why := string(e.Report.Verdict)
+	if len(e.Report.Codes) > 0 {
+		why += " (" + strings.Join(e.Report.Codes, ", ") + ")"
+	}
+	return "smime: the message is " + why
+}
+
+// Unwrap returns the reason, or nil if the codes alone name it.
+func (e *UnverifiedError) Unwrap() error { return e.reason }
+
+// A RecipientError says which certificate stopped a message from being composed.
+type RecipientError struct {
+	Recipient string // its address, or its subject if it names none
+	Code      string // why: a code of package chain, such as "ku.encrypt"
+	Detail    string // the same for people
+}
+
+func (e *RecipientError) Error() string {
+	return "smime: " + e.Recipient + ": " + e.Detail + " (" + e.Code + ")"
+}

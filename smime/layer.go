@@ -1,0 +1,302 @@
+package smime
+
+import (
+	"bytes"
+	"io"
+	"strings"
+
+	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/mimeraw"
+	"github.com/postseal/postseal/internal/sigalg"
+)
+
+// A syntaxError is a defect of the message's form, named by its code.
+type syntaxError struct{ code, detail string }
+
+func (e *syntaxError) Error() string { return e.detail }
+func (e *syntaxError) Code() string  { return e.code }
+
+// layerOf returns the layer that an entity is, or nil if it is content. The label only
+// says where to look; what the layer is, the CMS structure decides (attacks.md, A19).
+func (p *pass) layerOf(e *mimeraw.Entity) (layerReader, error) {
+	mt, labelled := mediaType(e)
+	switch {
+	case mt.Type == "multipart/signed" && smimeProtocol(mt.Params["protocol"]):
+		return p.multipartSigned(e, mt)
+	case labelled && cmsType(mt.Type), namedCMS(e.Header, mt, labelled):
+		body, err := e.Decoded()
+		if err != nil {
+			return nil, err
+		}
+		layer, err := p.cmsLayer(body, &mt)
+		if err != nil && mt.Type == "application/octet-stream" {
+			return nil, &syntaxError{"cms.malformed", "the attachment named as CMS is not CMS: " + err.Error()}
+		}
+		return layer, err
+	}
+	return nil, nil
+}
+
+// cmsLayer returns the layer of a CMS structure. mt is the label it came with, or nil.
+func (p *pass) cmsLayer(r io.Reader, mt *mimeraw.MediaType) (layerReader, error) {
+	content, err := cms.Open(r)
+	if err != nil {
+		return nil, err
+	}
+	if mt != nil {
+		p.checkLabel(content, mt.Params["smime-type"])
+	}
+	switch c := content.(type) {
+	case *cms.SignedData:
+		return p.opaqueSigned(c)
+	case *cms.EnvelopedData:
+		return p.encrypted(c)
+	case *cms.CompressedData:
+		return &compressedLayer{c, &Layer{Kind: "compressed", Algorithm: "zlib"}}, nil
+	}
+	return nil, &syntaxError{"cms.unsupported", "the content type " + content.Type().String() + " has no place in a message"}
+}
+
+// checkLabel warns when smime-type promises another structure (RFC 8551, Section 3.2.2).
+func (p *pass) checkLabel(c cms.Content, smimeType string) {
+	var want string
+	switch c := c.(type) {
+	case *cms.SignedData:
+		want = "signed-data"
+		if strings.EqualFold(smimeType, "certs-only") && !c.HasContent() {
+			return
+		}
+	case *cms.EnvelopedData:
+		want = "enveloped-data"
+		if c.Authenticated() {
+			want = "authenveloped-data"
+		}
+	case *cms.CompressedData:
+		want = "compressed-data"
+	}
+	if smimeType != "" && !strings.EqualFold(smimeType, want) {
+		p.warnings = append(p.warnings, "mime.smime_type")
+	}
+}
+
+// multipartSigned reads a multipart/signed entity (RFC 1847, Section 2.1).
+func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerReader, error) {
+	parts, err := e.Multipart()
+	if err != nil {
+		return nil, err
+	}
+	part, err := parts.NextPart()
+	if err != nil {
+		return nil, err
+	}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1}
+	l.digests = cms.NewDigests(p.candidates(mt.Params["micalg"])...)
+	canon := &canonicalReader{r: part, exact: p.exact, digests: l.digests}
+	canon.canon = mimeraw.NewCanonicaliser(&canon.buf)
+	l.content = canon
+	l.finish = func() error {
+		l.received = canon.received
+		return p.signaturePart(l, parts)
+	}
+	return l, nil
+}
+
+// candidates lists the digests to compute before the signature has been seen: those that
+// micalg names and, where a second pass is impossible, every other allowed one.
+func (p *pass) candidates(micalg string) []sigalg.Hash {
+	var hs []sigalg.Hash
+	add := func(h sigalg.Hash) {
+		for _, x := range hs {
+			if x == h {
+				return
+			}
+		}
+		if !h.Weak() || h == sigalg.SHA1 && p.o.AllowSHA1 || h == sigalg.MD5 && p.o.AllowMD5 {
+			hs = append(hs, h)
+		}
+	}
+	for name := range strings.SplitSeq(micalg, ",") {
+		if h, ok := sigalg.HashByName(name); ok {
+			add(h)
+		}
+	}
+	for _, h := range p.digests {
+		add(h)
+	}
+	if len(hs) == 0 || p.oneShot {
+		for _, h := range []sigalg.Hash{sigalg.SHA256, sigalg.SHA384, sigalg.SHA512, sigalg.SHA1, sigalg.MD5} {
+			add(h)
+		}
+	}
+	return hs
+}
+
+// signaturePart reads the second part of a multipart/signed entity and its end.
+func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
+	part, err := parts.NextPart()
+	if err == io.EOF {
+		return &syntaxError{"mime.signed_parts", "multipart/signed without a signature part"}
+	}
+	if err != nil {
+		return err
+	}
+	e, err := mimeraw.ReadEntity(part)
+	if err != nil {
+		return err
+	}
+	body, err := e.Decoded()
+	if err != nil {
+		return err
+	}
+	content, err := cms.Open(&boundedReader{body, limits.SignaturePart})
+	if err != nil {
+		return err
+	}
+	sd, ok := content.(*cms.SignedData)
+	if !ok {
+		return &syntaxError{"cms.unsupported", "the signature part holds no SignedData"}
+	}
+	// Two contents never agree about what was signed, not even when they are equal
+	// (attacks.md, A01).
+	if sd.HasContent() {
+		return &syntaxError{"cms.two_contents", "the detached signature carries a content of its own"}
+	}
+	if err := l.take(sd); err != nil {
+		return err
+	}
+	switch _, err := parts.NextPart(); {
+	case err == nil:
+		return &syntaxError{"mime.signed_parts", "multipart/signed with more than two parts"}
+	case err != io.EOF:
+		return err
+	}
+	return nil
+}
+
+// opaqueSigned reads SignedData that carries its content, or certificates alone.
+func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1}
+	if sd.HasContent() {
+		l.content = sd
+		l.finish = func() error {
+			l.digests = sd.Digests()
+			return l.take(sd)
+		}
+		return l, nil
+	}
+	if err := l.take(sd); err != nil {
+		return nil, err
+	}
+	if len(l.infos) == 0 {
+		l.layer = &Layer{Kind: "certs-only", Certificates: len(sd.Certificates())}
+		return l, nil
+	}
+	if p.form.detached == nil {
+		l.missing = true
+	}
+	l.layer.Form = "detached"
+	return l, nil
+}
+
+// attach gives a bare detached signature its content.
+func (p *pass) attach(l *signedLayer) error {
+	if l.content != nil || l.layer.Kind != "signed" {
+		return &syntaxError{"cms.two_contents", "the structure carries a content of its own"}
+	}
+	var hs []sigalg.Hash
+	for _, si := range l.infos {
+		if h, ok := si.DigestAlgorithm(); ok {
+			hs = append(hs, h)
+		}
+	}
+	l.digests = cms.NewDigests(hs...)
+	l.content = io.TeeReader(&callerReader{p.form.detached}, l.digests)
+	return nil
+}
+
+// callerReader marks errors of a reader the caller handed in.
+type callerReader struct{ r io.Reader }
+
+func (c *callerReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	if err != nil && err != io.EOF {
+		err = &sinkError{err}
+	}
+	return n, err
+}
+
+// A compressedLayer is CompressedData (RFC 3274).
+type compressedLayer struct {
+	c     *cms.CompressedData
+	layer *Layer
+}
+
+func (l *compressedLayer) next() io.Reader { return l.c }
+func (l *compressedLayer) complete() error { return l.c.Finish() }
+func (l *compressedLayer) report() *Layer  { return l.layer }
+
+// A boundedReader fails once more than max octets were read.
+type boundedReader struct {
+	r   io.Reader
+	max int64
+}
+
+func (b *boundedReader) Read(buf []byte) (int, error) {
+	n, err := b.r.Read(buf)
+	if b.max -= int64(n); b.max < 0 {
+		return 0, &limits.Exceeded{What: "bytes of signature", Max: limits.SignaturePart}
+	}
+	return n, err
+}
+
+// A canonicalReader hands on what a detached signature covers: the octets of the part
+// with CRLF line ends (RFC 8551, Section 3.1.1), hashed on the way. Where that changes
+// anything it also hashes the octets as received, for senders who signed those.
+type canonicalReader struct {
+	r        io.Reader
+	exact    bool
+	digests  *cms.Digests
+	received *cms.Digests // nil as long as the part is canonical
+	canon    *mimeraw.Canonicaliser
+	buf      bytes.Buffer
+	in, out  []byte
+	err      error
+}
+
+func (c *canonicalReader) Read(b []byte) (int, error) {
+	for len(c.out) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		c.fill()
+	}
+	n := copy(b, c.out)
+	c.out = c.out[n:]
+	return n, nil
+}
+
+func (c *canonicalReader) fill() {
+	if c.in == nil {
+		c.in = make([]byte, 64<<10)
+	}
+	n, err := c.r.Read(c.in)
+	c.err = err
+	raw := c.in[:n]
+	if c.exact {
+		c.digests.Write(raw)
+		c.out = raw
+		return
+	}
+	changed := c.canon.Changed()
+	c.buf.Reset()
+	c.canon.Write(raw)
+	c.out = c.buf.Bytes()
+	if c.received == nil && c.canon.Changed() && !changed {
+		c.received = c.digests.Clone()
+	}
+	if c.received != nil {
+		c.received.Write(raw)
+	}
+	c.digests.Write(c.out)
+}

@@ -1,0 +1,50 @@
+package smime
+
+import (
+	"strings"
+
+	"github.com/postseal/postseal/internal/mimeraw"
+)
+
+// mediaType returns the type of an entity, text/plain where it has none (RFC 2045,
+// Section 5.2), and whether it has a readable one.
+func mediaType(e *mimeraw.Entity) (mimeraw.MediaType, bool) {
+	_, n := e.Header.Get("Content-Type")
+	mt, err := e.MediaType()
+	return mt, n > 0 && err == nil
+}
+
+// smimeProtocol reports whether a multipart/signed entity is signed with CMS.
+// QUIRK: Exchange leaves the protocol parameter out.
+func smimeProtocol(protocol string) bool {
+	switch strings.ToLower(protocol) {
+	case "", "application/pkcs7-signature", "application/x-pkcs7-signature", "application/pkcs7-mime", "application/x-pkcs7-mime":
+		return true
+	}
+	return false
+}
+
+// cmsType reports whether a media type announces CMS (RFC 8551, Section 3.2).
+func cmsType(t string) bool {
+	switch t {
+	case "application/pkcs7-mime", "application/x-pkcs7-mime", "application/pkcs7-signature", "application/x-pkcs7-signature":
+		return true
+	}
+	return false
+}
+
+// namedCMS reports whether an entity without a telling type is named as CMS: gateways
+// relabel it as application/octet-stream and keep the name (RFC 8551, Section 3.9).
+func namedCMS(h *mimeraw.Header, mt mimeraw.MediaType, labelled bool) bool {
+	if labelled && mt.Type != "application/octet-stream" {
+		return false
+	}
+	name := mt.Params["name"]
+	if value, n := h.Get("Content-Disposition"); n > 0 && name == "" {
+		if d, err := mimeraw.ParseDisposition(value); err == nil {
+			name = d.Params["filename"]
+		}
+	}
+	name = strings.ToLower(name)
+	return strings.HasSuffix(name, ".p7m") || strings.HasSuffix(name, ".p7z")
+}

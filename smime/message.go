@@ -1,0 +1,81 @@
+package smime
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+
+	"github.com/emersion/go-message/mail"
+	"github.com/emersion/go-message/textproto"
+)
+
+// A Message is the content of an opened message. Only an [Opener] can make one, and only
+// of content that it accepts, so holding a Message is holding its verdict.
+type Message struct {
+	report *Report
+	outer  []byte // raw header of the message as it arrived
+	entity []byte // innermost entity, header and body; nil if it went to a quarantine
+	header []byte // raw header of the innermost entity
+}
+
+func newMessage(report *Report, p *pass, entity []byte) *Message {
+	return &Message{report: report, outer: p.outerHeader, entity: entity, header: p.innerHeader}
+}
+
+// Header returns the header of the innermost entity: the fields that the protection
+// covers. Without header protection these are the Content fields alone.
+func (m *Message) Header() mail.Header { return parseHeader(m.header) }
+
+// OuterHeader returns the header of the message as it arrived. Anyone on the way may have
+// written it; only From was compared with the signer, see [Report.From].
+func (m *Message) OuterHeader() mail.Header { return parseHeader(m.outer) }
+
+// Entity returns the innermost entity exactly as it was protected: its header, the empty
+// line, its body. It is empty for a Message of OpenTo, whose quarantine has it.
+func (m *Message) Entity() io.Reader { return bytes.NewReader(m.entity) }
+
+// Body returns the body of the innermost entity, in its transfer encoding. It is empty
+// for a Message of OpenTo.
+func (m *Message) Body() io.Reader {
+	if len(m.entity) < len(m.header) {
+		return bytes.NewReader(nil)
+	}
+	return bytes.NewReader(m.entity[len(m.header):])
+}
+
+// Report returns everything that was found out about the message.
+func (m *Message) Report() *Report { return m.report }
+
+// Signatures returns the signatures that make the content authentic, the innermost layer
+// that covers it. It is empty if the message was not signed and the caller allowed that.
+func (m *Message) Signatures() []*Signature {
+	for i := len(m.report.Layers) - 1; i >= 0; i-- {
+		l := m.report.Layers[i]
+		if l.Kind == "encrypted" {
+			break
+		}
+		if l.Kind != "signed" {
+			continue
+		}
+		var good []*Signature
+		for _, s := range l.Signatures {
+			if s.good(true) {
+				good = append(good, s)
+			}
+		}
+		return good
+	}
+	return nil
+}
+
+// parseHeader gives header octets the ecosystem's type. What go-message cannot read is
+// left out; signed octets are never printed again from it.
+func parseHeader(raw []byte) mail.Header {
+	h, err := textproto.ReadHeader(bufio.NewReader(bytes.NewReader(raw)))
+	if err != nil {
+		h = textproto.Header{}
+	}
+	var m mail.Header
+	m.Header.Header = h
+	return m
+}

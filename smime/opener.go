@@ -1,0 +1,214 @@
+package smime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/limits"
+)
+
+// An Opener decrypts and verifies messages. Its zero value opens nothing: Chain is
+// required. An Opener is safe for concurrent use once its fields are set, as far as its
+// stores are.
+type Opener struct {
+	// Chain judges the signers' certificates. Required by Open and OpenTo; Inspect
+	// without it leaves trust unchecked.
+	Chain *chain.Verifier
+	// Keys decrypt. Without it, encrypted messages fail with ErrNoKey.
+	Keys certstore.KeyStore
+	// Certs finds signers' certificates that the message does not carry. Optional.
+	Certs certstore.Store
+	// Secret is the key for recipients named by a key-encryption key (RFC 5652,
+	// Section 6.2.3), Passphrase for those named by a password (Section 6.2.4). Optional.
+	Secret, Passphrase []byte
+
+	// AllowUnsigned accepts a message nobody signed. Signatures that are present must
+	// still be good.
+	AllowUnsigned bool
+	// AllowMalleable, with AllowUnsigned, accepts unsigned content out of encryption
+	// that does not protect integrity: an attacker may have changed it (RFC 8551,
+	// Section 6).
+	AllowMalleable bool
+	// AllowMismatchedSender accepts a good signature of somebody who is not in From.
+	AllowMismatchedSender bool
+	// AllowSHA1 and AllowMD5 accept message signatures over these digests, for old mail.
+	AllowSHA1, AllowMD5 bool
+	// AllowLegacyCiphers decrypts 3DES, DES and RC2, and RSA keys below 2048 bits.
+	AllowLegacyCiphers bool
+	// ExactLocalPart compares the local part of addresses octet for octet instead of
+	// folding A to Z (RFC 8550, Section 3).
+	ExactLocalPart bool
+
+	// MaxMemory bounds the content that Open holds while it cannot vouch for it, in
+	// bytes. Zero means 32 MiB. Larger messages fail with ErrTooLarge; see OpenTo.
+	MaxMemory int64
+}
+
+// Open reads one message and returns it if, and only if, it is authentic: signed by
+// somebody o.Chain accepts, who is the author in From. Otherwise the error is an
+// [*UnverifiedError] with the report, or says why the message could not be read.
+func (o *Opener) Open(ctx context.Context, src io.Reader) (*Message, error) {
+	if err := o.ready(); err != nil {
+		return nil, err
+	}
+	held := &holder{max: o.maxMemory()}
+	report, p, err := o.examine(ctx, held, src, mimeForm)
+	if held.full {
+		return nil, fmt.Errorf("smime: %w (%d bytes); use OpenTo", ErrTooLarge, held.max)
+	}
+	if err := o.accept(report, p, err); err != nil {
+		return nil, err
+	}
+	return newMessage(report, p, held.Bytes()), nil
+}
+
+// OpenTo is like Open for messages of any size, in constant memory. It writes the content
+// to quarantine as it goes, before anything is proven: the caller must discard what was
+// written unless OpenTo returns a nil error. The Message has no body; quarantine has it.
+//
+// A source that is an io.Seeker is read a second time where one pass is not enough: when
+// a message does not announce the digest it uses, or was signed with other line ends than
+// RFC 8551, Section 3.1.1, asks for. quarantine must then be an io.Seeker with a Truncate
+// method too, as *os.File is, or the message is not authentic.
+func (o *Opener) OpenTo(ctx context.Context, quarantine io.Writer, src io.Reader) (*Message, error) {
+	if err := o.ready(); err != nil {
+		return nil, err
+	}
+	report, p, err := o.examine(ctx, quarantine, src, mimeForm)
+	if err := o.accept(report, p, err); err != nil {
+		return nil, err
+	}
+	return newMessage(report, p, nil), nil
+}
+
+// Inspect reports on every layer of a message without judging it fit for use, for mail
+// readers and test harnesses that must say something about any message. The error is nil
+// unless reading src failed; a message that is no message is Unreadable.
+func (o *Opener) Inspect(ctx context.Context, src io.Reader) (*Report, error) {
+	report, _, err := o.examine(ctx, io.Discard, src, mimeForm)
+	return report, err
+}
+
+// OpenCMS is OpenTo for a bare CMS structure in BER or DER. The content is bytes and is
+// never parsed as a message, so no author can be compared with the signer. detached is
+// the content of a structure that carries none, or nil.
+func (o *Opener) OpenCMS(ctx context.Context, quarantine io.Writer, src, detached io.Reader) (*Message, error) {
+	if err := o.ready(); err != nil {
+		return nil, err
+	}
+	report, p, err := o.examine(ctx, quarantine, src, form{detached: detached, bare: true})
+	if err := o.accept(report, p, err); err != nil {
+		return nil, err
+	}
+	return newMessage(report, p, nil), nil
+}
+
+// InspectCMS is Inspect for a bare CMS structure; see OpenCMS.
+func (o *Opener) InspectCMS(ctx context.Context, src, detached io.Reader) (*Report, error) {
+	report, _, err := o.examine(ctx, io.Discard, src, form{detached: detached, bare: true})
+	return report, err
+}
+
+// form says how the source is to be read.
+type form struct {
+	bare     bool
+	detached io.Reader // bare only
+}
+
+var mimeForm = form{}
+
+func (o *Opener) ready() error {
+	if o.Chain == nil {
+		return errors.New("smime: Opener.Chain is required; see chain.NewVerifier")
+	}
+	return nil
+}
+
+func (o *Opener) maxMemory() int64 {
+	if o.MaxMemory > 0 {
+		return o.MaxMemory
+	}
+	return limits.HeldInMemory
+}
+
+// examine makes one pass over src, and another where the first shows that it is needed
+// and src can be read again.
+func (o *Opener) examine(ctx context.Context, sink io.Writer, src io.Reader, f form) (*Report, *pass, error) {
+	p := newPass(ctx, o, sink, f)
+	seeker, again := src.(io.Seeker)
+	var start int64
+	if again {
+		var err error
+		if start, err = seeker.Seek(0, io.SeekCurrent); err != nil {
+			again = false // a pipe has the method and not the ability
+		}
+	}
+	p.oneShot = !again
+	report, err := p.run(src)
+	for n := 0; err == nil && again && p.wantsMore() && n < 2; n++ {
+		if !rewind(sink) {
+			break
+		}
+		if _, err = seeker.Seek(start, io.SeekStart); err != nil {
+			return nil, p, fmt.Errorf("smime: reading the message again: %w", err)
+		}
+		p = p.next()
+		report, err = p.run(src)
+	}
+	return report, p, err
+}
+
+// accept turns a report into the error of Open, nil only for what the caller allows.
+func (o *Opener) accept(report *Report, p *pass, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case report.Verdict == Authentic:
+		return nil
+	case report.Verdict == Unsigned && o.AllowUnsigned && (o.AllowMalleable || !p.malleable()):
+		return nil
+	}
+	report.Content = nil
+	return &UnverifiedError{Report: report, reason: p.reason()}
+}
+
+// rewind empties what a pass has written so far.
+func rewind(w io.Writer) bool {
+	if w == io.Discard {
+		return true
+	}
+	switch w := w.(type) {
+	case *holder:
+		w.Reset()
+		return true
+	case interface {
+		io.Seeker
+		Truncate(int64) error
+	}:
+		if _, err := w.Seek(0, io.SeekStart); err != nil {
+			return false
+		}
+		return w.Truncate(0) == nil
+	}
+	return false
+}
+
+// A holder keeps content in memory up to a bound and remembers when there was more.
+type holder struct {
+	bytes.Buffer
+	max  int64
+	full bool
+}
+
+func (h *holder) Write(b []byte) (int, error) {
+	if h.full || int64(h.Len()+len(b)) > h.max {
+		h.full = true
+		return 0, ErrTooLarge
+	}
+	return h.Buffer.Write(b)
+}

@@ -1,0 +1,289 @@
+package smime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+
+	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/mimeraw"
+	"github.com/postseal/postseal/internal/sigalg"
+)
+
+// A pass reads a message once, from the outermost layer to the content. Each layer is a
+// reader stacked on the one around it; when the content has run dry the layers complete
+// from the innermost out, because signatures and tags follow what they cover. Nothing is
+// looked up or judged until then.
+type pass struct {
+	ctx  context.Context
+	o    *Opener
+	form form
+	sink io.Writer
+
+	oneShot bool          // the source cannot be read again
+	exact   bool          // hash detached parts as received, not in canonical form
+	digests []sigalg.Hash // digests to compute beyond the announced ones
+
+	layers      []layerReader
+	outerHeader []byte
+	innerHeader []byte
+	author      author
+	subject     string
+	content     Content
+	hash        hash.Hash
+	problems    []problem
+	warnings    []string
+
+	wantExact   bool          // a signature covers the octets as received
+	wantDigests []sigalg.Hash // a signature uses a digest that was not computed
+}
+
+// A layerReader is a layer while it is being read.
+type layerReader interface {
+	// next is the reader of what the layer protects; nil if it is out of reach.
+	next() io.Reader
+	// complete reads the rest of the layer after its content and checks that it ends
+	// where it must.
+	complete() error
+	// report returns the layer's part of the report, complete once judge was called.
+	report() *Layer
+}
+
+// A problem is a reason against a message, found at a depth: 0 is the message itself,
+// n is inside the n-th layer.
+type problem struct {
+	depth int
+	code  string
+}
+
+func newPass(ctx context.Context, o *Opener, sink io.Writer, f form) *pass {
+	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: sha256.New()}
+}
+
+// next returns the pass to make after this one.
+func (p *pass) next() *pass {
+	q := newPass(p.ctx, p.o, p.sink, p.form)
+	q.exact = p.exact || p.wantExact
+	q.digests = append(append(q.digests, p.digests...), p.wantDigests...)
+	return q
+}
+
+func (p *pass) wantsMore() bool {
+	return p.wantExact && !p.exact || len(p.wantDigests) > 0
+}
+
+// run reads src to its end and returns the report. The error is nil unless reading src
+// or writing the content failed.
+func (p *pass) run(src io.Reader) (*Report, error) {
+	in := &source{ctx: p.ctx, r: src}
+	var err error
+	if p.form.bare {
+		err = p.walkCMS(in)
+	} else {
+		err = p.walkMIME(in)
+	}
+	if err = p.failure(in, err); err != nil {
+		return nil, err
+	}
+	for i := len(p.layers) - 1; i >= 0; i-- {
+		err := p.layers[i].complete()
+		if err = p.failure(in, p.settle(i, err)); err != nil {
+			return nil, err
+		}
+	}
+	p.judge()
+	return p.verdict(), p.ctx.Err()
+}
+
+// failure records err as a problem of the message, or returns it if it is not the
+// message's fault.
+func (p *pass) failure(in *source, err error) error {
+	var sink *sinkError
+	switch {
+	case err == nil:
+		return nil
+	case in.err != nil:
+		return &readError{in.err}
+	case errors.As(err, &sink):
+		return err
+	}
+	p.problems = append(p.problems, problem{len(p.layers), codeOf(err)})
+	return nil
+}
+
+// settle completes the account of layer i. A decryption that failed takes everything
+// found inside it along, so that no trace of the garbage shows which step failed; so does
+// anything malformed inside encryption that does not protect integrity (RFC 8551,
+// Section 6; attacks.md, C07 to C10).
+func (p *pass) settle(i int, err error) error {
+	e, ok := p.layers[i].(*encryptedLayer)
+	if !ok {
+		if err != nil {
+			p.problems = append(p.problems, problem{i, codeOf(err)})
+		}
+		return nil
+	}
+	if !e.unlocked {
+		return err
+	}
+	inside := false
+	for _, q := range p.problems {
+		inside = inside || q.depth > i
+	}
+	if err == nil && (!inside || e.layer.Authenticated) {
+		e.layer.Decrypted = true
+		return nil
+	}
+	p.layers = p.layers[:i+1]
+	kept := p.problems[:0]
+	for _, q := range p.problems {
+		if q.depth <= i {
+			kept = append(kept, q)
+		}
+	}
+	p.problems = append(kept, problem{i, codeDecrypt})
+	p.warnings = nil
+	p.wantDigests, p.wantExact = nil, false
+	return nil
+}
+
+// walkMIME descends through the layers of a message.
+func (p *pass) walkMIME(r io.Reader) error {
+	for first := true; ; first = false {
+		entity, err := mimeraw.ReadEntity(r)
+		if err != nil {
+			return err
+		}
+		if first {
+			p.readOuter(entity.Header)
+		}
+		layer, err := p.layerOf(entity)
+		if err != nil {
+			return err
+		}
+		if layer == nil {
+			return p.release(entity)
+		}
+		if len(p.layers) == limits.Layers {
+			return &limits.Exceeded{What: "layers", Max: limits.Layers}
+		}
+		p.layers = append(p.layers, layer)
+		if r = layer.next(); r == nil {
+			return nil
+		}
+	}
+}
+
+// walkCMS reads one bare CMS structure; its content is octets.
+func (p *pass) walkCMS(r io.Reader) error {
+	layer, err := p.cmsLayer(r, nil)
+	if err != nil {
+		return err
+	}
+	if s, ok := layer.(*signedLayer); ok && p.form.detached != nil {
+		if err := p.attach(s); err != nil {
+			return err
+		}
+	}
+	p.layers = append(p.layers, layer)
+	content := layer.next()
+	if content == nil {
+		return nil
+	}
+	_, err = io.Copy(p.out(), content)
+	return err
+}
+
+// release passes the innermost entity on, octet for octet.
+func (p *pass) release(e *mimeraw.Entity) error {
+	p.innerHeader = e.Header.Raw
+	mt, _ := mediaType(e)
+	p.content.Type = mt.Type
+	out := p.out()
+	if _, err := out.Write(e.Header.Raw); err != nil {
+		return err
+	}
+	_, err := io.Copy(out, e.Body)
+	return err
+}
+
+// out is where content goes: to the sink, hashed and counted.
+func (p *pass) out() io.Writer { return &contentWriter{p} }
+
+type contentWriter struct{ p *pass }
+
+func (w *contentWriter) Write(b []byte) (int, error) {
+	w.p.hash.Write(b)
+	w.p.content.Bytes += int64(len(b))
+	n, err := w.p.sink.Write(b)
+	if err != nil {
+		return n, &sinkError{err}
+	}
+	return n, nil
+}
+
+func (p *pass) released() *Content {
+	c := p.content
+	c.SHA256 = hex.EncodeToString(p.hash.Sum(nil))
+	return &c
+}
+
+// A sinkError is a failure to write the content: the caller's, not the message's.
+type sinkError struct{ err error }
+
+func (e *sinkError) Error() string { return "smime: writing the content: " + e.err.Error() }
+func (e *sinkError) Unwrap() error { return e.err }
+
+// A readError is a failure to read the source.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return "smime: reading the message: " + e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// A source remembers an error of the caller's reader, so that it is never taken for a
+// defect of the message, and ends when the context does.
+type source struct {
+	ctx context.Context
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		s.err = err
+		return 0, err
+	}
+	n, err := s.r.Read(b)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+const codeDecrypt = "decrypt.failed"
+
+// codeOf names the code of an error from a lower layer.
+func codeOf(err error) string {
+	var (
+		limit  *limits.Exceeded
+		coded  interface{ Code() string }
+		syntax *mimeraw.SyntaxError
+	)
+	switch {
+	case errors.As(err, &limit):
+		return "limit.exceeded"
+	case errors.Is(err, cms.ErrDecrypt):
+		return codeDecrypt
+	case errors.As(err, &coded):
+		return coded.Code()
+	case errors.As(err, &syntax):
+		return syntax.Code
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "message.truncated"
+	}
+	return "message.malformed"
+}

@@ -1,0 +1,146 @@
+package smime
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/postseal/postseal/chain"
+)
+
+// A Verdict is the one answer about a message.
+type Verdict string
+
+const (
+	// Authentic: a good, trusted signature of the author covers the content.
+	Authentic Verdict = "authentic"
+	// Unsigned: nobody signed the content; nothing else is wrong.
+	Unsigned Verdict = "unsigned"
+	// NotAuthentic: the message was read and something about it is not good.
+	NotAuthentic Verdict = "not-authentic"
+	// Unreadable: the input is no message, is beyond a limit, or could not be read.
+	Unreadable Verdict = "unreadable"
+)
+
+// A Report is what was found out about a message. It marshals to the JSON object of the
+// command-line contract. Everything in it may be shown for any message; nothing in it is
+// proven unless Verdict is Authentic.
+type Report struct {
+	Verdict Verdict `json:"verdict"`
+	// Codes says why the message is not authentic: stable, dotted, lower case.
+	Codes []string `json:"codes"`
+	// Warnings are observations that did not change the verdict, in the same form.
+	Warnings []string `json:"warnings,omitempty"`
+	// Form is "mime" for a message and "cms" for a bare CMS structure.
+	Form string `json:"form"`
+	// Layers are the protection layers, outermost first.
+	Layers []*Layer `json:"layers"`
+	// From is the author the signatures were compared with, or what stands in From.
+	From string `json:"from,omitempty"`
+	// Subject is the subject, protected where header protection gives one.
+	Subject string `json:"subject,omitempty"`
+	// Content describes the content that was released; nil if none was.
+	Content *Content `json:"content,omitempty"`
+}
+
+// Content describes the innermost entity of a message.
+type Content struct {
+	Type   string `json:"type"`   // media type, lower case, without parameters
+	Bytes  int64  `json:"bytes"`  // its length, header included
+	SHA256 string `json:"sha256"` // lower-case hexadecimal
+}
+
+// A Layer is one CMS structure around the content. Kind says which fields matter.
+type Layer struct {
+	Kind string // "signed", "encrypted", "compressed" or "certs-only"
+	// Form is "multipart", "opaque" or "detached" for signed layers, "enveloped" or
+	// "auth-enveloped" for encrypted ones.
+	Form string
+
+	Signatures []*Signature // signed: one for each SignerInfo, in the message's order
+
+	Cipher        string       // encrypted: such as "aes256-cbc"
+	Authenticated bool         // encrypted: the cipher protects integrity (RFC 5083)
+	Decrypted     bool         // encrypted: the plaintext was recovered completely
+	Recipients    []*Recipient // encrypted: in the message's order
+
+	Algorithm    string // compressed: "zlib"
+	Certificates int    // certs-only: how many
+}
+
+// A Signature is the outcome for one SignerInfo (RFC 5652, Section 5.3).
+type Signature struct {
+	Crypto  string   `json:"crypto"`  // "valid", "invalid" or "unsupported"
+	Trust   string   `json:"trust"`   // "valid", "invalid", "indeterminate" or "not-checked"
+	Address string   `json:"address"` // "match", "mismatch", "none" or "not-checked"
+	Codes   []string `json:"codes"`   // why one of the three is not good, and remarks
+
+	Digest    string  `json:"digest,omitempty"`    // such as "sha256"
+	Algorithm string  `json:"algorithm,omitempty"` // such as "rsa-pkcs1"
+	Signer    *Signer `json:"signer,omitempty"`    // nil if no certificate was found
+	// ClaimedTime is when the signer says it signed. Nobody checked it.
+	ClaimedTime *time.Time `json:"claimed_time,omitempty"`
+	// Path is the proof that the signer's certificate was acceptable; nil if it was not.
+	Path *chain.Path `json:"-"`
+}
+
+// good reports whether all three answers hold.
+func (s *Signature) good(mismatchAllowed bool) bool {
+	address := s.Address == "match" || s.Address == "not-checked" || mismatchAllowed
+	return s.Crypto == "valid" && s.Trust == "valid" && address
+}
+
+// A Signer describes a signer's certificate.
+type Signer struct {
+	Subject   string   `json:"subject"`   // RFC 4514
+	Serial    string   `json:"serial"`    // lower-case hexadecimal
+	Mailboxes []string `json:"mailboxes"` // as the certificate writes them
+	SHA256    string   `json:"sha256"`    // of the certificate, lower-case hexadecimal
+}
+
+// A Recipient describes one RecipientInfo (RFC 5652, Section 6.2).
+type Recipient struct {
+	Kind      string `json:"kind"` // "ktri", "kari", "kekri", "pwri" or "kemri"
+	Algorithm string `json:"algorithm"`
+	ID        string `json:"id"`
+	Used      bool   `json:"used"` // the plaintext was sought through this one
+}
+
+// MarshalJSON writes the fields that matter for the layer's kind.
+func (l *Layer) MarshalJSON() ([]byte, error) {
+	type named struct {
+		Kind string `json:"kind"`
+		Form string `json:"form,omitempty"`
+	}
+	head := named{l.Kind, l.Form}
+	switch l.Kind {
+	case "signed":
+		return json.Marshal(struct {
+			named
+			Signatures []*Signature `json:"signatures"`
+		}{head, nonNil(l.Signatures)})
+	case "encrypted":
+		return json.Marshal(struct {
+			named
+			Cipher        string       `json:"cipher"`
+			Authenticated bool         `json:"authenticated"`
+			Decrypted     bool         `json:"decrypted"`
+			Recipients    []*Recipient `json:"recipients"`
+		}{head, l.Cipher, l.Authenticated, l.Decrypted, nonNil(l.Recipients)})
+	case "compressed":
+		return json.Marshal(struct {
+			named
+			Algorithm string `json:"algorithm"`
+		}{head, l.Algorithm})
+	}
+	return json.Marshal(struct {
+		named
+		Certificates int `json:"certificates"`
+	}{head, l.Certificates})
+}
+
+func nonNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}

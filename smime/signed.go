@@ -1,0 +1,272 @@
+package smime
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"io"
+	"slices"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/mailbox"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
+)
+
+// A signedLayer is SignedData, detached or opaque, or the certificates-only form. While
+// the message is read it only collects; nothing is verified before the whole of it, and
+// every layer around it, has been read.
+type signedLayer struct {
+	layer    *Layer
+	depth    int
+	content  io.Reader
+	finish   func() error
+	digests  *cms.Digests // of the content as the signature should cover it
+	received *cms.Digests // of the octets as received, if they are others
+	missing  bool         // detached, and nobody gave the content
+
+	infos       []*cms.SignerInfo
+	contentType oid.OID
+	bag         []*x509.Certificate // untrusted
+	crls        [][]byte            // untrusted
+}
+
+func (l *signedLayer) next() io.Reader { return l.content }
+func (l *signedLayer) report() *Layer  { return l.layer }
+
+func (l *signedLayer) complete() error {
+	if l.finish == nil {
+		return nil
+	}
+	return l.finish()
+}
+
+// take reads what follows the content of SignedData. Certificates that cannot be read are
+// left out: mail carries such objects.
+func (l *signedLayer) take(sd *cms.SignedData) error {
+	if err := sd.Finish(); err != nil {
+		return err
+	}
+	l.contentType = sd.EContentType()
+	l.infos = sd.SignerInfos()
+	l.crls = sd.CRLs()
+	for _, der := range sd.Certificates() {
+		if c, err := pkix.ParseCertificate(der); err == nil {
+			l.bag = append(l.bag, c)
+		}
+	}
+	return nil
+}
+
+// judgeSigned verifies every signature of a layer, each on its own.
+func (p *pass) judgeSigned(l *signedLayer) {
+	for _, si := range l.infos {
+		l.layer.Signatures = append(l.layer.Signatures, p.judge1(l, si))
+	}
+}
+
+// judge1 answers the three questions about one signature.
+func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
+	candidates, err := p.signerCertificates(l, si)
+	s := &Signature{Crypto: "unsupported", Trust: "not-checked", Address: "not-checked", Codes: []string{}}
+	if len(candidates) == 0 {
+		s.Codes = append(s.Codes, "signer.no_certificate")
+		if err != nil {
+			s.Codes = append(s.Codes, "store.failed")
+		}
+		p.describe(s, si.Verify(nil, l.contentType, l.digests, p.verifyOptions()))
+		return s
+	}
+	var best *Signature
+	var rivals []*Signature
+	for _, cert := range candidates {
+		s := p.judgeWith(l, si, cert)
+		if s.Crypto == "valid" && s.Trust == "valid" {
+			rivals = append(rivals, s)
+		}
+		if best == nil || rank(s) > rank(best) {
+			best = s
+		}
+	}
+	// One key certified for two people does not say which of them signed (attacks.md, A14).
+	for _, r := range rivals[min(1, len(rivals)):] {
+		if !slices.Equal(r.Signer.Mailboxes, rivals[0].Signer.Mailboxes) || r.Signer.Subject != rivals[0].Signer.Subject {
+			best.Trust = "invalid"
+			best.Codes = append(best.Codes, "signer.ambiguous")
+			best.Path = nil
+			break
+		}
+	}
+	return best
+}
+
+// rank orders the outcomes for rival certificates.
+func rank(s *Signature) int {
+	n := 0
+	if s.Crypto == "valid" {
+		n += 8
+	}
+	switch s.Trust {
+	case "valid":
+		n += 4
+	case "indeterminate":
+		n += 2
+	}
+	if s.Address == "match" {
+		n++
+	}
+	return n
+}
+
+// judgeWith answers the three questions for one candidate certificate.
+func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certificate) *Signature {
+	s := &Signature{Trust: "not-checked", Address: "not-checked", Codes: []string{}}
+	r := si.Verify(cert, l.contentType, l.digests, p.verifyOptions())
+	switch {
+	case r.State == "valid" && l.received != nil:
+		r.Codes = append(r.Codes, "mime.canonicalised")
+	case r.State == "valid" && p.exact && l.layer.Form == "multipart":
+		r.Codes = append(r.Codes, "mime.not_canonical")
+	case r.State == "invalid" && l.received != nil:
+		if other := si.Verify(cert, l.contentType, l.received, p.verifyOptions()); other.State == "valid" {
+			p.wantExact = true
+			if p.oneShot {
+				r.Codes = append(r.Codes, "mime.line_endings")
+			}
+		}
+	}
+	if h, ok := si.DigestAlgorithm(); ok && l.content != nil && l.layer.Form != "opaque" {
+		if _, computed := l.digests.Sum(h); !computed && (!h.Weak() || h == sigalg.SHA1 && p.o.AllowSHA1 || h == sigalg.MD5 && p.o.AllowMD5) {
+			p.wantDigests = append(p.wantDigests, h)
+		}
+	}
+	p.describe(s, r)
+	s.Crypto = r.State
+	s.Signer = signerOf(cert)
+	if l.missing {
+		s.Crypto = "invalid"
+		s.Codes = append(s.Codes, "cms.no_content")
+	}
+	if s.Crypto == "valid" {
+		p.judgeTrust(s, l, cert)
+	}
+	p.judgeAddress(s, cert)
+	return s
+}
+
+func (p *pass) verifyOptions() cms.VerifyOptions {
+	return cms.VerifyOptions{AllowSHA1: p.o.AllowSHA1, AllowMD5: p.o.AllowMD5, AllowLegacyKeys: p.o.AllowLegacyCiphers}
+}
+
+func (p *pass) describe(s *Signature, r *cms.SignatureResult) {
+	s.Digest, s.Algorithm = r.Digest, r.Algorithm
+	s.Codes = append(s.Codes, r.Codes...)
+	if !r.ClaimedTime.IsZero() {
+		t := r.ClaimedTime
+		s.ClaimedTime = &t
+	}
+}
+
+// judgeTrust asks chain about the signer's certificate.
+func (p *pass) judgeTrust(s *Signature, l *signedLayer, cert *x509.Certificate) {
+	if p.o.Chain == nil {
+		return
+	}
+	r := p.o.Chain.Explain(p.ctx, chain.Request{
+		Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls,
+	})
+	s.Trust = string(r.Verdict)
+	s.Codes = append(s.Codes, r.Codes...)
+	s.Codes = append(s.Codes, r.Warnings...)
+	s.Path = r.Path
+}
+
+// judgeAddress compares the author in From with the mailboxes the certificate names
+// (RFC 8550, Section 3). Only subjectAltName counts; Sender, Reply-To, display names and
+// common names never do.
+func (p *pass) judgeAddress(s *Signature, cert *x509.Certificate) {
+	if p.form.bare {
+		return
+	}
+	if p.author.code != "" {
+		s.Address = "none"
+		s.Codes = append(s.Codes, p.author.code)
+		return
+	}
+	s.Address = "none"
+	folded := false
+	for _, m := range mailbox.Of(cert) {
+		if m.Subject {
+			continue
+		}
+		if s.Address == "none" {
+			s.Address = "mismatch"
+		}
+		switch mailbox.Compare(p.author.address, m) {
+		case mailbox.Equal:
+			s.Address = "match"
+			return
+		case mailbox.Folded:
+			folded = true
+		}
+	}
+	switch {
+	case folded && !p.o.ExactLocalPart:
+		s.Address = "match"
+		s.Codes = append(s.Codes, "address.case_folded")
+	case s.Address == "mismatch":
+		s.Codes = append(s.Codes, "address.mismatch")
+	default:
+		s.Codes = append(s.Codes, "address.absent")
+	}
+}
+
+// signerCertificates lists the certificates the SignerInfo may mean: those of the message
+// first, then those of the caller's store, each once.
+func (p *pass) signerCertificates(l *signedLayer, si *cms.SignerInfo) ([]*x509.Certificate, error) {
+	var found []*x509.Certificate
+	add := func(c *x509.Certificate) {
+		same := func(x *x509.Certificate) bool { return bytes.Equal(x.Raw, c.Raw) }
+		if si.Matches(c) && !slices.ContainsFunc(found, same) && len(found) < 8 {
+			found = append(found, c)
+		}
+	}
+	for _, c := range l.bag {
+		add(c)
+	}
+	if len(found) > 0 || p.o.Certs == nil {
+		return found, nil
+	}
+	var q certstore.Query
+	if id := si.SignerID(); id.KeyID != nil {
+		q = certstore.SubjectKeyID(id.KeyID)
+	} else {
+		q = certstore.IssuerSerial{RawIssuer: id.RawIssuer, Serial: id.Serial}
+	}
+	for e, err := range p.o.Certs.Certificates(p.ctx, q) {
+		if err != nil {
+			return found, err
+		}
+		add(e.Certificate)
+	}
+	return found, nil
+}
+
+func signerOf(c *x509.Certificate) *Signer {
+	s := &Signer{Subject: pkix.NameString(c.RawSubject), Mailboxes: []string{}}
+	if c.SerialNumber != nil {
+		s.Serial = c.SerialNumber.Text(16)
+	}
+	for _, m := range mailbox.Of(c) {
+		if !m.Subject && !slices.Contains(s.Mailboxes, m.Address) {
+			s.Mailboxes = append(s.Mailboxes, m.Address)
+		}
+	}
+	sum := sha256.Sum256(c.Raw)
+	s.SHA256 = hex.EncodeToString(sum[:])
+	return s
+}

@@ -1,0 +1,221 @@
+package smime
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/postseal/postseal/internal/mimeraw"
+)
+
+// An author is the one mailbox of the one From field, or why there is none.
+type author struct {
+	address string // the addr-spec
+	shown   string // what stands in From, for the report
+	code    string // why there is no author; empty if there is one
+}
+
+// readOuter takes author, subject and defects from the header of the message.
+func (p *pass) readOuter(h *mimeraw.Header) {
+	p.outerHeader = h.Raw
+	p.author = authorOf(h)
+	if s, n := h.Get("Subject"); n > 0 {
+		p.subject, _ = mimeraw.DisplayText(s)
+	}
+	p.warnings = append(p.warnings, h.Codes()...)
+}
+
+// authorOf reads From: exactly one field with exactly one well-formed mailbox, or nobody
+// (attacks.md, F01 to F04).
+func authorOf(h *mimeraw.Header) author {
+	value, n := h.Get("From")
+	a := author{shown: strings.TrimSpace(value)}
+	switch n {
+	case 0:
+		a.code = "from.absent"
+		return a
+	case 1:
+	default:
+		a.code = "from.several"
+		return a
+	}
+	from, err := mimeraw.FromAddress(h)
+	if err != nil {
+		a.code = "from.malformed"
+		return a
+	}
+	a.address = from.Addr()
+	a.shown = a.address
+	return a
+}
+
+// judge verifies signatures once the whole message has been read. Signatures inside a
+// decryption that failed are gone by now.
+func (p *pass) judge() {
+	for _, l := range p.layers {
+		if s, ok := l.(*signedLayer); ok {
+			p.judgeSigned(s)
+		}
+	}
+}
+
+// verdict draws the one answer from layers and problems.
+func (p *pass) verdict() *Report {
+	form := "mime"
+	if p.form.bare {
+		form = "cms"
+	}
+	r := &Report{Form: form, From: p.author.shown, Subject: p.subject, Codes: []string{}, Layers: []*Layer{}}
+	for _, l := range p.layers {
+		r.Layers = append(r.Layers, l.report())
+	}
+	add := func(codes ...string) {
+		for _, c := range codes {
+			if !slices.Contains(r.Codes, c) {
+				r.Codes = append(r.Codes, c)
+			}
+		}
+	}
+	for _, q := range p.problems {
+		add(q.code)
+	}
+	covered, sealedOnly := p.judgeLayers(add)
+	for _, w := range p.warnings {
+		if fatalDefect(w) && len(p.layers) > 0 {
+			add(w)
+		} else if !slices.Contains(r.Warnings, w) {
+			r.Warnings = append(r.Warnings, w)
+		}
+	}
+	switch {
+	case p.unreadable():
+		r.Verdict = Unreadable
+	case len(r.Codes) > 0:
+		r.Verdict = NotAuthentic
+	case covered:
+		r.Verdict = Authentic
+	case sealedOnly:
+		r.Verdict = NotAuthentic
+		add("sig.ciphertext_only")
+	default:
+		r.Verdict = Unsigned
+	}
+	if r.Verdict == Authentic || r.Verdict == Unsigned {
+		r.Content = p.released()
+	}
+	return r
+}
+
+// judgeLayers reports whether a good signature covers the content itself, and whether the
+// only signatures cover ciphertext.
+func (p *pass) judgeLayers(add func(...string)) (covered, sealedOnly bool) {
+	for _, l := range p.layers {
+		switch l := l.(type) {
+		case *encryptedLayer:
+			sealedOnly = sealedOnly || covered
+			covered = false
+		case *signedLayer:
+			if l.layer.Kind == "certs-only" {
+				add("cms.certs_only")
+				continue
+			}
+			if p.judgeLayer(l, add) {
+				covered, sealedOnly = true, false
+			}
+		}
+	}
+	return covered, sealedOnly
+}
+
+// judgeLayer reports whether one signed layer is good: no signature that can be checked
+// is broken, and at least one is good, trusted and the author's.
+func (p *pass) judgeLayer(l *signedLayer, add func(...string)) bool {
+	if len(l.layer.Signatures) == 0 {
+		if !p.troubled(l.depth) {
+			add("cms.no_signers")
+		}
+		return false
+	}
+	good, broken := false, false
+	for _, s := range l.layer.Signatures {
+		good = good || s.good(p.o.AllowMismatchedSender)
+		if s.Crypto == "invalid" {
+			broken = true
+			add(fatalCodes(s.Codes)...)
+			add("sig.invalid")
+		}
+	}
+	if !good && !broken {
+		for _, s := range l.layer.Signatures {
+			add(fatalCodes(s.Codes)...)
+		}
+		add("sig.not_good")
+	}
+	return good && !broken
+}
+
+// troubled reports whether reading the layer at depth failed already.
+func (p *pass) troubled(depth int) bool {
+	return slices.ContainsFunc(p.problems, func(q problem) bool { return q.depth >= depth-1 })
+}
+
+// unreadable reports whether the input was no message at all or went beyond a limit.
+func (p *pass) unreadable() bool {
+	for _, q := range p.problems {
+		if q.code == "limit.exceeded" || q.depth == 0 && len(p.layers) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// malleable reports whether the content came out of encryption that does not protect
+// integrity and no signature inside makes up for it.
+func (p *pass) malleable() bool {
+	for i := len(p.layers) - 1; i >= 0; i-- {
+		switch l := p.layers[i].(type) {
+		case *signedLayer:
+			return false
+		case *encryptedLayer:
+			return !l.layer.Authenticated
+		}
+	}
+	return false
+}
+
+// reason returns the sentinel that stands for the problems, or nil.
+func (p *pass) reason() error {
+	for _, q := range p.problems {
+		switch q.code {
+		case codeDecrypt:
+			return ErrDecrypt
+		case "decrypt.no_key":
+			return ErrNoKey
+		}
+	}
+	if len(p.problems) == 0 && !slices.ContainsFunc(p.layers, func(l layerReader) bool { return l.report().Kind == "signed" }) {
+		return ErrNotSigned
+	}
+	return nil
+}
+
+// fatalDefect reports whether a defect of the header makes a protected message ambiguous.
+func fatalDefect(code string) bool {
+	switch code {
+	case "mime.duplicate_field", "mime.nul", "mime.bare_cr", "mime.space_before_colon":
+		return true
+	}
+	return false
+}
+
+// fatalCodes leaves remarks out of the reasons.
+func fatalCodes(codes []string) []string {
+	var out []string
+	for _, c := range codes {
+		switch c {
+		case "address.case_folded", "address.subject_only", "rev.not_checked", "alg.legacy", "attr.not_der", "parse.ignored", "parse.tolerated", "mime.canonicalised", "mime.not_canonical":
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}
