@@ -31,7 +31,7 @@ func (c *conn) close() {
 // with runs op on a connection, within s.Timeout. A connection from the pool that turns
 // out to be dead is replaced once, if op may be repeated.
 func (s *Store) with(ctx context.Context, repeat bool, op func(context.Context, *conn) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout(), fmt.Errorf("no answer within %v: %w", s.timeout(), context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout(), s.tooSlow())
 	defer cancel()
 	return s.withConn(ctx, repeat, op)
 }
@@ -43,10 +43,14 @@ func (s *Store) withConn(ctx context.Context, repeat bool, op func(context.Conte
 	}
 	defer release()
 	for fresh := false; ; fresh = true {
-		c, err := s.acquire(ctx, fresh)
+		limited, cancel := context.WithTimeoutCause(ctx, s.timeout(), s.tooSlow())
+		c, err := s.acquire(limited, fresh)
 		if err != nil {
-			return s.wrap(ctx, err)
+			err = s.wrap(limited, err)
+			cancel()
+			return err
 		}
+		cancel()
 		reused := c.used
 		err = c.bounded(ctx, func() error { return op(ctx, c) })
 		s.giveBack(c, err)
@@ -57,6 +61,10 @@ func (s *Store) withConn(ctx context.Context, repeat bool, op func(context.Conte
 	}
 }
 
+func (s *Store) tooSlow() error {
+	return fmt.Errorf("no answer within %v: %w", s.timeout(), context.DeadlineExceeded)
+}
+
 // wrap names the server in an error and prefers the reason why time ran out.
 func (s *Store) wrap(ctx context.Context, err error) error {
 	if err == nil {
@@ -64,6 +72,8 @@ func (s *Store) wrap(ctx context.Context, err error) error {
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
+	} else if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		err = s.tooSlow() // the connection noticed before the context
 	}
 	return fmt.Errorf("ldapstore: %s: %w", s, err)
 }

@@ -2,7 +2,8 @@ package ldapstore
 
 import (
 	"context"
-	"fmt"
+
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type pulse struct {
 	stop  func()
 	limit time.Duration
 	timer *time.Timer
+	fired atomic.Bool
 }
 
 func (s *Store) pulse(ctx context.Context, c *conn) *pulse {
@@ -20,13 +22,13 @@ func (s *Store) pulse(ctx context.Context, c *conn) *pulse {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pulse{ctx: ctx, limit: limit}
 	p.timer = time.AfterFunc(limit, func() {
-		cancel(fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded))
+		p.fired.Store(true)
+		cancel(s.tooSlow())
 		c.net.SetDeadline(time.Unix(1, 0))
 	})
 	p.stop = func() {
-		if !p.timer.Stop() {
-			c.broken = true
-		}
+		p.timer.Stop()
+		c.broken = c.broken || p.fired.Load()
 		cancel(nil)
 	}
 	return p
@@ -37,3 +39,12 @@ func (p *pulse) beat() { p.timer.Reset(p.limit) }
 
 // pause says that nobody waits for the server.
 func (p *pulse) pause() { p.timer.Stop() }
+
+// reason returns why the operation ended, which is more than what the connection says if
+// the server fell silent.
+func (p *pulse) reason(err error) error {
+	if err != nil && p.fired.Load() {
+		return context.Cause(p.ctx)
+	}
+	return err
+}

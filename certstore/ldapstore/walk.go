@@ -24,7 +24,7 @@ func (s *Store) walk(ctx context.Context, found func(*object) error) error {
 		var page []*ldap.Entry
 		pulse := s.pulse(ctx, c)
 		defer pulse.stop()
-		return c.pages(pulse.ctx, &ldap.SearchRequest{
+		err = c.pages(pulse.ctx, &ldap.SearchRequest{
 			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases, Filter: filter, Attributes: s.attributes(),
 		}, func(e *ldap.Entry, _ []ldap.Control) error {
 			pulse.beat()
@@ -46,5 +46,6 @@ func (s *Store) walk(ctx context.Context, found func(*object) error) error {
 			page = page[:0]
 			return nil
 		})
+		return pulse.reason(err)
 	})
 }
