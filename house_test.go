@@ -221,6 +221,37 @@ func TestDependenciesStayAtHome(t *testing.T) {
 	}
 }
 
+// TestModuleFile checks that go.mod marks as indirect what no package imports, and nothing
+// else.
+func TestModuleFile(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := map[string]bool{} // by module; false if marked as indirect
+	requirement := regexp.MustCompile(`(?m)^(?:require )?\s*([a-z0-9.-]+\.[a-z]+/\S+) v\S+( // indirect)?$`)
+	for _, m := range requirement.FindAllSubmatch(text, -1) {
+		direct[string(m[1])] = len(m[2]) == 0
+	}
+	used := map[string]bool{}
+	for _, f := range sources(t) {
+		for _, imported := range f.imports(true) {
+			best := ""
+			for m := range direct {
+				if within(imported, m) && len(m) > len(best) {
+					best = m
+				}
+			}
+			used[best] = true
+		}
+	}
+	for m, is := range direct {
+		if is != used[m] {
+			behind(t, "go.mod: %s is direct: %v, imported: %v", m, is, used[m])
+		}
+	}
+}
+
 func TestPackageNames(t *testing.T) {
 	for _, f := range sources(t) {
 		for name, file := range f.files {
@@ -517,20 +548,26 @@ func citing(dirs []string) []string {
 	return by
 }
 
-// stayOrUpdate compares a file that a test keeps. With -update it is written again. A
-// difference fails in CI; while work goes on, the code may be ahead of its documents.
+// stayOrUpdate compares a file that a test keeps. With -update it is written again.
 func stayOrUpdate(t *testing.T, file, is, want string) {
 	t.Helper()
-	switch {
-	case is == want:
-	case *update:
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	case os.Getenv("CI") != "":
-		t.Errorf("%s is behind the code: run go test . -update", file)
-	default:
-		t.Logf("%s is behind the code: run go test . -update", file)
+	if is == want {
+		return
+	}
+	if !*update {
+		behind(t, "%s is behind the code: run go test . -update", file)
+	} else if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// behind fails in CI. Before that, the code may be ahead of what describes it.
+func behind(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Errorf(format, args...)
+	} else {
+		t.Logf(format, args...)
 	}
 }
 
