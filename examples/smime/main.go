@@ -32,6 +32,8 @@ func lookupCommandByName(name string) command {
 	switch name {
 	case "sign", "encrypt", "seal":
 		return composeCommand(name)
+	case "chain":
+		return chainCommand
 	case "open":
 		return openCommand
 	}

@@ -19,6 +19,7 @@ type Block struct {
 	Type   string
 	Bytes  []byte // nil if the block does not decode
 	Offset int
+	End    int  // where the next block, or the text before it, begins
 	Header bool // the block has headers: OpenSSL's own encryption
 }
 
@@ -41,7 +42,7 @@ func Blocks(data []byte, max int) ([]Block, error) {
 		if j := bytes.Index(data[pos+len(begin):], []byte(begin)); j >= 0 {
 			end = pos + len(begin) + j
 		}
-		b := Block{Offset: pos}
+		b := Block{Offset: pos, End: end}
 		if name, _, ok := strings.Cut(string(data[pos+len(begin):min(end, pos+len(begin)+64)]), "-----"); ok {
 			b.Type = name
 		}
