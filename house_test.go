@@ -176,10 +176,11 @@ func homes() map[string][]string {
 		"golang.org/x/net/idna":              {"."},
 		"golang.org/x/text":                  {"."},
 		"filippo.io/mldsa":                   {"."},
-		"software.sslmate.com/src/go-pkcs12": {"certstore", "smime/smimetest", "internal/peertest", "examples"},
+		"software.sslmate.com/src/go-pkcs12": {"certstore", "internal/keyfile", "smime/smimetest", "internal/peertest", "examples"},
 		"github.com/emersion/go-message":     {"smime", "examples"},
 		"github.com/smallstep/pkcs7":         {"internal/peertest", "internal/bundle"}, // bundle in its tests only
 		"github.com/go-ldap/ldap":            {"certstore/ldapstore", "internal/servertest"},
+		"github.com/go-asn1-ber/asn1-ber":    {"certstore/ldapstore"},
 		"github.com/miekg/dns":               {"certstore/smimeastore", "internal/servertest"},
 		"modernc.org/sqlite":                 {"certstore/sqlstore", "internal/servertest"},
 		"github.com/jackc/pgx":               {"certstore/sqlstore", "internal/servertest"},
@@ -471,7 +472,7 @@ func rfcRow() *regexp.Regexp {
 
 // citations maps each RFC that Go code cites to the folders that do so outside of tests.
 func citations(t *testing.T) map[string][]string {
-	citation := regexp.MustCompile(`(?i)\brfc[ -]?([0-9]{3,5})\b`)
+	citation := regexp.MustCompile(`\bRFC[ -]?([0-9]{3,5})\b`)
 	cited := map[string][]string{}
 	for _, name := range tree(t) {
 		if path.Ext(name) != ".go" {
