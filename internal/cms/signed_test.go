@@ -323,7 +323,7 @@ func indefinite(t testing.TB, der []byte) []byte {
 				t.Fatal(err)
 			}
 			out = append(out, 0x24, 0x80)
-			for _, c := range b[2:] {
+			for _, c := range b[len(b)-int(h.Length):] {
 				out = append(out, 4, 1, c)
 			}
 			out = append(out, 0, 0)
