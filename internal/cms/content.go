@@ -43,6 +43,8 @@ func Open(r io.Reader) (Content, error) {
 	switch t {
 	case oid.Data:
 		return openData(br)
+	case oid.EnvelopedData, oid.AuthEnvelopedData:
+		return openEnveloped(br, t)
 	}
 	return nil, &UnsupportedError{What: "content type", OID: t}
 }
