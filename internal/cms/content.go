@@ -45,6 +45,10 @@ func Open(r io.Reader) (Content, error) {
 		return openData(br)
 	case oid.EnvelopedData, oid.AuthEnvelopedData:
 		return openEnveloped(br, t)
+	case oid.EncryptedData:
+		return openEncrypted(br)
+	case oid.AuthenticatedData:
+		return openAuthenticated(br)
 	}
 	return nil, &UnsupportedError{What: "content type", OID: t}
 }
