@@ -100,6 +100,10 @@ func (d *base64Decoder) decode(out, in []byte) ([]byte, error) {
 		if d.n == 0 && !d.ended {
 			n := decodeGroups(out[o:], in[i:])
 			i, o = i+n, o+n/4*3
+			if i+1 < len(in) && in[i] == '\r' && in[i+1] == '\n' {
+				i += 2
+				continue
+			}
 			if i == len(in) {
 				break
 			}
@@ -187,10 +191,11 @@ func decodeGroups(out, in []byte) int {
 // base64Value returns the value of a letter of the alphabet, or a negative number.
 func base64Value(c byte) int { return int(int32(base64Group[3][c])) }
 
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
 // base64Group[p][c] holds the bits of the alphabet's letter c at place p of a group, and
 // for every other octet a word with the sign bit set.
 var base64Group = func() (t [4][256]uint32) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	for p := range t {
 		for c := range t[p] {
 			t[p][c] = 1 << 31
@@ -198,6 +203,14 @@ var base64Group = func() (t [4][256]uint32) {
 		for v := range len(alphabet) {
 			t[p][alphabet[v]] = uint32(v) << (18 - 6*p)
 		}
+	}
+	return t
+}()
+
+// base64Pair holds the two letters for twelve bits, the first one in the low octet.
+var base64Pair = func() (t [1 << 12]uint16) {
+	for v := range t {
+		t[v] = uint16(alphabet[v>>6]) | uint16(alphabet[v&63])<<8
 	}
 	return t
 }()
@@ -270,8 +283,26 @@ func (e *base64Encoder) add(line []byte) {
 	if len(e.out)+lineLetters+2 > cap(e.out) {
 		e.flush()
 	}
+	if len(line) == lineOctets {
+		n := len(e.out)
+		e.out = e.out[:n+lineLetters+2]
+		encodeLine((*[lineLetters + 2]byte)(e.out[n:]), (*[lineOctets]byte)(line))
+		return
+	}
 	e.out = base64.StdEncoding.AppendEncode(e.out, line)
 	e.out = append(e.out, '\r', '\n')
+}
+
+// encodeLine encodes a whole line, six octets at a time.
+func encodeLine(out *[lineLetters + 2]byte, in *[lineOctets]byte) {
+	for i, o := 0, 0; i < 54; i, o = i+6, o+8 {
+		w := binary.BigEndian.Uint64(in[i:])
+		binary.LittleEndian.PutUint64(out[o:], uint64(base64Pair[w>>52])|uint64(base64Pair[w>>40&0xfff])<<16|
+			uint64(base64Pair[w>>28&0xfff])<<32|uint64(base64Pair[w>>16&0xfff])<<48)
+	}
+	w := uint32(in[54])<<16 | uint32(in[55])<<8 | uint32(in[56])
+	binary.LittleEndian.PutUint32(out[72:], uint32(base64Pair[w>>12])|uint32(base64Pair[w&0xfff])<<16)
+	out[76], out[77] = '\r', '\n'
 }
 
 func (e *base64Encoder) flush() {

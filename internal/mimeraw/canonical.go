@@ -23,6 +23,14 @@ const canonicalBuffer = 32 << 10
 // calls of Write, so that there is nothing to flush.
 func NewCanonicaliser(w io.Writer) *Canonicaliser { return &Canonicaliser{w: w} }
 
+// Canonical returns text as a [Canonicaliser] writes it, in new memory.
+func Canonical(text []byte) []byte {
+	var b bytes.Buffer
+	b.Grow(len(text))
+	NewCanonicaliser(&b).Write(text)
+	return b.Bytes()
+}
+
 // Changed reports whether any line end had to be changed so far.
 func (c *Canonicaliser) Changed() bool { return c.changed }
 

@@ -5,7 +5,8 @@
 // into the exact octets of its parts, [ParseMediaType] reads a Content-Type,
 // [DecodeTransfer] undoes a transfer encoding, [NewCanonicaliser] gives the line ends that
 // are signed, [FromAddress] names the author. To write there are [AppendField],
-// [FormatMediaType], [NewBoundary], [Base64Encoder] and [QuotedPrintableEncoder].
+// [FormatMediaType], [NewBoundary], [Base64Encoder], [QuotedPrintableEncoder] and
+// [WriteSevenBit].
 //
 // Where mail programs disagree about a message, the reader does not guess: it goes on with
 // the plainest reading and reports a [Defect] with a stable code, and whoever verifies a

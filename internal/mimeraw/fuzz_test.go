@@ -306,3 +306,56 @@ func FuzzAppendField(f *testing.F) {
 		}
 	})
 }
+
+// What is 7bit already stays, whatever its structure; what is written is 7bit.
+func FuzzWriteSevenBit(f *testing.F) {
+	for _, tt := range boundaryTricks {
+		f.Add("Content-Type: multipart/mixed; boundary=x\r\n", []byte(tt.in))
+	}
+	f.Add("Content-Transfer-Encoding: 8bit\r\n", []byte("a\nb\x00"))
+	f.Add("Content-Type: message/rfc822\r\n", []byte("Content-Transfer-Encoding: base64\r\n\r\nQUJD\xe4"))
+	f.Fuzz(func(t *testing.T, header string, body []byte) {
+		for _, c := range header {
+			if c < ' ' && c != '\r' && c != '\n' || c > '~' {
+				return
+			}
+		}
+		if strings.Contains("\r\n"+header, "\r\n\r\n") || !strings.HasSuffix(header, "\r\n") || header != string(mimeraw.Canonical([]byte(header))) {
+			return
+		}
+		var out bytes.Buffer
+		err := mimeraw.WriteSevenBit(&out, header, bytes.NewReader(body))
+		typed(t, err)
+		if err != nil {
+			return
+		}
+		for _, c := range out.Bytes() {
+			if c == 0 || c >= 0x80 {
+				// A field of an inner header has no transfer encoding.
+				if !bytes.ContainsAny(body, ":") {
+					t.Fatalf("%q %q is written as %q", header, body, out.Bytes())
+				}
+				return
+			}
+		}
+		in := mimeraw.Canonical(append([]byte(header+"\r\n"), body...))
+		if naiveSevenBit(in) && !bytes.Contains(bytes.ToLower(in), []byte("bi")) && !bytes.Equal(in, out.Bytes()) {
+			t.Fatalf("%q is written as %q", in, out.Bytes())
+		}
+	})
+}
+
+func naiveSevenBit(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSuffix(line, []byte("\r\n"))
+		if len(line) > 998 || bytes.ContainsAny(line, "\x00\r") {
+			return false
+		}
+		for _, c := range line {
+			if c >= 0x80 {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -39,7 +39,8 @@ type Multipart struct {
 	preamble Remainder
 	epilogue Remainder
 	defects  []string
-	err      error // what NextPart answers from now on
+	skeleton io.Writer // takes every octet that belongs to no part; may be nil
+	err      error     // what NextPart answers from now on
 }
 
 // A Remainder is text of a multipart that belongs to no part: it is not rendered, but a
@@ -86,7 +87,11 @@ func (m *Multipart) NextPart() (*Part, error) {
 		if m.readErr != io.EOF {
 			return nil, m.fail()
 		}
-		m.err = io.EOF
+		if m.err == nil {
+			m.err = io.EOF
+		}
+	}
+	if m.err != nil {
 		return nil, m.err
 	}
 	m.parts++
@@ -183,10 +188,17 @@ func (m *Multipart) drain(rest *Remainder) {
 			return
 		}
 		if rest != nil {
+			m.outside(ready)
 			rest.Length += int64(len(ready))
 			rest.Blank = rest.Blank && len(bytes.Trim(ready, " \t\r\n")) == 0
 		}
 		m.advance(len(ready))
+	}
+}
+
+func (m *Multipart) outside(p []byte) {
+	if m.skeleton != nil && m.err == nil {
+		m.err = writeAll(m.skeleton, p)
 	}
 }
 
@@ -215,6 +227,7 @@ func (m *Multipart) advance(n int) {
 
 // cross passes the delimiter that scan has found.
 func (m *Multipart) cross() {
+	m.outside(m.buf[m.pos : m.pos+m.delimiter])
 	m.advance(m.delimiter)
 	m.content, m.delimiter = 0, 0
 	m.lineStart = true

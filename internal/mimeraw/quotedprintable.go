@@ -137,9 +137,7 @@ func (q *QuotedPrintableReader) decode(in []byte) error {
 		default:
 			q.flushWhite()
 			start := i
-			for i+1 < len(in) && qpPlain(in[i+1]) {
-				i++
-			}
+			i += qpRun(in[i+1:])
 			q.lax = q.lax || !qpPlain(c)
 			q.out = append(q.out, in[start:i+1]...)
 		}
@@ -179,6 +177,17 @@ func (q *QuotedPrintableReader) fail(i int) error {
 // qpPlain reports whether c stands for itself: RFC 2045, Section 6.7, rule 2.
 func qpPlain(c byte) bool { return c > ' ' && c < 0x7f && c != '=' }
 
+// qpRun returns how many octets at the beginning of text stand for themselves wherever
+// they are: plain ones, and spaces between those.
+func qpRun(text []byte) int {
+	for i, c := range text {
+		if !qpPlain(c) && (c != ' ' || i+1 == len(text) || !qpPlain(text[i+1])) {
+			return i
+		}
+	}
+	return len(text)
+}
+
 // qpLine is the longest encoded line, with its equals sign: RFC 2045, Section 6.7, rule 5.
 const qpLine = 76
 
@@ -202,8 +211,18 @@ func (e *qpEncoder) Write(p []byte) (int, error) {
 	if e.closed {
 		return 0, io.ErrClosedPipe
 	}
-	for i := 0; i < len(p) && e.err == nil; i++ {
+	for i := 0; i < len(p) && e.err == nil; {
+		// Behind "From " in a line, what stands for itself goes out in one piece.
+		if room := qpLine - 1 - e.column; e.held == 0 && e.column > 4 && room > 0 {
+			n := qpRun(p[i:min(i+room, len(p))])
+			e.out = append(e.out, p[i:i+n]...)
+			e.column += n
+			if i += n; i == len(p) {
+				break
+			}
+		}
 		e.octet(p[i])
+		i++
 		if len(e.out) >= base64Buffer {
 			e.flush()
 		}
