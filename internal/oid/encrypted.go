@@ -2,8 +2,6 @@ package oid
 
 // Identifiers of encrypted and authenticated content, beside those of table.go.
 const (
-	SHA512_224    OID = "\x60\x86\x48\x01\x65\x03\x04\x02\x05"         // 2.16.840.1.101.3.4.2.5 (RFC 8017, Appendix B.1)
-	SHA512_256    OID = "\x60\x86\x48\x01\x65\x03\x04\x02\x06"         // 2.16.840.1.101.3.4.2.6 (RFC 8017, Appendix B.1)
 	AES128WrapPad OID = "\x60\x86\x48\x01\x65\x03\x04\x01\x08"         // 2.16.840.1.101.3.4.1.8 (RFC 5649, Section 5)
 	AES192WrapPad OID = "\x60\x86\x48\x01\x65\x03\x04\x01\x1c"         // 2.16.840.1.101.3.4.1.28 (RFC 5649, Section 5)
 	AES256WrapPad OID = "\x60\x86\x48\x01\x65\x03\x04\x01\x30"         // 2.16.840.1.101.3.4.1.48 (RFC 5649, Section 5)
