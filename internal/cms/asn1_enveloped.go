@@ -194,7 +194,7 @@ func (v *keyTransRecipient) add(b *cryptobyte.Builder) {
 }
 
 func (v *keyTransRecipient) version() int {
-	if v.rid.IssuerSerial == nil {
+	if v.rid.KeyID != nil {
 		return 2
 	}
 	return 0
@@ -322,7 +322,7 @@ func (v *keyAgreeRecipient) add(b *cryptobyte.Builder) {
 		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			for _, k := range v.keys {
 				b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-					if k.rid.IssuerSerial != nil {
+					if k.rid.KeyID == nil {
 						k.rid.add(b)
 					} else {
 						b.AddASN1(constructed(0), func(b *cryptobyte.Builder) { b.AddASN1OctetString(k.rid.KeyID) })

@@ -1,7 +1,9 @@
 package cms
 
 import (
+	"bytes"
 	"crypto"
+	"slices"
 
 	_ "crypto/sha1"   // for crypto.Hash
 	_ "crypto/sha256" // for crypto.Hash
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/oid"
 )
 
@@ -22,6 +25,17 @@ func algorithm(o oid.OID, parameters []byte) AlgorithmIdentifier {
 	var b cryptobyte.Builder
 	addAlgorithm(&b, o, parameters)
 	return AlgorithmIdentifier{OID: o, Parameters: parameters, Raw: b.BytesOrPanic()}
+}
+
+// readSPKI reads, and takes the key as whole octets,
+//
+//	SubjectPublicKeyInfo ::= SEQUENCE {
+//	  algorithm        AlgorithmIdentifier,
+//	  subjectPublicKey BIT STRING }
+func readSPKI(s cryptobyte.String, a *AlgorithmIdentifier, key *[]byte) bool {
+	var body cryptobyte.String
+	return s.ReadASN1(&body, casn1.SEQUENCE) && s.Empty() && readAlgorithm(&body, a) &&
+		body.ReadASN1BitStringAsBytes(key) && body.Empty()
 }
 
 // null is the DER of NULL.
@@ -386,4 +400,19 @@ func kemOtherInfo(wrap AlgorithmIdentifier, kekLength int, ukm []byte) []byte {
 		}
 	})
 	return b.BytesOrPanic()
+}
+
+// derOID is the DER of an OBJECT IDENTIFIER.
+func derOID(o oid.OID) []byte {
+	var b cryptobyte.Builder
+	addOID(&b, o)
+	return b.BytesOrPanic()
+}
+
+// derSet is the DER of a SET OF elements that are DER themselves (X.690, Section 11.6).
+func derSet(elements [][]byte) []byte {
+	sorted := slices.Clone(elements)
+	slices.SortFunc(sorted, bytes.Compare)
+	body := bytes.Join(sorted, nil)
+	return append(ber.AppendHeader(nil, ber.Set, true, len(body)), body...)
 }

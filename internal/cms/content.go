@@ -46,6 +46,8 @@ func Open(r io.Reader) (Content, error) {
 		c, err = openData(br)
 	case oid.SignedData:
 		c, err = openSigned(br)
+	case oid.EnvelopedData, oid.AuthEnvelopedData:
+		c, err = openEnveloped(br, t)
 	case oid.DigestedData:
 		c, err = openDigested(br)
 	case oid.CompressedData:

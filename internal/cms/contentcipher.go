@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/des"
 	"crypto/rand"
+	"fmt"
 	"io"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -134,9 +135,9 @@ func (c *contentCipher) parse(a AlgorithmIdentifier) error {
 }
 
 // allowed refuses what the options do not name.
-func (c *contentCipher) allowed(opt UnlockOptions) error {
+func (c *contentCipher) allowed(opt DecryptOptions) error {
 	if c.legacy && !opt.AllowLegacyCiphers {
-		return &WeakCipherError{Cipher: c.name}
+		return &WeakError{c.name}
 	}
 	least := cipherstream.TagSize
 	if opt.AllowShortTags {
@@ -146,7 +147,7 @@ func (c *contentCipher) allowed(opt UnlockOptions) error {
 		}
 	}
 	if c.authenticated() && c.icv < least {
-		return &WeakCipherError{Cipher: c.name, TagBits: 8 * c.icv}
+		return &WeakError{fmt.Sprintf("%s with a tag of %d bits", c.name, 8*c.icv)}
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func (l *agreeLock) parseAlgorithm() (name string, err error) {
 	return l.algorithm.OID.String(), &UnsupportedError{What: "key agreement", OID: l.algorithm.OID}
 }
 
-func (l *agreeLock) open(key crypto.PrivateKey, n int, opt UnlockOptions) ([]byte, int, error) {
+func (l *agreeLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	if err := l.wrap.allowed(opt); err != nil {
 		return nil, 0, err
 	}
@@ -118,7 +118,7 @@ func (l *agreeLock) kek(z []byte) ([]byte, error) {
 }
 
 // static finds the static public key of the sender, which only a certificate holds.
-func (l *agreeLock) static(opt UnlockOptions) (point []byte, named AlgorithmIdentifier, err error) {
+func (l *agreeLock) static(opt DecryptOptions) (point []byte, named AlgorithmIdentifier, err error) {
 	for _, cert := range opt.Originators {
 		if !l.originator.Matches(cert) {
 			continue
@@ -184,9 +184,7 @@ func curveAlgorithm(c ecdh.Curve) AlgorithmIdentifier {
 	default:
 		return AlgorithmIdentifier{}
 	}
-	var b cryptobyte.Builder
-	addOID(&b, curve)
-	return algorithm(oid.ECPublicKey, b.BytesOrPanic())
+	return algorithm(oid.ECPublicKey, derOID(curve))
 }
 
 // sealECDH protects cek for the holder of an ECDH key: a fresh ephemeral key, a wrap as

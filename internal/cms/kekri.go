@@ -28,11 +28,11 @@ func parseKEKRI(s cryptobyte.String) *RecipientInfo {
 	return ri
 }
 
-func (l *kekLock) open(key crypto.PrivateKey, n int, opt UnlockOptions) ([]byte, int, error) {
+func (l *kekLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	if err := l.wrap.allowed(opt); err != nil {
 		return nil, 0, err
 	}
-	kek, ok := key.(SecretKey)
+	kek, ok := key.(Secret)
 	if !ok {
 		return nil, 0, errKeyType("kekri")
 	}

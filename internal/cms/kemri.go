@@ -78,7 +78,7 @@ func (l *kemLock) parse() (name string, err error) {
 	return name, nil
 }
 
-func (l *kemLock) open(key crypto.PrivateKey, n int, opt UnlockOptions) ([]byte, int, error) {
+func (l *kemLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	if err := l.wrapper.allowed(opt); err != nil {
 		return nil, 0, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -50,7 +51,7 @@ func parseKTRI(s cryptobyte.String) *RecipientInfo {
 	return ri
 }
 
-func (l *rsaLock) open(key crypto.PrivateKey, n int, opt UnlockOptions) ([]byte, int, error) {
+func (l *rsaLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	d, ok := key.(crypto.Decrypter)
 	if !ok {
 		return nil, 0, errKeyType("ktri")
@@ -62,7 +63,7 @@ func (l *rsaLock) open(key crypto.PrivateKey, n int, opt UnlockOptions) ([]byte,
 	if bits := pub.N.BitLen(); bits > limits.RSAModulusMax {
 		return nil, 0, &limits.Exceeded{What: "bits of an RSA modulus", Max: limits.RSAModulusMax}
 	} else if bits < limits.RSAModulusMin && !opt.AllowLegacyCiphers {
-		return nil, 0, &sigalg.WeakKeyError{Bits: bits, Min: limits.RSAModulusMin}
+		return nil, 0, &WeakError{fmt.Sprintf("an RSA key of %d bits", bits)}
 	}
 	if len(l.encryptedKey) != pub.Size() {
 		return nil, 0, nil

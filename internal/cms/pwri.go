@@ -76,9 +76,9 @@ func (l *passwordLock) parse() error {
 	return nil
 }
 
-func (l *passwordLock) open(key crypto.PrivateKey, n int, opt UnlockOptions) ([]byte, int, error) {
+func (l *passwordLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	if l.cipher.legacy && !opt.AllowLegacyCiphers {
-		return nil, 0, &WeakCipherError{Cipher: l.cipher.name}
+		return nil, 0, &WeakError{l.cipher.name}
 	}
 	kek, err := l.kek(key)
 	if err != nil {
@@ -98,29 +98,29 @@ func (l *passwordLock) open(key crypto.PrivateKey, n int, opt UnlockOptions) ([]
 func (l *passwordLock) kek(key crypto.PrivateKey) ([]byte, error) {
 	if l.parameters == nil {
 		// RFC 5652, Section 6.2.4: without derivation the key comes from elsewhere.
-		k, ok := key.(SecretKey)
+		k, ok := key.(Secret)
 		if !ok || len(k) != l.cipher.keyLen {
 			return nil, errKeyType("pwri, without key derivation,")
 		}
 		return k, nil
 	}
-	password, ok := key.(Password)
+	password, ok := key.(Passphrase)
 	if !ok {
 		return nil, errKeyType("pwri")
 	}
 	p := l.parameters
-	return kdf.PBKDF2(p.prf.New, []byte(password), p.salt, p.iterations, limits.KDFIterations, l.cipher.keyLen)
+	return kdf.PBKDF2(p.prf.New, password, p.salt, p.iterations, limits.KDFIterations, l.cipher.keyLen)
 }
 
 // sealPassword protects cek with a password: PBKDF2 with HMAC-SHA-256, AES-256-CBC.
 // iterations may be 0, for 600,000.
-func sealPassword(password string, iterations int, cek []byte) (*passwordRecipient, error) {
+func sealPassword(password []byte, iterations int, cek []byte) (*passwordRecipient, error) {
 	if iterations == 0 {
 		iterations = passwordIterations
 	}
 	p := pbkdf2Parameters{salt: make([]byte, 16), iterations: iterations, prf: crypto.SHA256}
 	rand.Read(p.salt)
-	kek, err := kdf.PBKDF2(p.prf.New, []byte(password), p.salt, iterations, limits.KDFIterations, 32)
+	kek, err := kdf.PBKDF2(p.prf.New, password, p.salt, iterations, limits.KDFIterations, 32)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"crypto/x509"
 	"errors"
-	"strconv"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -47,11 +46,11 @@ type lock interface {
 	// open recovers the content-encryption key of n octets by means of key. An error
 	// says that something public stands in the way: an algorithm, a parameter, the type
 	// of the key. All that depends on the key ends in ok being 0.
-	open(key crypto.PrivateKey, n int, opt UnlockOptions) (cek []byte, ok int, err error)
+	open(key crypto.PrivateKey, n int, opt DecryptOptions) (cek []byte, ok int, err error)
 }
 
-// UnlockOptions loosen what [EnvelopedData.Unlock] accepts. The zero value is strict.
-type UnlockOptions struct {
+// DecryptOptions loosen what [EnvelopedData.Unlock] accepts. The zero value is strict.
+type DecryptOptions struct {
 	// AllowLegacyCiphers lets Triple-DES, DES and RC2 be read, as content ciphers and
 	// for wrapping keys, and RSA keys of fewer than 2048 bits be used.
 	AllowLegacyCiphers bool
@@ -63,25 +62,22 @@ type UnlockOptions struct {
 	Originators []*x509.Certificate
 }
 
-// A SecretKey is the key for a recipient of kind "kekri", and for an EncryptedData.
-type SecretKey []byte
+// A Secret is the key for a recipient of kind "kekri", and for an [EncryptedData].
+type Secret []byte
 
-// A Password is the key for a recipient of kind "pwri".
-type Password string
+// A Passphrase is the key for a recipient of kind "pwri".
+type Passphrase []byte
 
-// A WeakCipherError says that a message uses a cipher, or a length of the authentication
-// tag, that is read only where [UnlockOptions] name it.
-type WeakCipherError struct {
-	Cipher  string // such as "3des-cbc"
-	TagBits int    // the length of the tag, if that is what is weak
+// A WeakError says that a message uses a cipher, a key or a length of the authentication
+// tag that is accepted only where [DecryptOptions] name it.
+type WeakError struct {
+	What string // such as "3des-cbc"
 }
 
-func (e *WeakCipherError) Error() string {
-	if e.TagBits > 0 {
-		return e.Cipher + " with a tag of " + strconv.Itoa(e.TagBits) + " bits is too weak"
-	}
-	return "cipher " + e.Cipher + " is too weak"
-}
+func (e *WeakError) Error() string { return e.What + " is too weak" }
+
+// Code returns "decrypt.weak_cipher".
+func (e *WeakError) Code() string { return "decrypt.weak_cipher" }
 
 // errKeyType says that a key cannot be the one of a recipient.
 func errKeyType(kind string) error {
@@ -91,6 +87,15 @@ func errKeyType(kind string) error {
 // Matches reports whether cert is the certificate whose key opens ri.
 func (ri *RecipientInfo) Matches(cert *x509.Certificate) bool {
 	return cert != nil && ri.certificate.Matches(cert)
+}
+
+// Identifiers returns what names the certificate whose key opens ri; none for kinds that
+// have no certificate.
+func (ri *RecipientInfo) Identifiers() []CertificateID {
+	if ri.certificate.KeyID == nil && ri.certificate.Serial == nil {
+		return nil
+	}
+	return []CertificateID{ri.certificate}
 }
 
 // MatchesKeyID reports whether id is the identifier of the secret key that opens ri, a
@@ -141,7 +146,7 @@ func unusable(kind string, err error) *RecipientInfo { return &RecipientInfo{Kin
 // right one, or what it is applied to has been altered, a random key of the same length
 // takes the place of the result (RFC 3218, Section 2.3.2), so that only the content says
 // so, in the one way it says everything.
-func (ri *RecipientInfo) contentKey(key crypto.PrivateKey, n int, opt UnlockOptions) ([]byte, error) {
+func (ri *RecipientInfo) contentKey(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, error) {
 	if ri.err != nil {
 		return nil, ri.err
 	}

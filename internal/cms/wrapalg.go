@@ -79,9 +79,9 @@ func aesWrap(n int) *wrapAlgorithm {
 	return nil
 }
 
-func (w *wrapAlgorithm) allowed(opt UnlockOptions) error {
+func (w *wrapAlgorithm) allowed(opt DecryptOptions) error {
 	if w.legacy && !opt.AllowLegacyCiphers {
-		return &WeakCipherError{Cipher: w.name}
+		return &WeakError{w.name}
 	}
 	return nil
 }
