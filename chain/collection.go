@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/pkix"
 )
 
 // A Collection is a virtual certificate collection: the trust anchors a verifier accepts
@@ -267,8 +268,14 @@ func (ix *collectionIndex) subject(raw []byte) []*member { return ix.bySubject[n
 // keyID returns the members with the subjectKeyIdentifier id.
 func (ix *collectionIndex) keyID(id []byte) []*member { return ix.byKeyID[string(id)] }
 
-// nameKey returns a form of the DER of a Name under which equal names are equal strings.
-func nameKey(raw []byte) string { return string(raw) }
+// nameKey returns a form of the DER of a Name under which equal names are equal strings
+// (RFC 5280, Section 7.1); a name that is none equals itself alone.
+func nameKey(raw []byte) string {
+	if k, ok := pkix.Canonical(raw); ok {
+		return k
+	}
+	return "\x00" + string(raw)
+}
 
 // selfSigned reports whether c is signed with its own key. Where the algorithm cannot be
 // checked, equal names and key identifiers decide: what is wrong about such a certificate

@@ -48,6 +48,12 @@ func Open(r io.Reader) (Content, error) {
 		c, err = openData(br)
 	case oid.SignedData:
 		c, err = openSigned(br)
+	case oid.EnvelopedData, oid.AuthEnvelopedData:
+		c, err = openEnveloped(br, t)
+	case oid.EncryptedData:
+		c, err = openEncrypted(br)
+	case oid.AuthenticatedData:
+		c, err = openAuthenticated(br)
 	case oid.DigestedData:
 		c, err = openDigested(br)
 	case oid.CompressedData:

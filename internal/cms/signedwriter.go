@@ -80,9 +80,6 @@ func SignDetached(d *Digests, signers []*Signer, certs []*x509.Certificate) ([]b
 	return signedData(signers, nil, certs, nil, infos), nil
 }
 
-// smallContent is the size up to which NewSignedWriter writes DER.
-const smallContent = 64 << 10
-
 // NewSignedWriter writes SignedData around the id-data content that the caller writes: as
 // DER if the content is small, and as BER of indefinite length, in constant memory, if it
 // is not. Signers and certificates are those of [SignDetached]. Nothing is complete before
