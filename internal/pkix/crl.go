@@ -95,10 +95,10 @@ func (c *CRL) parse(der []byte) (bad string) {
 	if !outer.ReadASN1Element(&tbs, asn1.SEQUENCE) || !outer.ReadASN1Element(&alg, asn1.SEQUENCE) {
 		return "tbsCertList"
 	}
-	if !outer.ReadASN1(&sig, asn1.BIT_STRING) || len(sig) < 1 || sig[0] != 0 || !outer.Empty() {
+	if !outer.ReadASN1(&sig, asn1.BIT_STRING) || len(sig) < 1 || !outer.Empty() {
 		return "signature"
 	}
-	c.Raw, c.RawTBS, c.Algorithm, c.Signature = der, tbs, alg, sig[1:]
+	c.Raw, c.RawTBS, c.Algorithm, c.Signature = der, tbs, alg, signatureOctets(sig)
 	return c.parseTBS(tbs)
 }
 

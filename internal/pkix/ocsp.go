@@ -125,10 +125,10 @@ func (r *OCSP) parseBasic(octets cryptobyte.String) (bad string) {
 	if !octets.ReadASN1(&basic, asn1.SEQUENCE) || !octets.Empty() || !basic.ReadASN1Element(&tbs, asn1.SEQUENCE) || !basic.ReadASN1Element(&alg, asn1.SEQUENCE) {
 		return "BasicOCSPResponse"
 	}
-	if !basic.ReadASN1(&sig, asn1.BIT_STRING) || len(sig) < 1 || sig[0] != 0 {
+	if !basic.ReadASN1(&sig, asn1.BIT_STRING) || len(sig) < 1 {
 		return "signature"
 	}
-	r.RawTBS, r.Algorithm, r.Signature = tbs, alg, sig[1:]
+	r.RawTBS, r.Algorithm, r.Signature = tbs, alg, signatureOctets(sig)
 	var has bool
 	if !basic.ReadOptionalASN1(&list, &has, asn1.Tag(0).ContextSpecific().Constructed()) || !basic.Empty() {
 		return "certs"
