@@ -176,10 +176,11 @@ func homes() map[string][]string {
 		"golang.org/x/net/idna":              {"."},
 		"golang.org/x/text":                  {"."},
 		"filippo.io/mldsa":                   {"."},
-		"software.sslmate.com/src/go-pkcs12": {"certstore", "smime/smimetest", "internal/peertest", "examples"},
+		"software.sslmate.com/src/go-pkcs12": {"certstore", "internal/keyfile", "smime/smimetest", "internal/peertest", "examples"},
 		"github.com/emersion/go-message":     {"smime", "examples"},
 		"github.com/smallstep/pkcs7":         {"internal/peertest", "internal/bundle"}, // bundle in its tests only
 		"github.com/go-ldap/ldap":            {"certstore/ldapstore", "internal/servertest"},
+		"github.com/go-asn1-ber/asn1-ber":    {"certstore/ldapstore"},
 		"github.com/miekg/dns":               {"certstore/smimeastore", "internal/servertest"},
 		"modernc.org/sqlite":                 {"certstore/sqlstore", "internal/servertest"},
 		"github.com/jackc/pgx":               {"certstore/sqlstore", "internal/servertest"},
@@ -217,6 +218,37 @@ func TestDependenciesStayAtHome(t *testing.T) {
 					t.Errorf("%s imports regexp: input is parsed, not matched", f.path)
 				}
 			}
+		}
+	}
+}
+
+// TestModuleFile checks that go.mod marks as indirect what no package imports, and nothing
+// else.
+func TestModuleFile(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := map[string]bool{} // by module; false if marked as indirect
+	requirement := regexp.MustCompile(`(?m)^(?:require )?\s*([a-z0-9.-]+\.[a-z]+/\S+) v\S+( // indirect)?$`)
+	for _, m := range requirement.FindAllSubmatch(text, -1) {
+		direct[string(m[1])] = len(m[2]) == 0
+	}
+	used := map[string]bool{}
+	for _, f := range sources(t) {
+		for _, imported := range f.imports(true) {
+			best := ""
+			for m := range direct {
+				if within(imported, m) && len(m) > len(best) {
+					best = m
+				}
+			}
+			used[best] = true
+		}
+	}
+	for m, is := range direct {
+		if is != used[m] {
+			behind(t, "go.mod: %s is direct: %v, imported: %v", m, is, used[m])
 		}
 	}
 }
@@ -440,7 +472,7 @@ func rfcRow() *regexp.Regexp {
 
 // citations maps each RFC that Go code cites to the folders that do so outside of tests.
 func citations(t *testing.T) map[string][]string {
-	citation := regexp.MustCompile(`(?i)\brfc[ -]?([0-9]{3,5})\b`)
+	citation := regexp.MustCompile(`\bRFC[ -]?([0-9]{3,5})\b`)
 	cited := map[string][]string{}
 	for _, name := range tree(t) {
 		if path.Ext(name) != ".go" {
@@ -452,6 +484,9 @@ func citations(t *testing.T) map[string][]string {
 		}
 		for _, m := range citation.FindAllSubmatch(text, -1) {
 			number, dir := string(m[1]), path.Dir(name)
+			if number == "822" {
+				continue // the name of a media type
+			}
 			if isTest(name) || within(dir, "internal/peertest", "internal/servertest") {
 				cited[number] = cited[number][:len(cited[number]):len(cited[number])]
 			} else if !slices.Contains(cited[number], dir) {
@@ -517,20 +552,26 @@ func citing(dirs []string) []string {
 	return by
 }
 
-// stayOrUpdate compares a file that a test keeps. With -update it is written again. A
-// difference fails in CI; while work goes on, the code may be ahead of its documents.
+// stayOrUpdate compares a file that a test keeps. With -update it is written again.
 func stayOrUpdate(t *testing.T, file, is, want string) {
 	t.Helper()
-	switch {
-	case is == want:
-	case *update:
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	case os.Getenv("CI") != "":
-		t.Errorf("%s is behind the code: run go test . -update", file)
-	default:
-		t.Logf("%s is behind the code: run go test . -update", file)
+	if is == want {
+		return
+	}
+	if !*update {
+		behind(t, "%s is behind the code: run go test . -update", file)
+	} else if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// behind fails in CI. Before that, the code may be ahead of what describes it.
+func behind(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Errorf(format, args...)
+	} else {
+		t.Logf(format, args...)
 	}
 }
 

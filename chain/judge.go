@@ -83,8 +83,12 @@ func (t *task) judge(n *node, r role) (list notes) {
 			list.fault(n, code, detail)
 		}
 	}
-	code, detail := t.algorithms.key(n.publicKey())
+	key := n.publicKey()
+	code, detail := t.algorithms.key(key)
 	list.fault(n, code, detail)
+	if key.err != nil && code == "" && r != leafRole {
+		list.fault(n, "sig.unsupported", "its key cannot be used: "+key.err.Error())
+	}
 	if r != leafRole {
 		t.judgeIssuer(n, r, &list)
 	}

@@ -6,4 +6,7 @@ type status struct{}
 func (t *task) revocation(path []*node, o *outcome) {}
 
 // A Revocation says how revocation is judged.
-type Revocation struct{ InsecureOff, AllowUnknown, RequireAll bool; CRLs, OCSP [][]byte }
+type Revocation struct {
+	InsecureOff, AllowUnknown, RequireAll bool
+	CRLs, OCSP                            [][]byte
+}

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/postseal/postseal/internal/oid"
-	"github.com/postseal/postseal/internal/pkix"
 )
 
 // Bounds of one search. Signature work is counted, not timed, so that the same question
@@ -323,21 +322,15 @@ func (t *task) place(s *step, r role) {
 
 // link checks that issuer signed child. The answer is remembered across calls.
 func (t *task) link(child, issuer *node) (code, detail string) {
-	if algorithm := pkix.OID(child.Algorithm); algorithm == "" {
-		return "sig.unsupported", "its signature algorithm cannot be read"
-	}
 	key := issuer.publicKey()
-	if key.inherits() {
+	if key.inherits {
 		return "", "" // known only when the path is complete
 	}
-	if key.err != nil {
-		return "sig.unsupported", "the key of its issuer cannot be used: " + key.err.Error()
-	}
-	if code, _ := t.algorithms.key(key); code != "" {
+	if code, _ := t.algorithms.key(key); code != "" || key.err != nil {
 		return "", "" // noted where the key stands; no arithmetic with it
 	}
-	if code, _ := t.algorithms.signature(child.Algorithm); code == "alg.weak_hash" {
-		return "", ""
+	if code, _ := t.algorithms.signature(child.Algorithm); code != "" && code != "alg.legacy" {
+		return "", "" // noted with the child
 	}
 	edge := edge{child.sum, issuer.sum}
 	err, known := t.v.edges.get(edge)

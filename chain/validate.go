@@ -5,6 +5,7 @@ package chain
 func (t *task) complete(s *step) {
 	o := &outcome{top: s, complete: true, notes: s.collect()}
 	path := s.path()
+	t.checkInherited(path, o)
 	if o.notes.worst() < fault {
 		t.checkPolicies(path, o)
 	}
@@ -44,4 +45,30 @@ func (t *task) checkPolicies(path []*node, o *outcome) {
 		return
 	}
 	o.policies = set
+}
+
+// checkInherited checks the signatures made with DSA keys that take their parameters from
+// above, which is known only now (RFC 5280, Section 6.1.4 (e) and (f)).
+func (t *task) checkInherited(path []*node, o *outcome) {
+	var working []byte
+	for i := len(path) - 1; i > 0; i-- {
+		n, child := path[i], path[i-1]
+		params, _, ok := splitDSA(n.SPKI)
+		if !ok || len(params) > 0 {
+			working = params
+			continue
+		}
+		key := inherit(n.SPKI, working)
+		if key.inherits {
+			o.notes.fault(n, "sig.unsupported", "its key has no parameters and inherits none")
+			return
+		}
+		if t.work += key.cost; t.work > maxSignatureWork {
+			o.notes.fault(nil, "path.budget", "too many signatures to check")
+			return
+		}
+		err := key.verify(child.Algorithm, child.RawTBS, child.Signature)
+		code, detail := signatureCode(err, n)
+		o.notes.fault(child, code, detail)
+	}
 }

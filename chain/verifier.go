@@ -23,8 +23,8 @@ type Verifier struct {
 	// Time returns the instant for which everything is judged; nil means time.Now.
 	Time func() time.Time
 
-	// AllowSHA1 accepts SHA-1 signatures and RSA keys from 1024 bits, for reading old
-	// mail. MD2 and MD5 stay refused.
+	// AllowSHA1 accepts signatures with SHA-1, SHA-224 and DSA and RSA keys from 1024
+	// bits, for reading old mail. MD2 and MD5 stay refused.
 	AllowSHA1 bool
 
 	// AllowExpiredAnchors accepts anchors outside their own validity.
@@ -126,7 +126,7 @@ var (
 // task prepares a question. The task is usable for a report even if err is not nil.
 func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 	t := &task{v: v, ctx: ctx, req: q, ix: v.members(), purpose: q.Purpose, maxDepth: -1}
-	t.algorithms = algorithms{legacySHA1: v.AllowSHA1 || q.AllowSHA1, maxRSA: v.MaxRSABits}
+	t.algorithms = algorithms{legacy: v.AllowSHA1 || q.AllowSHA1, maxRSA: v.MaxRSABits}
 	if t.algorithms.maxRSA == 0 {
 		t.algorithms.maxRSA = 4096
 	}

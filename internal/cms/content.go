@@ -40,20 +40,37 @@ func Open(r io.Reader) (Content, error) {
 	if err := br.Enter(ber.Context(0)); err != nil {
 		return nil, err
 	}
+	var c Content
 	switch t {
 	case oid.Data:
-		return openData(br)
+		c, err = openData(br)
+	case oid.SignedData:
+		c, err = openSigned(br)
+	case oid.EnvelopedData, oid.AuthEnvelopedData:
+		c, err = openEnveloped(br, t)
+	case oid.EncryptedData:
+		c, err = openEncrypted(br)
+	case oid.AuthenticatedData:
+		c, err = openAuthenticated(br)
+	case oid.DigestedData:
+		c, err = openDigested(br)
+	case oid.CompressedData:
+		c, err = openCompressed(br)
+	default:
+		err = &UnsupportedError{What: "content type", OID: t}
 	}
-	return nil, &UnsupportedError{What: "content type", OID: t}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// endContentInfo ends what Open began, once the content's own element has been read.
+// endContentInfo ends all that is open: the elements must end here, and the input too.
 func endContentInfo(br *ber.Reader) error {
-	if err := br.Leave(); err != nil {
-		return err
-	}
-	if err := br.Leave(); err != nil {
-		return err
+	for br.Depth() > 0 {
+		if err := br.Leave(); err != nil {
+			return err
+		}
 	}
 	return br.End()
 }

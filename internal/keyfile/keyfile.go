@@ -62,11 +62,14 @@ func (e *UnsupportedError) Error() string { return e.What + " is not supported" 
 // for which errors.Is(err, x509.IncorrectPasswordError) holds. A key that cannot be read
 // is an error; a certificate that cannot is left out.
 func Read(data []byte, password string) (*File, error) {
+	return read(data, password, newBudget())
+}
+
+func read(data []byte, password string, b *budget) (*File, error) {
 	if len(data) > maxFile {
 		return nil, &limits.Exceeded{What: "octets in a key file", Max: maxFile}
 	}
 	f := &File{}
-	b := newBudget()
 	if !bytes.Contains(data, []byte("-----BEGIN ")) {
 		if err := f.pkcs12(data, password, b); err != nil {
 			return nil, err
@@ -103,6 +106,9 @@ func (f *File) block(data []byte, k bundle.Block, password string, b *budget) er
 		clear, err := decryptPKCS8(der, newSecret(password), b)
 		if err != nil {
 			return err
+		}
+		if _, ok := parseKeyInfo(clear); !ok {
+			return errPassword // its padding was good by chance, one in 256
 		}
 		return f.addKey(clear)
 	case k.Type == "RSA PRIVATE KEY" || k.Type == "EC PRIVATE KEY" || k.Type == "PRIVATE KEY":

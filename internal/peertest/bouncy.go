@@ -82,11 +82,11 @@ func startBouncy(l *Lab) (Peer, func(), error) {
 // answer reads one line: "ok" and a text, or "no" and the reason.
 func (p *bouncy) answer() (string, error) {
 	if !p.answers.Scan() {
-		return "", fmt.Errorf("Bouncy Castle ended: %w: %s", errors.Join(p.answers.Err(), io.ErrUnexpectedEOF), p.diag.String())
+		return "", fmt.Errorf("peertest: Bouncy Castle ended: %w: %s", errors.Join(p.answers.Err(), io.ErrUnexpectedEOF), p.diag.String())
 	}
 	verdict, text, _ := strings.Cut(p.answers.Text(), " ")
 	if verdict != "ok" {
-		return "", errors.New("Bouncy Castle: " + text)
+		return "", errors.New("peertest: Bouncy Castle: " + text)
 	}
 	return text, nil
 }
@@ -104,7 +104,7 @@ func (p *bouncy) ask(verb string, in []byte, words ...string) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := fmt.Fprintln(p.in, verb, strings.Join(words, " "), "out="+out); err != nil {
-		return nil, fmt.Errorf("Bouncy Castle: %w: %s", err, p.diag.String())
+		return nil, fmt.Errorf("peertest: Bouncy Castle: %w: %s", err, p.diag.String())
 	}
 	if _, err := p.answer(); err != nil {
 		return nil, err

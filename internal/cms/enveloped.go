@@ -1,0 +1,329 @@
+package cms
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"io"
+
+	"github.com/postseal/postseal/internal/ber"
+	"github.com/postseal/postseal/internal/cipherstream"
+	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/pkix"
+)
+
+var (
+	errLocked   = errors.New("the content has not been unlocked")
+	errUnlocked = errors.New("the content has been unlocked or read already")
+	errNoText   = errors.New("the structure holds no encrypted content")
+)
+
+// An EnvelopedData is an EnvelopedData (RFC 5652, Section 6) or AuthEnvelopedData
+// (RFC 5083) that is being read. [EnvelopedData.Unlock] it with the key of one of its
+// [EnvelopedData.Recipients]; then it reads as its content.
+//
+// What Read returns is unverified until Read has returned io.EOF, or Finish nil: with an
+// authenticated cipher the tag comes last. Without one, nothing ever vouches for the
+// content but a signature inside it.
+type EnvelopedData struct {
+	br          *ber.Reader
+	typ         oid.OID
+	originators [][]byte
+	recipients  []*RecipientInfo
+	content     encryptedContent
+	cipher      *contentCipher
+	cipherErr   error // why the content cannot be deciphered, whatever the key
+
+	plain      io.Reader // nil before Unlock
+	attributes []Attribute
+	tailed     bool
+	err        error // how it ended: io.EOF if well
+}
+
+// openEnveloped reads an EnvelopedData or AuthEnvelopedData up to its content.
+//
+//	EnvelopedData ::= SEQUENCE {
+//	  version              CMSVersion,
+//	  originatorInfo       [0] IMPLICIT OriginatorInfo OPTIONAL,
+//	  recipientInfos       RecipientInfos,
+//	  encryptedContentInfo EncryptedContentInfo,
+//	  unprotectedAttrs     [1] IMPLICIT UnprotectedAttributes OPTIONAL }
+//
+//	AuthEnvelopedData ::= SEQUENCE {
+//	  version                  CMSVersion,
+//	  originatorInfo           [0] IMPLICIT OriginatorInfo OPTIONAL,
+//	  recipientInfos           RecipientInfos,
+//	  authEncryptedContentInfo EncryptedContentInfo,
+//	  authAttrs                [1] IMPLICIT AuthAttributes OPTIONAL,
+//	  mac                      MessageAuthenticationCode,
+//	  unauthAttrs              [2] IMPLICIT UnauthAttributes OPTIONAL }
+func openEnveloped(br *ber.Reader, typ oid.OID) (e *EnvelopedData, err error) {
+	e = &EnvelopedData{br: br, typ: typ}
+	if err = br.Enter(ber.Sequence); err != nil {
+		return nil, err
+	}
+	if err = nextVersion(br); err != nil {
+		return nil, err
+	}
+	if e.originators, err = nextOriginatorInfo(br); err != nil {
+		return nil, err
+	}
+	if e.recipients, err = nextRecipientInfos(br); err != nil {
+		return nil, err
+	}
+	if e.content, err = openEncryptedContent(br); err != nil {
+		return nil, err
+	}
+	if e.cipher, e.cipherErr = parseContentCipher(e.content.algorithm); e.cipherErr == nil {
+		e.cipherErr = e.fits()
+	}
+	return e, nil
+}
+
+// fits checks that the cipher has a place in the structure (RFC 5083, Section 2.1 and
+// RFC 5084, Section 1.2): one without authentication in AuthEnvelopedData would leave the
+// content unprotected, and an authenticated one in EnvelopedData has no tag.
+func (e *EnvelopedData) fits() error {
+	switch {
+	case e.Authenticated() && !e.cipher.authenticated():
+		return &UnsupportedError{What: e.cipher.name + " inside AuthEnvelopedData"}
+	case !e.Authenticated() && e.cipher.authenticated():
+		// QUIRK: several libraries put AES-GCM into EnvelopedData, each in its own way.
+		return &UnsupportedError{What: e.cipher.name + " inside EnvelopedData"}
+	}
+	return nil
+}
+
+// Type returns id-envelopedData or id-ct-authEnvelopedData.
+func (e *EnvelopedData) Type() oid.OID { return e.typ }
+
+// Authenticated reports whether the structure is an AuthEnvelopedData.
+func (e *EnvelopedData) Authenticated() bool { return e.typ == oid.AuthEnvelopedData }
+
+// Cipher names the content cipher, such as "aes256-gcm" or "3des-cbc". One that this
+// package does not know has its object identifier as name.
+func (e *EnvelopedData) Cipher() string {
+	if e.cipher == nil {
+		return e.content.algorithm.OID.String()
+	}
+	return e.cipher.name
+}
+
+// Derived reports whether the content key is bound to its algorithm by a key derivation
+// (RFC 9709), so that no other algorithm deciphers the content.
+func (e *EnvelopedData) Derived() bool { return e.cipher != nil && e.cipher.derive != nil }
+
+// ContentType returns the type of the content, which is id-data for mail.
+func (e *EnvelopedData) ContentType() oid.OID { return e.content.contentType }
+
+// Recipients returns the ways to get at the content, in the order of the message.
+func (e *EnvelopedData) Recipients() []*RecipientInfo { return e.recipients }
+
+// Attributes returns the attributes after the content: those that the tag protects of an
+// AuthEnvelopedData, those that nothing protects of an EnvelopedData. There are none
+// before the content has been read to its end.
+func (e *EnvelopedData) Attributes() []Attribute { return e.attributes }
+
+// Unlock makes the content readable by means of ri, one of the Recipients, and its key:
+//
+//   - a crypto.Decrypter with an RSA key for "ktri";
+//   - an *ecdsa.PrivateKey, an ecdh.KeyExchanger or an *x448.PrivateKey for "kari";
+//   - a [Secret] for "kekri" and a [Passphrase] for "pwri";
+//   - a crypto.Decapsulator for "kemri".
+//
+// An error says that something everybody can see stands in the way: an algorithm that is
+// not supported ([UnsupportedError]) or not allowed ([WeakError]), malformed parameters,
+// a key of another type. Another recipient may be tried then. Everything else, a wrong
+// key included, is no error here: the content ends in [ErrDecrypt]. Without
+// authentication one failure in about 250 passes for success, with content that makes no
+// sense.
+func (e *EnvelopedData) Unlock(ri *RecipientInfo, key crypto.PrivateKey, opt DecryptOptions) error {
+	if e.plain != nil || e.err != nil {
+		return errUnlocked
+	}
+	if e.content.text == nil {
+		return errNoText
+	}
+	if e.cipherErr != nil {
+		return e.cipherErr
+	}
+	if err := e.cipher.allowed(opt); err != nil {
+		return err
+	}
+	opt.Originators = append(e.originatorCertificates(), opt.Originators...)
+	cek, err := ri.contentKey(key, e.cipher.keyLen, opt)
+	if err != nil {
+		return err
+	}
+	defer clear(cek)
+	e.plain, err = e.cipher.open(cek, e.content.text, e.tail)
+	return err
+}
+
+// originatorCertificates are needed only for key agreement with a static key.
+func (e *EnvelopedData) originatorCertificates() []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, der := range e.originators {
+		if cert, err := pkix.ParseCertificate(der); err == nil {
+			out = append(out, cert)
+		}
+	}
+	return out
+}
+
+// Read returns content as it is deciphered. It returns io.EOF only once the structure is
+// complete and the tag, or the padding, is right; [ErrDecrypt] if it is not.
+func (e *EnvelopedData) Read(p []byte) (int, error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	if e.plain == nil {
+		return 0, errLocked
+	}
+	n, err := e.plain.Read(p)
+	e.end(err)
+	if n > 0 {
+		return n, nil
+	}
+	return 0, e.err
+}
+
+// WriteTo implements io.WriterTo, under the conditions of Read.
+func (e *EnvelopedData) WriteTo(w io.Writer) (int64, error) {
+	if e.err == io.EOF {
+		return 0, nil
+	}
+	if e.err != nil {
+		return 0, e.err
+	}
+	if e.plain == nil {
+		return 0, errLocked
+	}
+	to, ok := e.plain.(io.WriterTo)
+	if !ok {
+		return io.Copy(w, struct{ io.Reader }{e})
+	}
+	out := &outcome{w: w}
+	n, err := to.WriteTo(out)
+	if out.err != nil { // of the destination: says nothing about the content
+		return n, out.err
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	if e.end(err); e.err == io.EOF {
+		return n, nil
+	}
+	return n, e.err
+}
+
+// outcome tells an error of the destination from one of the source.
+type outcome struct {
+	w   io.Writer
+	err error
+}
+
+func (o *outcome) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	o.err = err
+	return n, err
+}
+
+// end translates how the content ended.
+func (e *EnvelopedData) end(err error) {
+	switch err {
+	case nil:
+		return
+	case cipherstream.ErrOpen:
+		err = ErrDecrypt
+	case cipherstream.ErrTooLong:
+		err = &limits.Exceeded{What: "octets under " + e.cipher.name, Max: limits.HeldInMemory}
+	}
+	e.err = err
+}
+
+// Finish reads what is left of the structure, which must be complete, with nothing after
+// it. If the content was unlocked its end must have been good as well.
+func (e *EnvelopedData) Finish() error {
+	if e.plain != nil {
+		_, err := e.WriteTo(io.Discard)
+		return err
+	}
+	if e.err == nil {
+		e.err = io.EOF
+		if e.content.text != nil {
+			if _, err := io.Copy(io.Discard, e.content.text); err != nil {
+				e.err = err
+				return err
+			}
+		}
+		if _, _, err := e.tail(); err != nil {
+			e.err = err
+		}
+	}
+	if e.err == io.EOF {
+		return nil
+	}
+	return e.err
+}
+
+// tail reads what follows the encrypted content, to the end of the input: the tag, and
+// the additional data, which is the DER encoding of the authenticated attributes
+// (RFC 5083, Section 2.2).
+func (e *EnvelopedData) tail() (tag, additional []byte, err error) {
+	if err = e.br.Leave(); err != nil {
+		return nil, nil, err
+	}
+	if e.attributes, additional, err = nextAttributes(e.br, 1); err != nil {
+		return nil, nil, err
+	}
+	if e.Authenticated() {
+		if err := e.checkAttributes(); err != nil {
+			return nil, nil, err
+		}
+		if tag, err = nextOctets(e.br, cipherstream.TagSize*4, "mac"); err != nil {
+			return nil, nil, err
+		}
+		if e.cipherErr == nil && len(tag) != e.cipher.icv { // RFC 5084, Section 3
+			return nil, nil, malformed(e.br.Offset(), "mac: its length is not the one of the cipher's parameters")
+		}
+		if _, _, err = nextAttributes(e.br, 2); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err = e.br.Leave(); err != nil {
+		return nil, nil, err
+	}
+	return tag, additional, endContentInfo(e.br)
+}
+
+// checkAttributes applies RFC 5083, Section 2.1: an attribute comes once, content-type
+// names the type of the content and is there unless that is id-data, and there is no
+// message-digest.
+func (e *EnvelopedData) checkAttributes() error {
+	bad := malformed(e.br.Offset(), "authAttrs")
+	seen := make(map[oid.OID]bool)
+	for _, a := range e.attributes {
+		if seen[a.Type] || len(a.Values) == 0 || a.Type == oid.MessageDigest {
+			return bad
+		}
+		seen[a.Type] = true
+		if a.Type == oid.ContentType && !isContentType(a.Values, e.content.contentType) {
+			return bad
+		}
+	}
+	if e.content.contentType != oid.Data && !seen[oid.ContentType] {
+		return bad
+	}
+	return nil
+}
+
+// isContentType reports whether the values of a content-type attribute are just t.
+func isContentType(values [][]byte, t oid.OID) bool {
+	want := derOID(t)
+	return len(values) == 1 && string(values[0]) == string(want)
+}
