@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 
+	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/mimeraw"
@@ -276,9 +277,11 @@ const codeDecrypt = "decrypt.failed"
 // codeOf names the code of an error from a lower layer.
 func codeOf(err error) string {
 	var (
-		limit  *limits.Exceeded
-		coded  interface{ Code() string }
-		syntax *mimeraw.SyntaxError
+		limit       *limits.Exceeded
+		coded       interface{ Code() string }
+		text        *mimeraw.SyntaxError
+		structure   *cms.SyntaxError
+		unsupported *cms.UnsupportedError
 	)
 	switch {
 	case errors.As(err, &limit):
@@ -287,10 +290,16 @@ func codeOf(err error) string {
 		return codeDecrypt
 	case errors.As(err, &coded):
 		return coded.Code()
-	case errors.As(err, &syntax):
-		return syntax.Code
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "message.truncated"
+	case errors.As(err, &text):
+		return text.Code
+	case errors.As(err, &unsupported):
+		return "cms.unsupported"
+	case errors.Is(err, ber.ErrTrailingData):
+		return "cms.trailing_data"
+	case errors.As(err, &structure) && errors.Is(err, io.ErrUnexpectedEOF):
+		return "cms.truncated"
+	case errors.As(err, &structure):
+		return "cms.malformed"
 	}
 	return "message.malformed"
 }

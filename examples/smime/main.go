@@ -32,8 +32,6 @@ func commandNamed(name string) command {
 	switch name {
 	case "sign", "encrypt", "seal":
 		return composeCommand(name)
-	case "chain":
-		return chainCommand
 	case "open":
 		return openCommand
 	case "chain":

@@ -48,6 +48,10 @@ func Open(r io.Reader) (Content, error) {
 		c, err = openSigned(br)
 	case oid.EnvelopedData, oid.AuthEnvelopedData:
 		c, err = openEnveloped(br, t)
+	case oid.EncryptedData:
+		c, err = openEncrypted(br)
+	case oid.AuthenticatedData:
+		c, err = openAuthenticated(br)
 	case oid.DigestedData:
 		c, err = openDigested(br)
 	case oid.CompressedData:

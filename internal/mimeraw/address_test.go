@@ -8,6 +8,7 @@ import (
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
+// Address syntax (F04) and display names that look like addresses (F02).
 func TestParseAddresses(t *testing.T) {
 	long := strings.Repeat("a", 300)
 	for _, tt := range []struct {
@@ -35,7 +36,7 @@ func TestParseAddresses(t *testing.T) {
 		{"(x) Alice (y) <(z) alice (a) @ (b) good.example (c)> (d)", []string{"Alice|alice@good.example"}},
 		{`(a \) (b) c) alice@good.example`, []string{"|alice@good.example"}},
 
-		// Quoted local parts, and the "@" within them (attacks.md, F04).
+		// Quoted local parts, and the "@" within them.
 		{`"a@b"@c.example`, []string{`|"a@b"@c.example`}},
 		{`"alice"@good.example`, []string{"|alice@good.example"}},
 		{`"a b"@c.example`, []string{`|"a b"@c.example`}},
@@ -44,7 +45,7 @@ func TestParseAddresses(t *testing.T) {
 		{`"a."@c.example`, []string{`|"a."@c.example`}},
 		{"a@[192.0.2.1]", []string{"|a@[192.0.2.1]"}},
 
-		// Display names that look like addresses (F02): the address is the other one.
+		// Display names that look like addresses: the address is the other one.
 		{`"alice@good.example" <eve@evil.example>`, []string{"alice@good.example|eve@evil.example"}},
 		{`"alice@good.example <alice@good.example>" <eve@evil.example>`, []string{"alice@good.example <alice@good.example>|eve@evil.example"}},
 		{"=?utf-8?q?alice=40good.example?= <eve@evil.example>", []string{"alice@good.example|eve@evil.example"}},
@@ -134,6 +135,7 @@ func TestParseAddresses(t *testing.T) {
 	}
 }
 
+// F03: one author in one From field, and nobody else counts.
 func TestFromAddress(t *testing.T) {
 	for _, tt := range []struct{ in, want, code string }{
 		{"From: Alice <alice@good.example>", "alice@good.example", ""},

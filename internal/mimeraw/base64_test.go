@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
+// E13; J01 for what is cut off.
 func TestBase64Decoder(t *testing.T) {
 	const cut = "cut"
 	for _, tt := range []struct{ in, want, code string }{

@@ -11,7 +11,7 @@ import (
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
-// canonicalTwins are the cases of attacks.md, E11: what is signed for what was sent.
+// canonicalTwins are what is signed for what was sent.
 var canonicalTwins = []struct{ name, in, want string }{
 	{"CRLF", "a\r\nb\r\n", "a\r\nb\r\n"},
 	{"LF", "a\nb\n", "a\r\nb\r\n"},
@@ -29,6 +29,7 @@ var canonicalTwins = []struct{ name, in, want string }{
 	{"NUL and 8 bits", "\x00\xff\n", "\x00\xff\r\n"},
 }
 
+// E11.
 func TestCanonicaliser(t *testing.T) {
 	for _, tt := range canonicalTwins {
 		for size := 1; size <= len(tt.in)+1; size++ {

@@ -12,8 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
-// headerForms has what mail programs read differently (attacks.md, E07 and E16), each
-// beside plain forms that must pass.
+// headerForms has what mail programs read differently, beside plain forms that must pass.
 var headerForms = []struct {
 	name   string
 	in     string
@@ -77,6 +76,7 @@ var headerForms = []struct {
 	{"mbox line over text", "From a@b Mon Jun  1 12:00:00 2026\nhello\n", nil, "From a@b Mon Jun  1 12:00:00 2026\nhello\n", []string{mimeraw.CodeNoHeader}},
 }
 
+// Headers that mail programs read differently (E07), and text without any (E16).
 func TestReadEntity(t *testing.T) {
 	for _, tt := range headerForms {
 		t.Run(tt.name, func(t *testing.T) {
@@ -141,6 +141,7 @@ func TestDefectSaysWhere(t *testing.T) {
 	}
 }
 
+// E14.
 func TestHeaderLimits(t *testing.T) {
 	fields := func(n int) string { return strings.Repeat("A: b\r\n", n) + "\r\nbody" }
 	size := func(n int) string { return "A: " + strings.Repeat("x", n-len("A: \r\n\r\n")) + "\r\n\r\nbody" }

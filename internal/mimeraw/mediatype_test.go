@@ -22,6 +22,7 @@ func parameters(p map[string]string) string {
 	return strings.Join(list, " ")
 }
 
+// One name twice, or plainly and extended (E08).
 func TestParseMediaType(t *testing.T) {
 	for _, tt := range []struct{ in, mediaType, params, defects, code string }{
 		{in: "text/plain", mediaType: "text/plain"},
@@ -98,7 +99,7 @@ func TestParseMediaType(t *testing.T) {
 	}
 }
 
-// The ways to write a boundary that mail programs read differently: attacks.md, E08.
+// The ways to write a boundary that mail programs read differently (E08).
 func TestBoundary(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"boundary=x", "x"},

@@ -32,7 +32,7 @@ func split(r io.Reader, boundary string) (parts []string, m *mimeraw.Multipart, 
 	}
 }
 
-// boundaryTricks are the cases of attacks.md, E09 and E17, with boundary "x".
+// boundaryTricks are cut at the boundary "x".
 var boundaryTricks = []struct {
 	name     string
 	in       string
@@ -82,6 +82,7 @@ var boundaryTricks = []struct {
 	{name: "endless padding", in: "--x\r\none\r\n--x" + strings.Repeat(" ", 2000) + "\r\n--x--", parts: []string{"one"}, code: mimeraw.CodeDelimiterPadding},
 }
 
+// Delimiters that mail programs cut differently (E09), and text outside of all parts (E17).
 func TestMultipart(t *testing.T) {
 	for _, tt := range boundaryTricks {
 		t.Run(tt.name, func(t *testing.T) {
@@ -219,6 +220,7 @@ func TestPartIsSkipped(t *testing.T) {
 	}
 }
 
+// E14.
 func TestPartLimit(t *testing.T) {
 	body := strings.Repeat("--x\r\n\r\n", limits.MIMEParts)
 	if parts, _, err := split(strings.NewReader(body+"--x--"), "x"); err != nil || len(parts) != limits.MIMEParts {
@@ -253,6 +255,7 @@ func TestMultipartReadError(t *testing.T) {
 	}
 }
 
+// E10: a transfer encoding on a multipart.
 func TestMultipartRefused(t *testing.T) {
 	for header, want := range map[string]string{
 		"Content-Type: multipart/mixed":                                                    mimeraw.CodeBoundary,

@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
+// E13.
 func TestQuotedPrintableDecoder(t *testing.T) {
 	for _, tt := range []struct {
 		in, want, code string
@@ -119,6 +120,7 @@ func TestQuotedPrintableEncoder(t *testing.T) {
 	}
 }
 
+// What a relay may do to a line finds nothing to do (E12, I04).
 func TestQuotedPrintableRoundTrip(t *testing.T) {
 	var text strings.Builder
 	for i := range 30000 {

@@ -58,6 +58,7 @@ func TestWriteSevenBitKeeps(t *testing.T) {
 	}
 }
 
+// E12, I04.
 func TestWriteSevenBitReencodes(t *testing.T) {
 	const qp, b64 = "Content-Transfer-Encoding: quoted-printable\r\n\r\n", "Content-Transfer-Encoding: base64\r\n\r\n"
 	long := strings.Repeat("x", 999)

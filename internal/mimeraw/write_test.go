@@ -32,7 +32,7 @@ func TestAppendField(t *testing.T) {
 	}
 }
 
-// attacks.md, I01.
+// I01.
 func TestAppendFieldRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, value string }{
 		{"", "x"}, {"A:", "x"}, {"A B", "x"}, {"A\r\nB", "x"}, {"A\x00", "x"}, {"\u00e4", "x"}, {"A\"", "x"}, {" A", "x"}, {"A ", "x"},
@@ -86,6 +86,7 @@ func TestFormatMediaType(t *testing.T) {
 	}
 }
 
+// I03.
 func TestNewBoundary(t *testing.T) {
 	a, b := mimeraw.NewBoundary(), mimeraw.NewBoundary()
 	if a == b || len(a) != 34 {
