@@ -21,6 +21,7 @@ const (
 	Attributes      = 64
 	AttributeSize   = 64 << 10
 	Layers          = 16       // CMS layers in one message; triple wrapping has three
+	Candidates      = 32       // certificates looked at for one address; people have a handful
 	WholeContent    = 64 << 10 // content kept for signature algorithms that need all of it at once
 )
 
