@@ -95,28 +95,47 @@ func ownsKey(c *x509.Certificate, pub crypto.PublicKey) bool {
 		return true
 	}
 	alg, curve, bits, ok := splitSPKI(c.RawSubjectPublicKeyInfo)
-	if !ok {
+	if !ok || len(bits) == 0 || !bytes.Equal(bits, publicBits(pub)) {
 		return false
 	}
 	switch k := pub.(type) {
 	case *rsa.PublicKey:
-		return (alg == oid.RSA || alg == oid.RSAPSS || alg == oid.RSAOAEP) && bytes.Equal(bits, x509.MarshalPKCS1PublicKey(k))
+		return alg == oid.RSA || alg == oid.RSAPSS || alg == oid.RSAOAEP
 	case *ecdsa.PublicKey:
-		b, err := k.Bytes()
-		return err == nil && alg == oid.ECPublicKey && curve == ecdsaCurve(k.Curve) && bytes.Equal(bits, b)
+		return alg == oid.ECPublicKey && curve == ecdsaCurve(k.Curve)
 	case *ecdh.PublicKey:
 		if k.Curve() == ecdh.X25519() {
-			return alg == oid.X25519 && bytes.Equal(bits, k.Bytes())
+			return alg == oid.X25519
 		}
-		return alg == oid.ECPublicKey && curve == ecdhCurve(k.Curve()) && bytes.Equal(bits, k.Bytes())
+		return alg == oid.ECPublicKey && curve == ecdhCurve(k.Curve())
 	case ed25519.PublicKey:
-		return alg == oid.Ed25519 && bytes.Equal(bits, k)
+		return alg == oid.Ed25519
 	case *mldsa.PublicKey:
-		return alg == mldsaOID(k.Parameters()) && bytes.Equal(bits, k.Bytes())
+		return alg == mldsaOID(k.Parameters())
 	case crypto.Encapsulator:
-		return (alg == oid.MLKEM512 || alg == oid.MLKEM768 || alg == oid.MLKEM1024) && bytes.Equal(bits, k.Bytes())
+		return alg == oid.MLKEM512 || alg == oid.MLKEM768 || alg == oid.MLKEM1024
 	}
 	return false
+}
+
+// publicBits returns pub as the BIT STRING of a SubjectPublicKeyInfo holds it; nil if its
+// type is unknown.
+func publicBits(pub crypto.PublicKey) []byte {
+	switch k := pub.(type) {
+	case *rsa.PublicKey:
+		return x509.MarshalPKCS1PublicKey(k)
+	case *ecdsa.PublicKey:
+		b, err := k.Bytes()
+		if err != nil {
+			return nil
+		}
+		return b
+	case ed25519.PublicKey:
+		return k
+	case interface{ Bytes() []byte }: // of crypto/ecdh, ML-DSA and every crypto.Encapsulator
+		return k.Bytes()
+	}
+	return nil
 }
 
 // splitSPKI returns the algorithm, the named curve if there is one, and the key of a

@@ -2,6 +2,7 @@ package certstore
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -46,12 +47,19 @@ func ReadIdentities(data []byte, password string) ([]*Identity, error) {
 
 // identities pairs the keys of f with their certificates.
 func identities(f *keyfile.File) ([]*Identity, error) {
+	keys := map[string][]crypto.PrivateKey{} // by public key
+	for _, k := range f.Keys {
+		if pub, ok := publicKey(k); ok {
+			bits := string(publicBits(pub))
+			keys[bits] = append(keys[bits], k)
+		}
+	}
 	var ids []*Identity
 	done := map[string]bool{}
 	for _, c := range f.Certificates {
-		for _, key := range f.Keys {
-			pub, ok := publicKey(key)
-			if !ok || !ownsKey(c, pub) || done[string(c.Raw)] {
+		_, _, bits, _ := splitSPKI(c.RawSubjectPublicKeyInfo)
+		for _, key := range keys[string(bits)] {
+			if pub, ok := publicKey(key); !ok || !ownsKey(c, pub) || done[string(c.Raw)] {
 				continue
 			}
 			done[string(c.Raw)] = true

@@ -114,7 +114,7 @@ const (
 
 // matches reports whether what was written is a complete SET OF Attribute.
 func (s *attributeShape) matches() bool {
-	return s.state == shapeAttr && s.set == 0 && s.have == 0
+	return s.state == shapeAttr && s.set == 0 && s.skip == 0 && s.have == 0
 }
 
 func (s *attributeShape) write(p []byte) {

@@ -302,3 +302,34 @@ func readCorpus(t *testing.T, path ...string) []byte {
 }
 
 func serial(n int64) *big.Int { return big.NewInt(n) }
+
+// legacySigned returns SignedData by an RSA key with a digest that this module never signs
+// with.
+func legacySigned(t testing.TB, p *person, digest oid.OID) []byte {
+	t.Helper()
+	h, ok := sigalg.HashByOID(digest)
+	if !ok {
+		t.Fatal("unknown digest")
+	}
+	std := map[sigalg.Hash]crypto.Hash{sigalg.MD5: crypto.MD5, sigalg.SHA1: crypto.SHA1, sigalg.SHA256: crypto.SHA256}[h]
+	attrs := [][]byte{contentTypeAttr(oid.Data), digestAttr(h.Sum(content))}
+	sig, err := rsa.SignPKCS1v15(nil, p.key.(*rsa.PrivateKey), std, h.Sum(set(casn1.SET, attrs)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	null := []byte{5, 0}
+	info := build(func(b *cryptobyte.Builder) {
+		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1Int64(1)
+			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddBytes(p.cert.RawIssuer)
+				b.AddASN1BigInt(p.cert.SerialNumber)
+			})
+			b.AddBytes(algorithmDER(digest, null))
+			b.AddBytes(set(context(0), attrs))
+			b.AddBytes(algorithmDER(oid.RSA, null))
+			b.AddASN1OctetString(sig)
+		})
+	})
+	return wrap([][]byte{algorithmDER(digest, null)}, oid.Data, content, [][]byte{p.cert.Raw}, [][]byte{info})
+}

@@ -125,8 +125,6 @@ func (p *gpgsm) CannotRead(f Form) string {
 		return "gpgsm has no CompressedData"
 	case f.Secret:
 		return "gpgsm has no key-encryption keys"
-	case f.Passphrase:
-		return "gpgsm 2.2 has no password recipients"
 	case f.Edwards():
 		return "gpgsm 2.2 has no Ed25519 in CMS"
 	case f.Kind == Encrypted && f.EC() && len(f.Who) == 1:

@@ -82,8 +82,8 @@ func (p *nss) CannotWrite(f Form) string {
 		return "NSS 3.87 has no AuthEnvelopedData"
 	case f.OAEP != "":
 		return "cmsutil has no option for RSA-OAEP"
-	case f.Cipher != "" && f.Cipher != "aes256-cbc":
-		return "cmsutil chooses the cipher itself"
+	case f.Cipher != "" && f.Cipher != "aes128-cbc":
+		return "cmsutil chooses the cipher itself: AES-128-CBC"
 	}
 	return ""
 }
