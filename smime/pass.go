@@ -30,8 +30,10 @@ type pass struct {
 	digests []sigalg.Hash // digests to compute beyond the announced ones
 
 	layers      []layerReader
-	outerHeader []byte
+	outer       *mimeraw.Header // of the message as it arrived; nil for a bare structure
 	innerHeader []byte
+	protection  *protection // of the header; nil if there is none
+	parts       []*Layer    // protected parts inside the content
 	author      author
 	subject     string
 	content     Content
@@ -148,6 +150,7 @@ func (p *pass) settle(i int, err error) error {
 	}
 	p.problems = append(kept, problem{i, codeDecrypt})
 	p.warnings = nil
+	p.protection, p.parts = nil, nil
 	p.wantDigests, p.wantExact = nil, false
 	return nil
 }
@@ -208,7 +211,11 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
 	}
-	_, err := io.Copy(out, e.Body)
+	body, err := p.protect(e, out)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, body)
 	return err
 }
 
