@@ -64,14 +64,14 @@ func TestCachedAges(t *testing.T) {
 		time.Sleep(time.Hour)
 		ask("stale, asked behind", "x@example.org", 2, 0, 1)
 		ask("on its way, not asked twice", "x@example.org", 2, 0, 1)
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)
 		ask("renewed", "x@example.org", 2, 0, 1, 2)
 		time.Sleep(2 * time.Hour)
 		ask("too old", "x@example.org", 3, time.Second, 1, 2)
 		slow.err = errStore
 		time.Sleep(time.Hour)
 		ask("stale, and the store is down", "x@example.org", 4, 0, 1, 2)
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)
 		ask("stale still", "x@example.org", 5, 0, 1, 2)
 		slow.err = nil
 		c.Forget()
