@@ -227,8 +227,8 @@ func TestCorpusMessages(t *testing.T) {
 		{"nextcloud/tests/data/encrypted-message.txt", "", nextcloud, "aes128-cbc", "Content-Type: ", ""},
 		{"nextcloud/tests/data/encrypted-signed-opaque-message.txt", "", nextcloud, "3des-cbc", "MIME-Version: ", ""},
 		{kyber + "ML-KEM-512.cms", "", kem512, "aes128-gcm", "Hello, world!", ""},
-		{tika + "testPKCS7_enveloped_def.p7m", "", nil, "aes256-cbc", "", ""},
-		{tika + "testPKCS7_enveloped_ind.p7m", "", nil, "aes256-cbc", "", ""},
+		{tika + "testPKCS7_enveloped_def.p7m", "", nil, "3des-cbc", "", ""},
+		{tika + "testPKCS7_enveloped_ind.p7m", "", nil, "3des-cbc", "", ""},
 	} {
 		b := message(t, read(v.file))
 		if v.id == nil { // nobody has the key: the structure alone is read
@@ -237,7 +237,7 @@ func TestCorpusMessages(t *testing.T) {
 				err = c.Finish()
 			}
 			if err != nil || c.(*cms.EnvelopedData).Cipher() != v.cipher || len(c.(*cms.EnvelopedData).Recipients()) == 0 {
-				t.Errorf("%s: %v, %v", v.file, err, c)
+				t.Errorf("%s: %v", v.file, err)
 			}
 			continue
 		}
