@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/mldsa"
 	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/pkix"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -41,14 +42,14 @@ func NewIdentity(cert *x509.Certificate, key crypto.PrivateKey, intermediates ..
 		return nil, errors.New("certstore: nil among the intermediate certificates")
 	}
 	if err := checkKey(key); err != nil {
-		return nil, fmt.Errorf("certstore: private key of %q: %w", cert.Subject, err)
+		return nil, fmt.Errorf("certstore: private key of %s: %w", pkix.NameString(cert.RawSubject), err)
 	}
 	pub, ok := publicKey(key)
 	if !ok {
 		return nil, fmt.Errorf("certstore: a key of type %T can neither sign nor decrypt nor agree on keys", key)
 	}
 	if !ownsKey(cert, pub) {
-		return nil, fmt.Errorf("certstore: private key does not belong to the certificate of %q", cert.Subject)
+		return nil, fmt.Errorf("certstore: private key does not belong to the certificate of %s", pkix.NameString(cert.RawSubject))
 	}
 	return &Identity{cert, slices.Clone(intermediates), key}, nil
 }
@@ -95,28 +96,47 @@ func ownsKey(c *x509.Certificate, pub crypto.PublicKey) bool {
 		return true
 	}
 	alg, curve, bits, ok := splitSPKI(c.RawSubjectPublicKeyInfo)
-	if !ok {
+	if !ok || len(bits) == 0 || !bytes.Equal(bits, publicBits(pub)) {
 		return false
 	}
 	switch k := pub.(type) {
 	case *rsa.PublicKey:
-		return (alg == oid.RSA || alg == oid.RSAPSS || alg == oid.RSAOAEP) && bytes.Equal(bits, x509.MarshalPKCS1PublicKey(k))
+		return alg == oid.RSA || alg == oid.RSAPSS || alg == oid.RSAOAEP
 	case *ecdsa.PublicKey:
-		b, err := k.Bytes()
-		return err == nil && alg == oid.ECPublicKey && curve == ecdsaCurve(k.Curve) && bytes.Equal(bits, b)
+		return alg == oid.ECPublicKey && curve == ecdsaCurve(k.Curve)
 	case *ecdh.PublicKey:
 		if k.Curve() == ecdh.X25519() {
-			return alg == oid.X25519 && bytes.Equal(bits, k.Bytes())
+			return alg == oid.X25519
 		}
-		return alg == oid.ECPublicKey && curve == ecdhCurve(k.Curve()) && bytes.Equal(bits, k.Bytes())
+		return alg == oid.ECPublicKey && curve == ecdhCurve(k.Curve())
 	case ed25519.PublicKey:
-		return alg == oid.Ed25519 && bytes.Equal(bits, k)
+		return alg == oid.Ed25519
 	case *mldsa.PublicKey:
-		return alg == mldsaOID(k.Parameters()) && bytes.Equal(bits, k.Bytes())
+		return alg == mldsaOID(k.Parameters())
 	case crypto.Encapsulator:
-		return (alg == oid.MLKEM512 || alg == oid.MLKEM768 || alg == oid.MLKEM1024) && bytes.Equal(bits, k.Bytes())
+		return alg == oid.MLKEM512 || alg == oid.MLKEM768 || alg == oid.MLKEM1024
 	}
 	return false
+}
+
+// publicBits returns pub as the BIT STRING of a SubjectPublicKeyInfo holds it; nil if its
+// type is unknown.
+func publicBits(pub crypto.PublicKey) []byte {
+	switch k := pub.(type) {
+	case *rsa.PublicKey:
+		return x509.MarshalPKCS1PublicKey(k)
+	case *ecdsa.PublicKey:
+		b, err := k.Bytes()
+		if err != nil {
+			return nil
+		}
+		return b
+	case ed25519.PublicKey:
+		return k
+	case interface{ Bytes() []byte }: // of crypto/ecdh, ML-DSA and every crypto.Encapsulator
+		return k.Bytes()
+	}
+	return nil
 }
 
 // splitSPKI returns the algorithm, the named curve if there is one, and the key of a

@@ -26,7 +26,8 @@ type KeyStore interface {
 // and its Address together: one certificate may be filed under several addresses.
 type Writer interface {
 	// Put adds entries, and replaces those with the same certificate and Address. It
-	// returns after they are kept, all of them or none.
+	// returns after they are kept for good. After an error some may be kept: to repeat
+	// it does no harm.
 	Put(ctx context.Context, entries ...*Entry) error
 	// Remove removes the entries with the certificate and Address of each of entries.
 	// What is not there need not be removed.

@@ -194,7 +194,7 @@ func TestCollectionCorpus(t *testing.T) {
 		members, anchors int
 		name             string // friendly name of the first
 	}{
-		{"sst/windows-disallowedcert.sst", 71, 3, ""},
+		{"sst/windows-disallowedcert.sst", 71, 4, ""},
 		{"sst/made-fn.sst", 1, 0, "EX Root"},
 		{"pyca/pkcs7/amazon-roots.p7b", 2, 2, ""},
 	} {

@@ -204,12 +204,13 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 			return err
 		}
 	}
-	choice, err := cms.Choose(c.Recipients, cms.Wishes{Cipher: c.Cipher, KeyTransport: c.KeyTransport, KeyID: c.RecipientKeyID})
-	if err != nil {
-		return fmt.Errorf("smime: %w", err)
+	p.cipher = c.Cipher
+	if p.cipher == "" || p.cipher == "auto" {
+		p.cipher = "aes256-cbc"
 	}
-	p.recipients, p.cipher = choice.Recipients, choice.Cipher
-	p.result.Cipher = choice.Cipher
-	p.result.Reasons = append(p.result.Reasons, choice.Reasons...)
+	for _, cert := range c.Recipients {
+		p.recipients = append(p.recipients, &cms.Recipient{Certificate: cert, KeyID: c.RecipientKeyID, OAEP: c.KeyTransport == "oaep"})
+	}
+	p.result.Cipher = p.cipher
 	return nil
 }

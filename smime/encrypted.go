@@ -26,8 +26,10 @@ func (l *encryptedLayer) next() io.Reader {
 
 // complete reads the layer to its end. Once a key was chosen every failure is the same.
 func (l *encryptedLayer) complete() error {
-	if _, err := io.Copy(io.Discard, l.data); err != nil {
-		return err
+	if l.unlocked {
+		if _, err := io.Copy(io.Discard, l.data); err != nil {
+			return err
+		}
 	}
 	return l.data.Finish()
 }

@@ -1,6 +1,8 @@
 package smime
 
 import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // fitToSign reports why a certificate may not sign mail now (RFC 8550, Section 4.4).
@@ -62,8 +65,8 @@ func keyUsage(c *x509.Certificate) (x509.KeyUsage, bool) {
 
 // agrees reports whether the certificate's key does key agreement instead of transport.
 func agrees(c *x509.Certificate) bool {
-	switch pkix.KeyOID(c) {
-	case oid.ECPublicKey, oid.X25519, oid.X448:
+	switch c.PublicKey.(type) {
+	case *ecdsa.PublicKey, *ecdh.PublicKey, sigalg.X448PublicKey, *sigalg.CurvePublicKey:
 		return true
 	}
 	return false

@@ -112,7 +112,7 @@ func (p *pass) candidates(micalg string) []sigalg.Hash {
 				return
 			}
 		}
-		if !h.Weak() || h == sigalg.SHA1 && p.o.AllowSHA1 || h == sigalg.MD5 && p.o.AllowMD5 {
+		if p.allowed(h) {
 			hs = append(hs, h)
 		}
 	}
@@ -125,11 +125,21 @@ func (p *pass) candidates(micalg string) []sigalg.Hash {
 		add(h)
 	}
 	if len(hs) == 0 || p.oneShot {
-		for _, h := range []sigalg.Hash{sigalg.SHA256, sigalg.SHA384, sigalg.SHA512, sigalg.SHA1, sigalg.MD5} {
+		for _, h := range usualHashes() {
 			add(h)
 		}
 	}
 	return hs
+}
+
+// allowed reports whether message signatures over h may count at all.
+func (p *pass) allowed(h sigalg.Hash) bool {
+	return !h.Weak() || h == sigalg.SHA1 && p.o.AllowSHA1 || h == sigalg.MD5 && p.o.AllowMD5
+}
+
+// usualHashes lists what mail is signed with.
+func usualHashes() []sigalg.Hash {
+	return []sigalg.Hash{sigalg.SHA256, sigalg.SHA384, sigalg.SHA512, sigalg.SHA1, sigalg.MD5}
 }
 
 // signaturePart reads the second part of a multipart/signed entity and its end.
@@ -178,6 +188,11 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1}
 	if sd.HasContent() {
+		// The announced digests need not be those the signers use (attacks.md, A12).
+		sd.Compute(p.digests...)
+		if len(sd.Digests().Hashes()) == 0 {
+			sd.Compute(usualHashes()...)
+		}
 		l.content = sd
 		l.finish = func() error {
 			l.digests = sd.Digests()

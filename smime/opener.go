@@ -90,8 +90,7 @@ func (o *Opener) OpenTo(ctx context.Context, quarantine io.Writer, src io.Reader
 // readers and test harnesses that must say something about any message. The error is nil
 // unless reading src failed; a message that is no message is Unreadable.
 func (o *Opener) Inspect(ctx context.Context, src io.Reader) (*Report, error) {
-	report, _, err := o.examine(ctx, io.Discard, src, mimeForm)
-	return report, err
+	return o.inspect(ctx, src, mimeForm)
 }
 
 // OpenCMS is OpenTo for a bare CMS structure in BER or DER. The content is bytes and is
@@ -110,7 +109,14 @@ func (o *Opener) OpenCMS(ctx context.Context, quarantine io.Writer, src, detache
 
 // InspectCMS is Inspect for a bare CMS structure; see OpenCMS.
 func (o *Opener) InspectCMS(ctx context.Context, src, detached io.Reader) (*Report, error) {
-	report, _, err := o.examine(ctx, io.Discard, src, form{detached: detached, bare: true})
+	return o.inspect(ctx, src, form{detached: detached, bare: true})
+}
+
+func (o *Opener) inspect(ctx context.Context, src io.Reader, f form) (*Report, error) {
+	report, _, err := o.examine(ctx, io.Discard, src, f)
+	if report != nil {
+		report.Content = nil // nothing was released
+	}
 	return report, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 
+	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/mimeraw"
@@ -29,8 +30,10 @@ type pass struct {
 	digests []sigalg.Hash // digests to compute beyond the announced ones
 
 	layers      []layerReader
-	outerHeader []byte
+	outer       *mimeraw.Header // of the message as it arrived; nil for a bare structure
 	innerHeader []byte
+	protection  *protection // of the header; nil if there is none
+	parts       []*Layer    // protected parts inside the content
 	author      author
 	subject     string
 	content     Content
@@ -147,6 +150,7 @@ func (p *pass) settle(i int, err error) error {
 	}
 	p.problems = append(kept, problem{i, codeDecrypt})
 	p.warnings = nil
+	p.protection, p.parts = nil, nil
 	p.wantDigests, p.wantExact = nil, false
 	return nil
 }
@@ -207,7 +211,11 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
 	}
-	_, err := io.Copy(out, e.Body)
+	body, err := p.protect(e, out)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, body)
 	return err
 }
 
@@ -269,9 +277,11 @@ const codeDecrypt = "decrypt.failed"
 // codeOf names the code of an error from a lower layer.
 func codeOf(err error) string {
 	var (
-		limit  *limits.Exceeded
-		coded  interface{ Code() string }
-		syntax *mimeraw.SyntaxError
+		limit       *limits.Exceeded
+		coded       interface{ Code() string }
+		text        *mimeraw.SyntaxError
+		structure   *cms.SyntaxError
+		unsupported *cms.UnsupportedError
 	)
 	switch {
 	case errors.As(err, &limit):
@@ -280,10 +290,16 @@ func codeOf(err error) string {
 		return codeDecrypt
 	case errors.As(err, &coded):
 		return coded.Code()
-	case errors.As(err, &syntax):
-		return syntax.Code
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "message.truncated"
+	case errors.As(err, &text):
+		return text.Code
+	case errors.As(err, &unsupported):
+		return "cms.unsupported"
+	case errors.Is(err, ber.ErrTrailingData):
+		return "cms.trailing_data"
+	case errors.As(err, &structure) && errors.Is(err, io.ErrUnexpectedEOF):
+		return "cms.truncated"
+	case errors.As(err, &structure):
+		return "cms.malformed"
 	}
 	return "message.malformed"
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
@@ -14,7 +15,6 @@ import (
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
-	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // A signedLayer is SignedData, detached or opaque, or the certificates-only form. While
@@ -32,7 +32,7 @@ type signedLayer struct {
 	infos       []*cms.SignerInfo
 	contentType oid.OID
 	bag         []*x509.Certificate // untrusted
-	crls        [][]byte            // untrusted
+	crls, ocsp  [][]byte            // untrusted
 }
 
 func (l *signedLayer) next() io.Reader { return l.content }
@@ -53,7 +53,7 @@ func (l *signedLayer) take(sd *cms.SignedData) error {
 	}
 	l.contentType = sd.EContentType()
 	l.infos = sd.SignerInfos()
-	l.crls = sd.CRLs()
+	l.crls, l.ocsp = sd.CRLs(), sd.OCSPResponses()
 	for _, der := range sd.Certificates() {
 		if c, err := pkix.ParseCertificate(der); err == nil {
 			l.bag = append(l.bag, c)
@@ -139,20 +139,21 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 			}
 		}
 	}
-	if h, ok := si.DigestAlgorithm(); ok && l.content != nil && l.layer.Form != "opaque" {
-		if _, computed := l.digests.Sum(h); !computed && (!h.Weak() || h == sigalg.SHA1 && p.o.AllowSHA1 || h == sigalg.MD5 && p.o.AllowMD5) {
+	if h, ok := si.DigestAlgorithm(); ok && l.content != nil {
+		if _, computed := l.digests.Sum(h); !computed && p.allowed(h) {
 			p.wantDigests = append(p.wantDigests, h)
 		}
 	}
 	p.describe(s, r)
 	s.Crypto = r.State
 	s.Signer = signerOf(cert)
+	s.certificate, s.bag = cert, l.bag
 	if l.missing {
 		s.Crypto = "invalid"
 		s.Codes = append(s.Codes, "cms.no_content")
 	}
 	if s.Crypto == "valid" {
-		p.judgeTrust(s, l, cert)
+		p.judgeTrust(s, l, cert, r.ClaimedTime)
 	}
 	p.judgeAddress(s, cert)
 	return s
@@ -165,6 +166,7 @@ func (p *pass) verifyOptions() cms.VerifyOptions {
 func (p *pass) describe(s *Signature, r *cms.SignatureResult) {
 	s.Digest, s.Algorithm = r.Digest, r.Algorithm
 	s.Codes = append(s.Codes, r.Codes...)
+	s.capabilities, s.keyPreference = r.Capabilities, r.EncryptionCertificate
 	if !r.ClaimedTime.IsZero() {
 		t := r.ClaimedTime
 		s.ClaimedTime = &t
@@ -172,12 +174,13 @@ func (p *pass) describe(s *Signature, r *cms.SignatureResult) {
 }
 
 // judgeTrust asks chain about the signer's certificate.
-func (p *pass) judgeTrust(s *Signature, l *signedLayer, cert *x509.Certificate) {
+func (p *pass) judgeTrust(s *Signature, l *signedLayer, cert *x509.Certificate, claimed time.Time) {
 	if p.o.Chain == nil {
 		return
 	}
 	r := p.o.Chain.Explain(p.ctx, chain.Request{
-		Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls,
+		Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp,
+		ClaimedTime: claimed,
 	})
 	s.Trust = string(r.Verdict)
 	s.Codes = append(s.Codes, r.Codes...)

@@ -16,12 +16,18 @@ type author struct {
 
 // readOuter takes author, subject and defects from the header of the message.
 func (p *pass) readOuter(h *mimeraw.Header) {
-	p.outerHeader = h.Raw
+	p.outer = h
 	p.author = authorOf(h)
 	if s, n := h.Get("Subject"); n > 0 {
 		p.subject, _ = mimeraw.DisplayText(s)
 	}
-	p.warnings = append(p.warnings, h.Codes()...)
+	for _, code := range h.Codes() {
+		if code == mimeraw.CodeNoHeader {
+			p.problems = append(p.problems, problem{0, code}) // this is no message
+			continue
+		}
+		p.warnings = append(p.warnings, code)
+	}
 }
 
 // authorOf reads From: exactly one field with exactly one well-formed mailbox, or nobody
@@ -51,6 +57,7 @@ func authorOf(h *mimeraw.Header) author {
 // judge verifies signatures once the whole message has been read. Signatures inside a
 // decryption that failed are gone by now.
 func (p *pass) judge() {
+	p.chooseAuthor()
 	for _, l := range p.layers {
 		if s, ok := l.(*signedLayer); ok {
 			p.judgeSigned(s)
@@ -102,6 +109,7 @@ func (p *pass) verdict() *Report {
 	if r.Verdict == Authentic || r.Verdict == Unsigned {
 		r.Content = p.released()
 	}
+	p.reportProtection(r)
 	return r
 }
 

@@ -45,7 +45,7 @@ func story(w io.Writer, folder string) error {
 	}
 
 	tell("1. A certification authority issues certificates to Alice and Bob.")
-	pki, err := newPKI()
+	pki, err := newPKI("Example")
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func story(w io.Writer, folder string) error {
 	tell("5. What Bob must not be shown.")
 	flipped := bytes.Clone(sealed.Bytes())
 	flip(flipped)
-	stranger, err := newPKI()
+	stranger, err := newPKI("Stranger")
 	if err != nil {
 		return err
 	}

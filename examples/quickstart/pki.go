@@ -22,7 +22,8 @@ type pki struct {
 	serial        int64
 }
 
-func newPKI() (*pki, error) {
+// newPKI makes the CAs of an organisation.
+func newPKI(owner string) (*pki, error) {
 	p := &pki{serial: 2}
 	rootKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -35,7 +36,7 @@ func newPKI() (*pki, error) {
 			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		}
 	}
-	root := ca("Example Root CA", 1)
+	root := ca(owner+" Root CA", 1)
 	if p.root, err = sign(root, root, rootKey.Public(), rootKey); err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func newPKI() (*pki, error) {
 		return nil, err
 	}
 	p.key = key
-	p.issuing, err = sign(ca("Example Issuing CA", 2), p.root, key.Public(), rootKey)
+	p.issuing, err = sign(ca(owner+" Issuing CA", 2), p.root, key.Public(), rootKey)
 	return p, err
 }
 

@@ -28,17 +28,19 @@ const (
 // A command runs with its arguments and the standard streams, and returns an exit status.
 type command func(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 
-func lookupCommandByName(name string) command {
+func commandNamed(name string) command {
 	switch name {
 	case "sign", "encrypt", "seal":
 		return composeCommand(name)
 	case "open":
 		return openCommand
+	case "chain":
+		return chainCommand
 	}
 	return nil
 }
 
-const usage = "usage: smime sign|encrypt|seal|open [options] ...; smime COMMAND --help"
+const usage = "usage: smime sign|encrypt|seal|open|chain [options] ...; smime COMMAND --help"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
@@ -51,7 +53,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, usage)
 		return exitGood
 	}
-	cmd := lookupCommandByName(args[0])
+	cmd := commandNamed(args[0])
 	if cmd == nil {
 		fmt.Fprintf(stderr, "smime: %s: no such command\n", printable(args[0]))
 		return exitUsage

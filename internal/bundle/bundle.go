@@ -160,8 +160,8 @@ func (b *Bundle) warn(index, offset int, err error) {
 // bareBase64 decodes data if it is DER in base64 without armour, as directories and some
 // tools hand it out.
 func bareBase64(data []byte) []byte {
-	data = bytes.TrimSpace(data)
-	if !bytes.HasPrefix(data, []byte("MI")) {
+	// DER comes back untouched: its last octet may look like a space.
+	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("MI")) {
 		return data
 	}
 	der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(data), nil)))

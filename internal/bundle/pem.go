@@ -19,30 +19,22 @@ type Block struct {
 	Type   string
 	Bytes  []byte // nil if the block does not decode
 	Offset int
+	End    int  // where the next block, or the text before it, begins
 	Header bool // the block has headers: OpenSSL's own encryption
 }
 
 // Blocks cuts data into its PEM blocks. Text between them is allowed. A block that does
 // not decode is returned with nil Bytes, so that it is not lost silently.
 func Blocks(data []byte, max int) ([]Block, error) {
-	const begin = "-----BEGIN "
 	var list []Block
-	for pos := 0; ; {
-		i := bytes.Index(data[pos:], []byte(begin))
-		if i < 0 {
-			return list, nil
-		}
+	for pos := nextBlock(data, 0); pos < len(data); {
 		if len(list) == max {
 			return nil, &limits.Exceeded{What: "PEM blocks in a file", Max: int64(max)}
 		}
-		pos += i
 		// A block ends before the next one begins: rubbish costs its own length once.
-		end := len(data)
-		if j := bytes.Index(data[pos+len(begin):], []byte(begin)); j >= 0 {
-			end = pos + len(begin) + j
-		}
-		b := Block{Offset: pos}
-		if name, _, ok := strings.Cut(string(data[pos+len(begin):min(end, pos+len(begin)+64)]), "-----"); ok {
+		end := nextBlock(data, pos+len(pemBegin))
+		b := Block{Offset: pos, End: end}
+		if name, _, ok := strings.Cut(string(data[pos+len(pemBegin):min(end, pos+len(pemBegin)+64)]), "-----"); ok {
 			b.Type = name
 		}
 		if p, _ := pem.Decode(data[pos:end]); p != nil {
@@ -51,6 +43,25 @@ func Blocks(data []byte, max int) ([]Block, error) {
 		list = append(list, b)
 		pos = end
 	}
+	return list, nil
+}
+
+const pemBegin = "-----BEGIN "
+
+// nextBlock returns where, at or after pos, a line of data begins a block; len(data) if none.
+func nextBlock(data []byte, pos int) int {
+	for pos < len(data) {
+		i := bytes.Index(data[pos:], []byte(pemBegin))
+		if i < 0 {
+			break
+		}
+		pos += i
+		if pos == 0 || data[pos-1] == '\n' || data[pos-1] == '\r' || string(data[:pos]) == "\xef\xbb\xbf" {
+			return pos
+		}
+		pos += len(pemBegin)
+	}
+	return len(data)
 }
 
 // pem reads certificates, CRLs and PKCS#7 out of PEM, whatever their labels say, and

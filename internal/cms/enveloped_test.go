@@ -328,7 +328,7 @@ func TestAuthenticatedAttributes(t *testing.T) {
 }
 
 // Cut anywhere, a message is truncated, whatever the key (attacks.md, J01).
-func TestTruncated(t *testing.T) {
+func TestEnvelopeTruncated(t *testing.T) {
 	h := holders()["rsa"]
 	for _, cipher := range []string{"aes128-cbc", "aes128-gcm"} {
 		for _, n := range []int{20, 66000} {

@@ -69,8 +69,8 @@ func AuthenticatedCipher(cipher string) bool {
 	return false
 }
 
-// smallContent is how much ciphertext is held, in the hope of an encoding of definite
-// length, before the output becomes a stream.
+// smallContent is how much content is held, in the hope of an encoding of definite length,
+// before the output becomes a stream.
 const smallContent = 64 << 10
 
 // NewEnvelopedWriter returns a writer that encrypts what is written to it for all of to,

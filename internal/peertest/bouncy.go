@@ -82,11 +82,11 @@ func startBouncy(l *Lab) (Peer, func(), error) {
 // answer reads one line: "ok" and a text, or "no" and the reason.
 func (p *bouncy) answer() (string, error) {
 	if !p.answers.Scan() {
-		return "", fmt.Errorf("Bouncy Castle ended: %w: %s", errors.Join(p.answers.Err(), io.ErrUnexpectedEOF), p.diag.String())
+		return "", fmt.Errorf("peertest: Bouncy Castle ended: %w: %s", errors.Join(p.answers.Err(), io.ErrUnexpectedEOF), p.diag.String())
 	}
 	verdict, text, _ := strings.Cut(p.answers.Text(), " ")
 	if verdict != "ok" {
-		return "", errors.New("Bouncy Castle: " + text)
+		return "", errors.New("peertest: Bouncy Castle: " + text)
 	}
 	return text, nil
 }
@@ -104,7 +104,7 @@ func (p *bouncy) ask(verb string, in []byte, words ...string) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := fmt.Fprintln(p.in, verb, strings.Join(words, " "), "out="+out); err != nil {
-		return nil, fmt.Errorf("Bouncy Castle: %w: %s", err, p.diag.String())
+		return nil, fmt.Errorf("peertest: Bouncy Castle: %w: %s", err, p.diag.String())
 	}
 	if _, err := p.answer(); err != nil {
 		return nil, err
@@ -115,7 +115,13 @@ func (p *bouncy) ask(verb string, in []byte, words ...string) ([]byte, error) {
 func (p *bouncy) Name() string            { return "Bouncy Castle" }
 func (p *bouncy) Version() string         { return p.version }
 func (p *bouncy) CannotWrite(Form) string { return "" }
-func (p *bouncy) CannotRead(Form) string  { return "" }
+
+func (p *bouncy) CannotRead(f Form) string {
+	if f.EC() && f.GCM() {
+		return "Bouncy Castle 1.72 has no reader for key agreement in AuthEnvelopedData"
+	}
+	return ""
+}
 
 func whoWord(who ...string) string { return "who=" + strings.Join(who, ",") }
 
@@ -129,6 +135,9 @@ func (p *bouncy) Write(f Form, content []byte) ([]byte, error) {
 		"digest=" + strings.ToUpper(f.Digest): f.Digest != "",
 		"cipher=" + f.Cipher:                  f.Cipher != "",
 		"oaep=" + digestName(f.OAEP):          f.OAEP != "",
+		"secret=" + SecretKey:                 f.Secret,
+		"secretid=" + SecretID:                f.Secret,
+		"password=" + Password:                f.Passphrase,
 	} {
 		if set {
 			words = append(words, flag)
@@ -137,6 +146,8 @@ func (p *bouncy) Write(f Form, content []byte) ([]byte, error) {
 	switch f.Kind {
 	case CertsOnly:
 		return p.ask("bundle", nil, words...)
+	case Compressed:
+		return p.ask("compress", content)
 	case Signed:
 		return p.ask("sign", content, words...)
 	}
@@ -147,6 +158,8 @@ func (p *bouncy) Read(f Form, cms, content []byte) ([]byte, error) {
 	switch f.Kind {
 	case CertsOnly:
 		return p.ask("unbundle", cms)
+	case Compressed:
+		return p.ask("expand", cms)
 	case Signed:
 		words := []string{fmt.Sprint("signers=", len(f.Who))}
 		if f.Detached {
@@ -159,6 +172,12 @@ func (p *bouncy) Read(f Form, cms, content []byte) ([]byte, error) {
 			words = append(words, "streamed")
 		}
 		return p.ask("verify", cms, words...)
+	}
+	switch {
+	case f.Secret:
+		return p.ask("decrypt", cms, "secret="+SecretKey)
+	case f.Passphrase:
+		return p.ask("decrypt", cms, "password="+Password)
 	}
 	return readAs(f.Who, func(who string) ([]byte, error) {
 		words := []string{whoWord(who)}

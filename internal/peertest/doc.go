@@ -15,5 +15,5 @@
 //
 // Peers are given only messages that a test has just made. One of them, the Go library
 // github.com/smallstep/pkcs7, panics or exhausts the stack on hostile input; nothing
-// outside this package may import it.
+// outside this package may read with it.
 package peertest

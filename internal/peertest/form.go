@@ -1,15 +1,19 @@
 package peertest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A Kind is a CMS content type as far as the matrix distinguishes them.
 type Kind string
 
 // The kinds of messages.
 const (
-	Signed    Kind = "signed"     // SignedData (RFC 5652, Section 5)
-	Encrypted Kind = "encrypted"  // EnvelopedData (RFC 5652, Section 6) or AuthEnvelopedData (RFC 5083)
-	CertsOnly Kind = "certs-only" // SignedData without signers (RFC 8551, Section 3.8)
+	Signed     Kind = "signed"     // SignedData (RFC 5652, Section 5)
+	Encrypted  Kind = "encrypted"  // EnvelopedData (RFC 5652, Section 6) or AuthEnvelopedData (RFC 5083)
+	CertsOnly  Kind = "certs-only" // SignedData without signers (RFC 8551, Section 3.8)
+	Compressed Kind = "compressed" // CompressedData (RFC 3274)
 )
 
 // A Form is one way to protect content: what a producer is asked to write.
@@ -27,19 +31,31 @@ type Form struct {
 
 	Cipher string // encrypted: aes128-cbc ... aes256-gcm
 	OAEP   string // encrypted: digest of RSAES-OAEP and of its mask (RFC 3560); "" is PKCS #1 v1.5
+
+	Secret     bool // encrypted: with SecretKey and SecretID, for nobody by name (RFC 5652, Section 6.2.3)
+	Passphrase bool // encrypted: with Password, for nobody by name (RFC 5652, Section 6.2.4)
 }
+
+// SecretKey and SecretID are the key-encryption key that a lab's peers share, in hex.
+const (
+	SecretKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+	SecretID  = "c0ffee"
+)
+
+// Shared reports whether the content is for whoever shares a secret or a password.
+func (f Form) Shared() bool { return f.Secret || f.Passphrase }
 
 // GCM reports whether the form is an AuthEnvelopedData.
 func (f Form) GCM() bool { return strings.HasSuffix(f.Cipher, "-gcm") }
 
-// EC reports whether one of the identities has an elliptic curve key.
-func (f Form) EC() bool {
-	for _, who := range f.Who {
-		if strings.HasSuffix(who, "-ec") {
-			return true
-		}
-	}
-	return false
+// EC reports whether one of the identities has a key on P-256.
+func (f Form) EC() bool { return f.any("-ec") }
+
+// Edwards reports whether one of the identities has an Ed25519 key.
+func (f Form) Edwards() bool { return f.any("-ed") }
+
+func (f Form) any(suffix string) bool {
+	return slices.ContainsFunc(f.Who, func(who string) bool { return strings.HasSuffix(who, suffix) })
 }
 
 // Content returns what a test protects with the form: an S/MIME entity with CRLF line
@@ -69,6 +85,7 @@ func Forms() []Form {
 		{Name: "detached, RSA PKCS #1 v1.5, SHA-256", Who: rsa, Digest: "sha256", Detached: true},
 		{Name: "detached, RSA-PSS, SHA-256", Who: rsa, Digest: "sha256", Detached: true, PSS: true},
 		{Name: "detached, ECDSA P-256, SHA-256", Who: ec, Digest: "sha256", Detached: true},
+		{Name: "opaque, Ed25519", Who: []string{"alice-ed"}, Digest: "sha512"},
 		{Name: "detached, two RSA signers", Who: []string{"alice", "bob"}, Digest: "sha256", Detached: true},
 	}
 	for i := range forms {
@@ -86,9 +103,15 @@ func Forms() []Form {
 		Form{Name: "AES-256-CBC, RSA-OAEP SHA-256", Kind: Encrypted, Who: bob, Cipher: "aes256-cbc", OAEP: "sha256"},
 		Form{Name: "AES-256-GCM, RSA-OAEP SHA-256", Kind: Encrypted, Who: bob, Cipher: "aes256-gcm", OAEP: "sha256"},
 		Form{Name: "AES-256-CBC, recipient by key identifier", Kind: Encrypted, Who: bob, Cipher: "aes256-cbc", KeyID: true},
-		Form{Name: "AES-256-CBC, two recipients", Kind: Encrypted, Who: []string{"alice", "bob"}, Cipher: "aes256-cbc"},
+		Form{Name: "AES-128-CBC, two recipients", Kind: Encrypted, Who: []string{"alice", "bob"}, Cipher: "aes128-cbc"},
 		Form{Name: "AES-256-CBC, streamed BER", Kind: Encrypted, Who: bob, Cipher: "aes256-cbc", Streamed: true},
 		Form{Name: "AES-256-GCM, streamed BER", Kind: Encrypted, Who: bob, Cipher: "aes256-gcm", Streamed: true},
+		Form{Name: "AES-256-CBC, ECDH P-256", Kind: Encrypted, Who: []string{"bob-ec"}, Cipher: "aes256-cbc"},
+		Form{Name: "AES-256-GCM, ECDH P-256", Kind: Encrypted, Who: []string{"bob-ec"}, Cipher: "aes256-gcm"},
+		Form{Name: "AES-256-CBC, RSA and ECDH recipients", Kind: Encrypted, Who: []string{"bob", "bob-ec"}, Cipher: "aes256-cbc"},
+		Form{Name: "AES-256-CBC, key-encryption key", Kind: Encrypted, Secret: true, Cipher: "aes256-cbc"},
+		Form{Name: "AES-256-CBC, password", Kind: Encrypted, Passphrase: true, Cipher: "aes256-cbc"},
+		Form{Name: "compressed", Kind: Compressed},
 		Form{Name: "certificates only", Kind: CertsOnly, Who: []string{"alice", "bob", "alice-ec"}},
 	)
 }

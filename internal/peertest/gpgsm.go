@@ -55,7 +55,7 @@ func startGPGSM(l *Lab) (Peer, func(), error) {
 	if f := strings.Fields(line); len(f) > 0 {
 		p.version = f[len(f)-1]
 	}
-	imports := []string{"ca.pem", "alice-ec.pem", "bob-ec.pem", "alice.p12", "bob.p12"}
+	imports := []string{"ca.pem", "alice.p12", "bob.p12"}
 	for _, name := range imports {
 		if _, _, err := p.run("--import", name); err != nil {
 			return nil, stop, fmt.Errorf("import of %s: %w", name, err)
@@ -95,6 +95,14 @@ func (p *gpgsm) Version() string { return p.version }
 
 func (p *gpgsm) CannotWrite(f Form) string {
 	switch {
+	case f.Kind == Compressed:
+		return "gpgsm has no CompressedData"
+	case f.Shared():
+		return "gpgsm writes for certificates only"
+	case f.Kind == Encrypted && f.EC():
+		return "gpgsm 2.2 encrypts to no certificate whose key usage is keyAgreement alone"
+	case f.Edwards():
+		return "gpgsm 2.2 has no Ed25519 in CMS"
 	case f.Kind == CertsOnly:
 		return "gpgsm exports certificates as PEM or DER only"
 	case f.PSS:
@@ -113,10 +121,16 @@ func (p *gpgsm) CannotWrite(f Form) string {
 
 func (p *gpgsm) CannotRead(f Form) string {
 	switch {
+	case f.Kind == Compressed:
+		return "gpgsm has no CompressedData"
+	case f.Secret:
+		return "gpgsm has no key-encryption keys"
+	case f.Edwards():
+		return "gpgsm 2.2 has no Ed25519 in CMS"
+	case f.Kind == Encrypted && f.EC() && len(f.Who) == 1:
+		return "gpgsm 2.2 cannot import an EC key: it crashes on the PKCS #12 file"
 	case f.Kind == CertsOnly:
 		return "gpgsm imports the certificates into its key ring, and states no list"
-	case f.PSS:
-		return "gpgsm 2.2 aborts on RSA-PSS"
 	case f.KeyID && f.Kind == Signed:
 		return "gpgsm 2.2 cannot parse a signer named by key identifier"
 	case f.KeyID:

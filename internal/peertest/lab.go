@@ -41,6 +41,7 @@ type Peer interface {
 type MailPeer interface {
 	Peer
 	// SignMail signs a MIME entity: multipart/signed, or application/pkcs7-mime if opaque.
+	// The message is from the signer.
 	SignMail(entity []byte, who string, opaque bool) ([]byte, error)
 	// VerifyMail verifies such a message and returns the entity.
 	VerifyMail(message []byte) ([]byte, error)
@@ -61,8 +62,11 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("peertest: %s is missing: no %s (Debian package %s)", e.Peer, e.Program, e.Package)
 }
 
-// Names lists the peers in the order of the tables.
-func Names() []string { return []string{"OpenSSL", "gpgsm", "NSS", "Bouncy Castle", "smallstep"} }
+// Unstarted returns every peer in the order of the tables, without starting or looking for
+// it: only Name, CannotWrite and CannotRead may be called.
+func Unstarted() []Peer {
+	return []Peer{&OpenSSL{}, &gpgsm{}, &nss{}, &bouncy{}, &smallstep{}}
+}
 
 // A Lab is a folder with a PKI, in which peers run. Close is called by the test's cleanup.
 type Lab struct {
@@ -113,8 +117,8 @@ func (l *Lab) Peer(t testing.TB, name string) Peer {
 func (l *Lab) Peers(t testing.TB) []Peer {
 	t.Helper()
 	var found []Peer
-	for _, name := range Names() {
-		p, err := l.start(name)
+	for _, p := range Unstarted() {
+		p, err := l.start(p.Name())
 		if _, missing := errors.AsType[*MissingError](err); missing && !Required() {
 			t.Log(err)
 			continue

@@ -13,25 +13,24 @@ import (
 var update = flag.Bool("update", false, "measure again, try what the peers are said to be unable to do, and write docs/interop.md")
 
 // TestMatrix asks every producer for every form and hands the result to every consumer.
-// What a peer says it cannot do is not tried; everything else has to work.
+// What a peer says it cannot do is not tried; everything else has to work. The peers
+// among themselves are measured only where they are required, to save time.
 func TestMatrix(t *testing.T) {
 	lab := peertest.New(t)
-	peers := lab.Peers(t)
-	if len(peers) == 0 {
-		t.Skip("no peer is installed")
-	}
-	var versions []string
-	for _, p := range peers {
-		versions = append(versions, p.Name()+" "+p.Version())
-	}
-	t.Log(versions)
+	us := ours{lab}
+	peers := append([]peertest.Peer{us}, lab.Peers(t)...)
+	all := *update || peertest.Required()
 	t.Run("forms", func(t *testing.T) {
 		for _, f := range peertest.Forms() {
 			t.Run(f.Name, func(t *testing.T) {
 				t.Parallel()
 				for _, producer := range peers {
+					consumers := peers
+					if !all && producer != peertest.Peer(us) {
+						consumers = peers[:1]
+					}
 					if producer.CannotWrite(f) == "" {
-						measure(t, lab, f, producer, peers)
+						measure(t, lab, f, producer, consumers)
 					}
 				}
 			})
@@ -51,7 +50,10 @@ func measure(t *testing.T, lab *peertest.Lab, f peertest.Form, producer peertest
 		want = certificates(lab, f)
 	}
 	for _, consumer := range consumers {
-		if consumer.CannotRead(f) != "" || between(f, producer, consumer) != "" {
+		if reason := consumer.CannotRead(f) + between(f, producer, consumer); reason != "" {
+			if *update && reads(consumer, f, cms, content, want) {
+				t.Errorf("%s reads the message of %s, though docs/interop.md says: %s", consumer.Name(), producer.Name(), reason)
+			}
 			continue
 		}
 		route := fmt.Sprintf("%s -> %s", producer.Name(), consumer.Name())
@@ -61,14 +63,16 @@ func measure(t *testing.T, lab *peertest.Lab, f peertest.Form, producer peertest
 		} else if !bytes.Equal(got, want) {
 			t.Errorf("%s: got %d bytes that are not the %d written", route, len(got), len(want))
 		}
-		if f.Kind != peertest.Signed {
-			continue
-		}
-		// The twin: what reads must also refuse.
+		// The twin: who reads must also refuse. CBC alone cannot.
 		forgedCMS, forgedContent := bytes.Clone(cms), bytes.Clone(content)
-		if f.Detached {
+		switch {
+		case f.GCM():
+			forgedCMS[tagEnd(cms)] ^= 1
+		case f.Kind != peertest.Signed:
+			continue
+		case f.Detached:
 			forgedContent[len(content)-5] ^= 1
-		} else {
+		default:
 			at := bytes.Index(cms, content[:16])
 			if at < 0 {
 				t.Fatalf("%s: the content is not in the message", producer.Name())
@@ -81,12 +85,39 @@ func measure(t *testing.T, lab *peertest.Lab, f peertest.Form, producer peertest
 	}
 }
 
+// tagEnd finds the last octet of the authentication tag, which ends an AuthEnvelopedData
+// but for the ends of elements of indefinite length.
+func tagEnd(cms []byte) int {
+	end := len(cms)
+	for cms[1] == 0x80 && bytes.HasSuffix(cms[:end], []byte{0, 0}) {
+		end -= 2
+	}
+	return end - 1
+}
+
 // between says why two peers do not understand each other in a form that both know.
 func between(f peertest.Form, producer, consumer peertest.Peer) string {
-	if f.Kind == peertest.CertsOnly && producer.Name() == "NSS" && consumer.Name() == "smallstep" {
+	from, to := producer.Name(), consumer.Name()
+	switch {
+	case f.Kind == peertest.CertsOnly && from == "NSS" && to == "smallstep":
 		return "pkcs7 misreads an empty element of indefinite length, which NSS writes"
+	case f.Kind == peertest.Encrypted && f.EC() && from == "Bouncy Castle" && to == "gpgsm":
+		return "gpgsm 2.2 gives up at an ECDH recipient that comes before its own"
+	case f.Passphrase && from != "postseal" && to == "gpgsm":
+		return "gpgsm 2.2 cannot parse PBKDF2 parameters that leave out their digest"
 	}
 	return ""
+}
+
+// reads tries what should not work.
+func reads(p peertest.Peer, f peertest.Form, cms, content, want []byte) (ok bool) {
+	defer func() {
+		if recover() != nil { // smallstep panics
+			ok = false
+		}
+	}()
+	got, err := p.Read(f, bytes.Clone(cms), content)
+	return err == nil && bytes.Equal(got, want)
 }
 
 // certificates is what reading the form's certificates has to give.

@@ -35,6 +35,9 @@ func startNSS(l *Lab) (Peer, error) {
 		{"certutil", "-A", "-d", db, "-f", pw, "-n", "root", "-t", "C,C,C", "-i", "ca.pem"},
 	}
 	for _, id := range l.PKI.IDs {
+		if (Form{Who: []string{id.Name}}).Edwards() {
+			continue
+		}
 		steps = append(steps,
 			// pk12util keeps the name that the certificate already has in the database.
 			[]string{"certutil", "-A", "-d", db, "-f", pw, "-n", id.Name, "-t", ",,", "-i", id.Name + ".pem"},
@@ -61,6 +64,14 @@ func (p *nss) Version() string { return p.version }
 
 func (p *nss) CannotWrite(f Form) string {
 	switch {
+	case f.Kind == Encrypted && f.EC():
+		return "NSS 3.87 has no ECDH recipients"
+	case f.Kind == Compressed:
+		return "cmsutil has no CompressedData"
+	case f.Shared():
+		return "cmsutil knows certificates only"
+	case f.Edwards():
+		return "NSS 3.87 cannot import the certificate"
 	case f.Kind == Signed && len(f.Who) > 1:
 		return "cmsutil signs with one key"
 	case f.Kind == Signed && f.PSS:
@@ -71,14 +82,22 @@ func (p *nss) CannotWrite(f Form) string {
 		return "NSS 3.87 has no AuthEnvelopedData"
 	case f.OAEP != "":
 		return "cmsutil has no option for RSA-OAEP"
-	case f.Cipher != "" && f.Cipher != "aes256-cbc":
-		return "cmsutil chooses the cipher itself"
+	case f.Cipher != "" && f.Cipher != "aes128-cbc":
+		return "cmsutil chooses the cipher itself: AES-128-CBC"
 	}
 	return ""
 }
 
 func (p *nss) CannotRead(f Form) string {
 	switch {
+	case f.Kind == Encrypted && f.EC():
+		return "NSS 3.87 cannot parse a message with an ECDH recipient"
+	case f.Kind == Compressed:
+		return "cmsutil has no CompressedData"
+	case f.Shared():
+		return "cmsutil knows certificates only"
+	case f.Edwards():
+		return "NSS 3.87 cannot import the certificate"
 	case f.GCM():
 		return "NSS 3.87 has no AuthEnvelopedData"
 	case f.OAEP != "":

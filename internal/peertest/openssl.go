@@ -44,11 +44,19 @@ func (p *OpenSSL) Run(args ...string) ([]byte, error) {
 	return p.lab.run(exec.Command(p.program, args...))
 }
 
-// CannotWrite returns "": OpenSSL writes every form.
-func (p *OpenSSL) CannotWrite(Form) string { return "" }
+// CannotWrite implements Peer.
+func (p *OpenSSL) CannotWrite(f Form) string { return p.CannotRead(f) }
 
-// CannotRead returns "": OpenSSL reads every form.
-func (p *OpenSSL) CannotRead(Form) string { return "" }
+// CannotRead implements Peer.
+func (p *OpenSSL) CannotRead(f Form) string {
+	switch {
+	case f.Edwards():
+		return "OpenSSL 3.0 has no Ed25519 in SignedData"
+	case f.Kind == Compressed:
+		return "OpenSSL is built without zlib on Debian 12"
+	}
+	return ""
+}
 
 // Write implements Peer.
 func (p *OpenSSL) Write(f Form, content []byte) ([]byte, error) {
@@ -77,13 +85,20 @@ func (p *OpenSSL) Write(f Form, content []byte) ([]byte, error) {
 		}
 	case Encrypted:
 		args = append(args, "-encrypt", "-"+opensslCipher(f.Cipher))
+		args = append(args, sharedArgs(f)...)
 		for _, who := range f.Who {
 			args = append(args, "-recip", who+".pem")
+			if strings.HasSuffix(who, "-ec") {
+				args = append(args, "-keyopt", "ecdh_kdf_md:sha256")
+			}
 			if f.OAEP != "" {
 				args = append(args, "-keyopt", "rsa_padding_mode:oaep",
 					"-keyopt", "rsa_oaep_md:"+f.OAEP, "-keyopt", "rsa_mgf1_md:"+f.OAEP)
 			}
 		}
+	}
+	if f.EC() && f.Kind == Encrypted {
+		args = append(args, "-aes256-wrap")
 	}
 	if f.KeyID {
 		args = append(args, "-keyid")
@@ -95,6 +110,17 @@ func (p *OpenSSL) Write(f Form, content []byte) ([]byte, error) {
 		return nil, err
 	}
 	return os.ReadFile(out)
+}
+
+// sharedArgs are the options, the same both ways, for what is encrypted for nobody by name.
+func sharedArgs(f Form) []string {
+	switch {
+	case f.Secret:
+		return []string{"-secretkey", SecretKey, "-secretkeyid", SecretID}
+	case f.Passphrase:
+		return []string{"-pwri_password", Password}
+	}
+	return nil
 }
 
 // opensslCipher turns aes256-cbc into aes-256-cbc.
@@ -128,6 +154,13 @@ func (p *OpenSSL) Read(f Form, cms, content []byte) ([]byte, error) {
 		}
 		return os.ReadFile(out)
 	}
+	if f.Shared() {
+		args := append([]string{"cms", "-decrypt", "-binary", "-inform", "DER", "-in", in, "-out", out}, sharedArgs(f)...)
+		if _, err := p.Run(args...); err != nil {
+			return nil, err
+		}
+		return os.ReadFile(out)
+	}
 	return readAs(f.Who, func(who string) ([]byte, error) {
 		if _, err := p.Run("cms", "-decrypt", "-binary", "-inform", "DER", "-in", in,
 			"-recip", who+".pem", "-inkey", who+".key", "-out", out); err != nil {
@@ -139,7 +172,8 @@ func (p *OpenSSL) Read(f Form, cms, content []byte) ([]byte, error) {
 
 // SignMail implements MailPeer with SHA-256.
 func (p *OpenSSL) SignMail(entity []byte, who string, opaque bool) ([]byte, error) {
-	args := []string{"cms", "-sign", "-binary", "-md", "sha256", "-signer", who + ".pem", "-inkey", who + ".key"}
+	args := []string{"cms", "-sign", "-binary", "-md", "sha256", "-signer", who + ".pem", "-inkey", who + ".key",
+		"-from", who + "@example.test", "-subject", "A message of a peer"}
 	if opaque {
 		args = append(args, "-nodetach")
 	}

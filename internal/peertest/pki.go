@@ -3,6 +3,7 @@ package peertest
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -13,6 +14,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -23,10 +25,12 @@ const Password = "test"
 
 // An ID is somebody in the lab's PKI.
 type ID struct {
-	Name  string // alice, bob, alice-ec, bob-ec; also the stem of the file names
+	Name  string // alice, bob, alice-ec, bob-ec, alice-ed; also the stem of the file names
 	Email string // the rfc822Name in the certificate
 	Cert  *x509.Certificate
-	Key   crypto.Signer // RSA-2048, or ECDSA P-256 for the names that end in -ec
+	// Key is an RSA-2048 key, *ecdsa.PrivateKey on P-256 for names in -ec,
+	// ed25519.PrivateKey for names in -ed.
+	Key crypto.Signer
 }
 
 // A PKI is a root and the people it issued to. The certificates are valid now, because
@@ -67,7 +71,7 @@ func newPKI() (*PKI, error) {
 		return nil, err
 	}
 	p := &PKI{Root: root, RootKey: key}
-	for i, name := range []string{"alice", "bob", "alice-ec", "bob-ec"} {
+	for i, name := range []string{"alice", "bob", "alice-ec", "bob-ec", "alice-ed"} {
 		id, err := p.issueTo(name, int64(i+2))
 		if err != nil {
 			return nil, err
@@ -79,18 +83,13 @@ func newPKI() (*PKI, error) {
 
 func (p *PKI) issueTo(name string, serial int64) (*ID, error) {
 	id := &ID{Name: name, Email: name + "@example.test"}
-	usage := x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
-	var err error
-	if (Form{Who: []string{name}}).EC() {
-		usage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement
-		id.Key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	} else {
-		id.Key, err = rsa.GenerateKey(rand.Reader, 2048)
-	}
+	key, usage, err := newKey(name)
 	if err != nil {
 		return nil, err
 	}
-	ski, err := keyID(id.Key.Public())
+	id.Key = key
+	public := key.Public()
+	ski, err := keyID(public)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +103,23 @@ func (p *PKI) issueTo(name string, serial int64) (*ID, error) {
 		BasicConstraintsValid: true,
 		EmailAddresses:        []string{id.Email},
 		SubjectKeyId:          ski, // x509 adds one by itself only for authorities
-	}, p.Root, id.Key.Public(), p.RootKey)
+	}, p.Root, public, p.RootKey)
 	return id, err
+}
+
+// newKey makes the kind of key that the name asks for, and says what it may be used for.
+func newKey(name string) (crypto.Signer, x509.KeyUsage, error) {
+	_, kind, _ := strings.Cut(name, "-")
+	switch kind {
+	case "ec":
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		return key, x509.KeyUsageDigitalSignature | x509.KeyUsageKeyAgreement, err
+	case "ed":
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, x509.KeyUsageDigitalSignature, err
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	return key, x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, err
 }
 
 func issue(template, parent *x509.Certificate, pub crypto.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
@@ -128,7 +142,8 @@ func keyID(pub crypto.PublicKey) ([]byte, error) {
 }
 
 // write leaves the PKI in a folder the way command-line tools want it: ca.pem and for
-// every identity NAME.pem, NAME.key (PKCS #8) and NAME.p12 (certificate, key and root).
+// every identity NAME.pem, NAME.key (PKCS #8) and, for RSA and P-256, NAME.p12
+// (certificate, key and root).
 func (p *PKI) write(dir string) error {
 	if err := writePEM(filepath.Join(dir, "ca.pem"), "CERTIFICATE", p.Root.Raw); err != nil {
 		return err
@@ -139,16 +154,19 @@ func (p *PKI) write(dir string) error {
 		if err != nil {
 			return err
 		}
-		// gpgsm 2.2 reads no newer protection than SHA-1 with 3DES.
-		p12, err := pkcs12.LegacyDES.Encode(id.Key, id.Cert, []*x509.Certificate{p.Root}, Password)
-		if err != nil {
-			return fmt.Errorf("%s.p12: %w", id.Name, err)
-		}
 		if err := writePEM(stem+".pem", "CERTIFICATE", id.Cert.Raw); err != nil {
 			return err
 		}
 		if err := writePEM(stem+".key", "PRIVATE KEY", pkcs8); err != nil {
 			return err
+		}
+		if (Form{Who: []string{id.Name}}).Edwards() {
+			continue // no peer that wants PKCS #12 can use the key
+		}
+		// gpgsm 2.2 reads no newer protection than SHA-1 with 3DES.
+		p12, err := pkcs12.LegacyDES.Encode(id.Key, id.Cert, []*x509.Certificate{p.Root}, Password)
+		if err != nil {
+			return fmt.Errorf("%s.p12: %w", id.Name, err)
 		}
 		if err := os.WriteFile(stem+".p12", p12, 0o600); err != nil {
 			return err

@@ -25,6 +25,12 @@ func (p *smallstep) Version() string { return "" }
 
 func (p *smallstep) CannotWrite(f Form) string {
 	switch {
+	case f.Kind == Compressed:
+		return "pkcs7 has no CompressedData"
+	case f.Edwards():
+		return "pkcs7 has no Ed25519"
+	case f.Kind == Encrypted && (f.EC() || f.Shared()):
+		return "pkcs7 has RSA recipients only"
 	case f.PSS:
 		return "pkcs7 has no RSA-PSS"
 	case f.KeyID:
@@ -43,6 +49,12 @@ func (p *smallstep) CannotWrite(f Form) string {
 
 func (p *smallstep) CannotRead(f Form) string {
 	switch {
+	case f.Kind == Compressed:
+		return "pkcs7 has no CompressedData"
+	case f.Edwards():
+		return "pkcs7 has no Ed25519"
+	case f.Kind == Encrypted && (f.EC() || f.Shared()):
+		return "pkcs7 has RSA recipients only"
 	case f.PSS:
 		return "pkcs7 has no RSA-PSS"
 	case f.Kind == Signed && f.KeyID:

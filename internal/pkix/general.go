@@ -43,6 +43,13 @@ func generalNames(s cryptobyte.String, yield func(NameForm, []byte) bool) bool {
 	return true
 }
 
+// ReadGeneralName splits one encoded GeneralName, as GeneralNames does its members.
+func ReadGeneralName(element []byte) (NameForm, []byte, bool) {
+	s := cryptobyte.String(element)
+	form, value, ok := readGeneralName(&s)
+	return form, value, ok && s.Empty()
+}
+
 // readGeneralName reads one member of the CHOICE; only directoryName is explicit.
 func readGeneralName(s *cryptobyte.String) (NameForm, []byte, bool) {
 	var v cryptobyte.String

@@ -210,3 +210,9 @@ func mldsaOID(key *mldsa.PublicKey) oid.OID {
 	}
 	return ""
 }
+
+// Equal reports whether a and b are the same algorithm with the same parameters, however
+// they are encoded.
+func (a *Algorithm) Equal(b *Algorithm) bool {
+	return a.oid == b.oid && a.hash == b.hash && a.pss == b.pss
+}

@@ -1,17 +1,19 @@
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
-import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyFactory;
+import java.security.KeyPair;
+import java.security.KeyPairGenerator;
 import java.security.PrivateKey;
 import java.security.Security;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
+import java.security.spec.ECGenParameterSpec;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.ArrayList;
@@ -24,7 +26,9 @@ import java.util.Map;
 import java.util.Properties;
 import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
+import javax.crypto.spec.SecretKeySpec;
 import javax.mail.Session;
+import javax.mail.internet.InternetAddress;
 import javax.mail.internet.MimeBodyPart;
 import javax.mail.internet.MimeMessage;
 import javax.mail.internet.MimeMultipart;
@@ -40,6 +44,8 @@ import org.bouncycastle.cert.jcajce.JcaX509CertificateHolder;
 import org.bouncycastle.cms.CMSAlgorithm;
 import org.bouncycastle.cms.CMSAuthEnvelopedData;
 import org.bouncycastle.cms.CMSAuthEnvelopedDataGenerator;
+import org.bouncycastle.cms.CMSCompressedData;
+import org.bouncycastle.cms.CMSCompressedDataGenerator;
 import org.bouncycastle.cms.CMSEnvelopedDataGenerator;
 import org.bouncycastle.cms.CMSEnvelopedDataParser;
 import org.bouncycastle.cms.CMSEnvelopedDataStreamGenerator;
@@ -49,8 +55,10 @@ import org.bouncycastle.cms.CMSSignedDataGenerator;
 import org.bouncycastle.cms.CMSSignedDataParser;
 import org.bouncycastle.cms.CMSSignedDataStreamGenerator;
 import org.bouncycastle.cms.CMSSignedGenerator;
-import org.bouncycastle.cms.CMSTypedStream;
+import org.bouncycastle.cms.KeyAgreeRecipientId;
 import org.bouncycastle.cms.KeyTransRecipientId;
+import org.bouncycastle.cms.Recipient;
+import org.bouncycastle.cms.RecipientId;
 import org.bouncycastle.cms.RecipientInfoGenerator;
 import org.bouncycastle.cms.RecipientInformation;
 import org.bouncycastle.cms.RecipientInformationStore;
@@ -60,10 +68,19 @@ import org.bouncycastle.cms.SignerInformationStore;
 import org.bouncycastle.cms.jcajce.JcaSignerInfoGeneratorBuilder;
 import org.bouncycastle.cms.jcajce.JcaSimpleSignerInfoVerifierBuilder;
 import org.bouncycastle.cms.jcajce.JceCMSContentEncryptorBuilder;
+import org.bouncycastle.cms.jcajce.JceKEKEnvelopedRecipient;
+import org.bouncycastle.cms.jcajce.JceKEKRecipientInfoGenerator;
+import org.bouncycastle.cms.jcajce.JceKeyAgreeEnvelopedRecipient;
+import org.bouncycastle.cms.jcajce.JceKeyAgreeRecipientId;
+import org.bouncycastle.cms.jcajce.JceKeyAgreeRecipientInfoGenerator;
 import org.bouncycastle.cms.jcajce.JceKeyTransAuthEnvelopedRecipient;
 import org.bouncycastle.cms.jcajce.JceKeyTransEnvelopedRecipient;
 import org.bouncycastle.cms.jcajce.JceKeyTransRecipientId;
 import org.bouncycastle.cms.jcajce.JceKeyTransRecipientInfoGenerator;
+import org.bouncycastle.cms.jcajce.JcePasswordEnvelopedRecipient;
+import org.bouncycastle.cms.jcajce.JcePasswordRecipientInfoGenerator;
+import org.bouncycastle.cms.jcajce.ZlibCompressor;
+import org.bouncycastle.cms.jcajce.ZlibExpanderProvider;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.bouncycastle.mail.smime.SMIMEEnveloped;
 import org.bouncycastle.mail.smime.SMIMEEnvelopedGenerator;
@@ -76,6 +93,7 @@ import org.bouncycastle.operator.jcajce.JcaAlgorithmParametersConverter;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
 import org.bouncycastle.util.Store;
+import org.bouncycastle.util.encoders.Hex;
 
 /**
  * Bouncy Castle as a peer. It runs in the folder of the lab's PKI and answers one request a line, as long as there are any:
@@ -125,6 +143,8 @@ public final class Peer {
             case "verify": result = verify(in); break;
             case "encrypt": result = encrypt(in); break;
             case "decrypt": result = decrypt(in); break;
+            case "compress": result = compress(in); break;
+            case "expand": result = expand(in); break;
             case "bundle": result = bundle(); break;
             case "unbundle": result = unbundle(in); break;
             case "signmail": result = signMail(in); break;
@@ -159,7 +179,8 @@ public final class Peer {
     }
 
     private static PrivateKey key(String name) throws Exception {
-        return KeyFactory.getInstance(name.endsWith("-ec") ? "EC" : "RSA", BC).generatePrivate(new PKCS8EncodedKeySpec(pem(name + ".key")));
+        String algorithm = name.endsWith("-ec") ? "EC" : name.endsWith("-ed") ? "Ed25519" : "RSA";
+        return KeyFactory.getInstance(algorithm, BC).generatePrivate(new PKCS8EncodedKeySpec(pem(name + ".key")));
     }
 
     private static byte[] keyIdentifier(X509Certificate certificate) throws Exception {
@@ -170,8 +191,8 @@ public final class Peer {
     // --- SignedData
 
     private SignerInfoGenerator signer(String name) throws Exception {
-        String scheme = name.endsWith("-ec") ? "ECDSA" : has("pss") ? "RSAandMGF1" : "RSA";
-        ContentSigner signer = new JcaContentSignerBuilder(request.get("digest") + "with" + scheme).setProvider(BC).build(key(name));
+        String scheme = request.get("digest") + "with" + (name.endsWith("-ec") ? "ECDSA" : has("pss") ? "RSAandMGF1" : "RSA");
+        ContentSigner signer = new JcaContentSignerBuilder(name.endsWith("-ed") ? "Ed25519" : scheme).setProvider(BC).build(key(name));
         JcaSignerInfoGeneratorBuilder builder = new JcaSignerInfoGeneratorBuilder(new JcaDigestCalculatorProviderBuilder().setProvider(BC).build());
         X509Certificate certificate = certificate(name);
         return has("keyid") ? builder.build(signer, keyIdentifier(certificate)) : builder.build(signer, certificate);
@@ -242,6 +263,14 @@ public final class Peer {
         }
     }
 
+    private byte[] compress(byte[] content) throws Exception {
+        return new CMSCompressedDataGenerator().generate(new CMSProcessableByteArray(content), new ZlibCompressor()).getEncoded();
+    }
+
+    private byte[] expand(byte[] der) throws Exception {
+        return new CMSCompressedData(der).getContent(new ZlibExpanderProvider(1 << 24));
+    }
+
     private byte[] bundle() throws Exception {
         List<X509Certificate> certificates = new ArrayList<>();
         for (String name : who()) {
@@ -268,8 +297,34 @@ public final class Peer {
 
     // --- EnvelopedData and AuthEnvelopedData
 
+    /** One generator for each recipient, or the one of a shared secret. */
+    private List<RecipientInfoGenerator> recipients() throws Exception {
+        List<RecipientInfoGenerator> all = new ArrayList<>();
+        if (has("secret")) {
+            all.add(new JceKEKRecipientInfoGenerator(Hex.decode(request.get("secretid")), secret()).setProvider(BC));
+            return all;
+        }
+        if (has("password")) {
+            all.add(new JcePasswordRecipientInfoGenerator(CMSAlgorithm.AES256_CBC, request.get("password").toCharArray()).setProvider(BC));
+            return all;
+        }
+        for (String name : who()) {
+            all.add(recipient(name));
+        }
+        return all;
+    }
+
+    private SecretKeySpec secret() {
+        return new SecretKeySpec(Hex.decode(request.get("secret")), "AES");
+    }
+
     private RecipientInfoGenerator recipient(String name) throws Exception {
         X509Certificate certificate = certificate(name);
+        if (name.endsWith("-ec")) {
+            KeyPairGenerator pairs = KeyPairGenerator.getInstance("EC", BC);
+            pairs.initialize(new ECGenParameterSpec("P-256"));
+            return agreement(certificate, pairs.generateKeyPair(), CMSAlgorithm.ECDH_SHA256KDF, CMSAlgorithm.AES256_WRAP);
+        }
         if (has("keyid")) {
             return new JceKeyTransRecipientInfoGenerator(keyIdentifier(certificate), certificate.getPublicKey()).setProvider(BC);
         }
@@ -280,6 +335,11 @@ public final class Peer {
         AlgorithmIdentifier oaep = new JcaAlgorithmParametersConverter().getAlgorithmIdentifier(PKCSObjectIdentifiers.id_RSAES_OAEP,
             new OAEPParameterSpec(digest, "MGF1", new MGF1ParameterSpec(digest), PSource.PSpecified.DEFAULT));
         return new JceKeyTransRecipientInfoGenerator(certificate, oaep).setProvider(BC);
+    }
+
+    private static RecipientInfoGenerator agreement(X509Certificate to, KeyPair ours, ASN1ObjectIdentifier scheme, ASN1ObjectIdentifier wrap)
+        throws Exception {
+        return new JceKeyAgreeRecipientInfoGenerator(scheme, ours.getPrivate(), ours.getPublic(), wrap).addRecipient(to).setProvider(BC);
     }
 
     private static OutputEncryptor encryptor(String cipher) throws Exception {
@@ -293,8 +353,8 @@ public final class Peer {
         OutputEncryptor encryptor = encryptor(request.get("cipher"));
         if (has("gcm")) {
             CMSAuthEnvelopedDataGenerator generator = new CMSAuthEnvelopedDataGenerator();
-            for (String name : who()) {
-                generator.addRecipientInfoGenerator(recipient(name));
+            for (RecipientInfoGenerator recipient : recipients()) {
+                generator.addRecipientInfoGenerator(recipient);
             }
             return generator.generate(new CMSProcessableByteArray(content), (OutputAEADEncryptor) encryptor)
                 .toASN1Structure().getEncoded(has("streamed") ? "BER" : "DER"); // 1.72 has no generator that streams it, but writes the same shape
@@ -302,8 +362,8 @@ public final class Peer {
         if (has("streamed")) {
             CMSEnvelopedDataStreamGenerator generator = new CMSEnvelopedDataStreamGenerator();
             generator.setBufferSize(4096);
-            for (String name : who()) {
-                generator.addRecipientInfoGenerator(recipient(name));
+            for (RecipientInfoGenerator recipient : recipients()) {
+                generator.addRecipientInfoGenerator(recipient);
             }
             ByteArrayOutputStream out = new ByteArrayOutputStream();
             try (OutputStream body = generator.open(out, encryptor)) {
@@ -312,33 +372,52 @@ public final class Peer {
             return out.toByteArray();
         }
         CMSEnvelopedDataGenerator generator = new CMSEnvelopedDataGenerator();
-        for (String name : who()) {
-            generator.addRecipientInfoGenerator(recipient(name));
+        for (RecipientInfoGenerator recipient : recipients()) {
+            generator.addRecipientInfoGenerator(recipient);
         }
         return generator.generate(new CMSProcessableByteArray(content), encryptor).toASN1Structure().getEncoded("DER");
     }
 
     private byte[] decrypt(byte[] der) throws Exception {
-        String name = who()[0];
-        if (has("gcm")) {
-            JceKeyTransAuthEnvelopedRecipient reader = new JceKeyTransAuthEnvelopedRecipient(key(name));
-            reader.setProvider(BC);
-            return find(new CMSAuthEnvelopedData(der).getRecipientInfos(), name).getContent(reader);
+        if (has("secret")) {
+            return only(der).getContent(new JceKEKEnvelopedRecipient(secret()).setProvider(BC));
         }
-        JceKeyTransEnvelopedRecipient reader = new JceKeyTransEnvelopedRecipient(key(name));
-        reader.setProvider(BC);
-        CMSTypedStream content = find(new CMSEnvelopedDataParser(der).getRecipientInfos(), name).getContentStream(reader);
-        return content.getContentStream().readAllBytes();
+        if (has("password")) {
+            return only(der).getContent(new JcePasswordEnvelopedRecipient(request.get("password").toCharArray()).setProvider(BC));
+        }
+        String name = who()[0];
+        boolean agreed = name.endsWith("-ec");
+        PrivateKey key = key(name);
+        if (has("gcm")) {
+            RecipientInformation found = find(new CMSAuthEnvelopedData(der).getRecipientInfos(), name);
+            return found.getContent(new JceKeyTransAuthEnvelopedRecipient(key).setProvider(BC));
+        }
+        RecipientInformation found = find(new CMSEnvelopedDataParser(der).getRecipientInfos(), name);
+        Recipient reader = agreed ? new JceKeyAgreeEnvelopedRecipient(key).setProvider(BC) : new JceKeyTransEnvelopedRecipient(key).setProvider(BC);
+        return found.getContentStream(reader).getContentStream().readAllBytes();
+    }
+
+    private static RecipientInformation only(byte[] der) throws Exception {
+        RecipientInformationStore recipients = new CMSEnvelopedDataParser(der).getRecipientInfos();
+        if (recipients.size() != 1) {
+            throw new Exception(recipients.size() + " recipients");
+        }
+        return recipients.iterator().next();
     }
 
     private static RecipientInformation find(RecipientInformationStore recipients, String name) throws Exception {
         X509Certificate certificate = certificate(name);
-        RecipientInformation byIssuer = recipients.get(new JceKeyTransRecipientId(certificate));
-        RecipientInformation found = byIssuer != null ? byIssuer : recipients.get(new KeyTransRecipientId(keyIdentifier(certificate)));
-        if (found == null) {
-            throw new Exception("no recipient");
+        RecipientId[] ids = {
+            new JceKeyTransRecipientId(certificate), new KeyTransRecipientId(keyIdentifier(certificate)),
+            new JceKeyAgreeRecipientId(certificate), new KeyAgreeRecipientId(keyIdentifier(certificate)),
+        };
+        for (RecipientId id : ids) {
+            RecipientInformation found = recipients.get(id);
+            if (found != null) {
+                return found;
+            }
         }
-        return found;
+        throw new Exception("no recipient");
     }
 
     // --- messages
@@ -383,6 +462,8 @@ public final class Peer {
             MimeMultipart parts = generator.generate(part(entity));
             message.setContent(parts, parts.getContentType());
         }
+        message.setFrom(new InternetAddress(who()[0] + "@example.test"));
+        message.setSubject("A message of a peer");
         return written(message);
     }
 
@@ -397,8 +478,8 @@ public final class Peer {
 
     private byte[] encryptMail(byte[] entity) throws Exception {
         SMIMEEnvelopedGenerator generator = new SMIMEEnvelopedGenerator();
-        for (String name : who()) {
-            generator.addRecipientInfoGenerator(recipient(name));
+        for (RecipientInfoGenerator recipient : recipients()) {
+            generator.addRecipientInfoGenerator(recipient);
         }
         MimeBodyPart wrapped = generator.generate(part(entity), encryptor("aes256-cbc"));
         MimeMessage message = new MimeMessage(Session.getInstance(new Properties()));

@@ -1,0 +1,123 @@
+package ldapstore
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/mailbox"
+	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/usersmime"
+)
+
+// An object is a directory entry as far as certificates go.
+type object struct {
+	dn        string
+	addresses []string // the primary one first
+	values    []value  // those of userSMIMECertificate first
+	problems  []string // values that cannot be read
+}
+
+// A value is a certificate and the attribute it was found in.
+type value struct {
+	usersmime.Found
+	attribute string
+}
+
+// object reads a directory entry.
+func (s *Store) object(e *ldap.Entry) *object {
+	o := &object{dn: e.DN}
+	var block, bare []value
+	var first, more []string
+	for _, a := range e.Attributes {
+		name, _, _ := strings.Cut(a.Name, ";") // ;binary and ;range= say nothing about the meaning
+		switch strings.ToLower(name) {
+		case "mail":
+			first = append(first, a.Values...)
+		case "proxyaddresses":
+			for _, v := range a.Values {
+				// SMTP: marks the primary address, smtp: the others; X500: and the like are no mail addresses.
+				if address, ok := cutPrefixFold(v, "smtp:"); ok {
+					more = append(more, address)
+				}
+			}
+		case "usercertificate", "cacertificate":
+			for _, der := range a.ByteValues {
+				c, err := pkix.ParseCertificate(der)
+				if err != nil {
+					o.problems = append(o.problems, fmt.Sprintf("%s: %v", name, err))
+					continue
+				}
+				bare = append(bare, value{usersmime.Found{Certificate: c}, name})
+			}
+		case "usersmimecertificate":
+			for _, b := range a.ByteValues {
+				found, warnings, err := usersmime.Parse(b)
+				if err != nil {
+					warnings = append(warnings, err)
+				}
+				for _, w := range warnings {
+					o.problems = append(o.problems, fmt.Sprintf("%s: %v", name, w))
+				}
+				for _, f := range found {
+					block = append(block, value{f, name})
+				}
+			}
+		default:
+			if contains(s.Addresses, name) {
+				more = append(more, a.Values...)
+			}
+		}
+	}
+	for _, address := range append(first, more...) {
+		if _, _, ok := mailbox.Split(address); ok && !o.has(address) {
+			o.addresses = append(o.addresses, address)
+		}
+	}
+	// A certificate counts once, with the best that is said about it.
+	index := map[[32]byte]int{}
+	for _, v := range append(block, bare...) {
+		h := sha256.Sum256(v.Certificate.Raw)
+		i, known := index[h]
+		if !known {
+			index[h] = len(o.values)
+			o.values = append(o.values, v)
+			continue
+		}
+		have := &o.values[i]
+		have.Default = have.Default || v.Default
+		have.Published = have.Published || v.Published
+		have.Chain = have.Chain && v.Chain
+		if have.Capabilities == nil || v.Published && v.Capabilities != nil {
+			have.Capabilities = v.Capabilities
+		}
+	}
+	return o
+}
+
+// has reports whether the object has an address.
+func (o *object) has(address string) bool {
+	for _, a := range o.addresses {
+		if mailbox.Compare(address, mailbox.Mailbox{Address: a}) != mailbox.Different {
+			return true
+		}
+	}
+	return false
+}
+
+// filed returns the address of the object that a certificate is filed under where there
+// is room for one: one it names if there is one, else the primary one.
+func (o *object) filed(v value) string {
+	if v.Chain || len(o.addresses) == 0 {
+		return ""
+	}
+	for _, a := range o.addresses {
+		if certstore.Email(a).Match(v.Certificate) {
+			return a
+		}
+	}
+	return o.addresses[0]
+}

@@ -1,0 +1,246 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/mailbox"
+	"github.com/postseal/postseal/internal/pkix"
+)
+
+// pageSize is how many entries are read at a time. Between pages no connection is held,
+// so that callers may use the store while they read from it.
+const pageSize = 256
+
+// chunkSize bounds the parameters of one statement; SQLite takes 32,766.
+const chunkSize = 500
+
+// Certificates yields the entries that match q, first stored first. An entry also matches an
+// [certstore.Email] that equals the address it is filed under.
+func (s *Store) Certificates(ctx context.Context, q certstore.Query) iter.Seq2[*certstore.Entry, error] {
+	return func(yield func(*certstore.Entry, error) bool) {
+		var parts parts
+		parts.add(q)
+		seen := map[int64]bool{}
+		for _, sel := range parts.selections() {
+			if !s.scan(ctx, sel, func(id int64, e *certstore.Entry) bool {
+				if len(parts.all) > 1 {
+					if seen[id] {
+						return true
+					}
+					seen[id] = true
+				}
+				return !matches(e, q) || yield(e, nil)
+			}, yield) {
+				return
+			}
+		}
+	}
+}
+
+// All yields every entry, first stored first.
+func (s *Store) All(ctx context.Context) iter.Seq2[*certstore.Entry, error] {
+	return func(yield func(*certstore.Entry, error) bool) {
+		s.scan(ctx, selection{from: "entries e JOIN certificates c ON c.id = e.certificate", where: "1 = 1", key: "e.id"},
+			func(_ int64, e *certstore.Entry) bool { return yield(e, nil) }, yield)
+	}
+}
+
+// matches checks an answer of the index again, so that it can never say more than Match.
+func matches(e *certstore.Entry, q certstore.Query) bool {
+	switch q := q.(type) {
+	case certstore.AnyOf:
+		return slices.ContainsFunc(q, func(m certstore.Query) bool { return m != nil && matches(e, m) })
+	case certstore.Email:
+		if mailbox.Compare(string(q), mailbox.Mailbox{Address: e.Address}) != mailbox.Different {
+			return true
+		}
+	}
+	return q.Match(e.Certificate)
+}
+
+// parts are the questions a query is made of, by the index that answers them.
+type parts struct {
+	all                                             []any
+	emails, thumbs, issuerSerials, subjects, keyIDs []any
+}
+
+func (p *parts) add(q certstore.Query) {
+	open := []certstore.Query{q}
+	for len(open) > 0 {
+		q := open[len(open)-1]
+		open = open[:len(open)-1]
+		to, key := (*[]any)(nil), any(nil)
+		switch q := q.(type) {
+		case certstore.AnyOf:
+			for _, m := range slices.Backward(q) {
+				open = append(open, m)
+			}
+		case certstore.Email:
+			if folded, ok := fold(string(q)); ok {
+				to, key = &p.emails, folded
+			}
+		case certstore.Thumbprint:
+			to, key = &p.thumbs, q[:]
+		case certstore.IssuerSerial:
+			if q.Serial != nil {
+				to, key = &p.issuerSerials, issuerSerialKey(q.RawIssuer, q.Serial)
+			}
+		case certstore.RawSubject:
+			to, key = &p.subjects, hashKey(q)
+		case certstore.SubjectKeyID:
+			if len(q) > 0 {
+				to, key = &p.keyIDs, []byte(q)
+			}
+		}
+		if to != nil {
+			*to = append(*to, key)
+			p.all = append(p.all, key)
+		}
+	}
+}
+
+// A selection is a FROM and a WHERE clause that choose entries e with certificates c, and
+// the column that orders them.
+type selection struct {
+	from, where, key string
+	args             []any
+}
+
+func (p *parts) selections() []selection {
+	var sels []selection
+	add := func(from, column, key string, values []any) {
+		for chunk := range slices.Chunk(values, chunkSize) {
+			where := column + " = ?"
+			if len(chunk) > 1 {
+				// A power of two keeps the number of different statements small.
+				chunk = slices.Clone(chunk)
+				for len(chunk)&(len(chunk)-1) != 0 {
+					chunk = append(chunk, chunk[0])
+				}
+				where = column + " IN " + list(len(chunk))
+			}
+			sels = append(sels, selection{from, where, key, chunk})
+		}
+	}
+	const byCertificate = "certificates c JOIN entries e ON e.certificate = c.id"
+	// The index of mailboxes holds the entry's id too, so that pages come from it in order.
+	add("mailboxes m JOIN entries e ON e.id = m.entry JOIN certificates c ON c.id = e.certificate", "m.mailbox", "m.entry", p.emails)
+	add(byCertificate, "c.sha256", "e.id", p.thumbs)
+	add(byCertificate, "c.issuer_serial", "e.id", p.issuerSerials)
+	add(byCertificate, "c.subject", "e.id", p.subjects)
+	add(byCertificate, "c.key_id", "e.id", p.keyIDs)
+	return sels
+}
+
+// scan calls found for every entry of sel. It returns false if found did, or after it
+// yielded an error.
+func (s *Store) scan(ctx context.Context, sel selection, found func(int64, *certstore.Entry) bool, yield func(*certstore.Entry, error) bool) bool {
+	query := "SELECT e.id, c.der, e.address, e.source, e.preferred, e.published, e.capabilities, e.seen FROM " + sel.from +
+		" WHERE " + sel.where + " AND " + sel.key + " > ? ORDER BY " + sel.key + " LIMIT " + fmt.Sprint(pageSize)
+	after := int64(math.MinInt64)
+	for {
+		page, err := s.page(ctx, query, append(slices.Clone(sel.args), after))
+		if err != nil {
+			yield(nil, fmt.Errorf("sqlstore: %w", err))
+			return false
+		}
+		for i := range page {
+			e, err := page[i].entry()
+			if err != nil {
+				yield(nil, fmt.Errorf("sqlstore: %w", err))
+				return false
+			}
+			if !found(page[i].id, e) {
+				return false
+			}
+			after = page[i].id
+		}
+		if len(page) < pageSize {
+			return true
+		}
+	}
+}
+
+func (s *Store) page(ctx context.Context, query string, args []any) ([]entryRow, error) {
+	stmt, err := s.statement(ctx, s.dialect.placeholders(query))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	var page []entryRow
+	err = each(rows, func(rows *sql.Rows) error {
+		var r entryRow
+		err := rows.Scan(&r.id, &r.der, &r.address, &r.source, &r.preferred, &r.published, &r.capabilities, &r.seen)
+		page = append(page, r)
+		return err
+	})
+	return page, err
+}
+
+type entryRow struct {
+	id                   int64
+	der                  []byte
+	address, source      string
+	preferred, published bool
+	capabilities         []byte
+	seen                 sql.NullInt64
+}
+
+func (r *entryRow) entry() (*certstore.Entry, error) {
+	c, err := pkix.ParseCertificate(r.der)
+	if err != nil {
+		return nil, fmt.Errorf("entry %d: %w", r.id, err)
+	}
+	return &certstore.Entry{
+		Certificate: c, Source: r.source, Address: r.address, Default: r.preferred, Published: r.published,
+		Capabilities: r.capabilities, Seen: fromMicros(r.seen),
+	}, nil
+}
+
+func hashKey(b []byte) []byte {
+	h := sha256.Sum256(b)
+	return h[:]
+}
+
+// issuerSerialKey is one hash for both values of an IssuerAndSerialNumber.
+func issuerSerialKey(issuer []byte, serial *big.Int) []byte {
+	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(issuer))))
+	h.Write(issuer)
+	h.Write([]byte(serial.Text(16)))
+	return h.Sum(nil)
+}
+
+func certificateIssuerSerial(c *x509.Certificate) []byte {
+	serial := c.SerialNumber
+	if serial == nil {
+		serial = new(big.Int)
+	}
+	return issuerSerialKey(c.RawIssuer, serial)
+}
+
+// Times are kept as microseconds since 1970, no time as NULL.
+func toMicros(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMicro(), Valid: !t.IsZero()}
+}
+
+func fromMicros(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(n.Int64).UTC()
+}

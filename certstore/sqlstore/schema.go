@@ -1,0 +1,152 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+)
+
+// The tables. Hashes stand for values that are long (issuer names) or that nobody asks
+// for by part, so that every index entry is small and of one size.
+//
+//	certificates  one row per certificate
+//	entries       one row per certificate and address it is filed under
+//	mailboxes     which entries answer for a mailbox: those whose certificate names it
+//	              and those filed under it; folded as package mailbox compares
+//	identities    sealed private keys
+//	crls, ocsp    revocation lists and OCSP answers
+//	sync_*        what package certstore/sync remembers
+//	settings      how private keys are sealed
+//
+// migrations are applied in order, each once; only append to them.
+func migrations() []string {
+	return []string{`
+CREATE TABLE certificates (
+	id {id},
+	sha256 {bytes} NOT NULL UNIQUE,
+	der {bytes} NOT NULL,
+	issuer_serial {bytes} NOT NULL,
+	subject {bytes} NOT NULL,
+	key_id {bytes},
+	not_after {int} NOT NULL
+);
+CREATE INDEX certificates_issuer_serial ON certificates (issuer_serial);
+CREATE INDEX certificates_subject ON certificates (subject);
+CREATE INDEX certificates_key_id ON certificates (key_id);
+CREATE INDEX certificates_not_after ON certificates (not_after);
+CREATE TABLE entries (
+	id {id},
+	certificate {int} NOT NULL REFERENCES certificates (id),
+	address TEXT NOT NULL,
+	source TEXT NOT NULL,
+	preferred {int} NOT NULL,
+	published {int} NOT NULL,
+	capabilities {bytes},
+	seen {int},
+	UNIQUE (certificate, address)
+);
+CREATE TABLE mailboxes (
+	mailbox TEXT NOT NULL,
+	entry {int} NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+	PRIMARY KEY (mailbox, entry)
+) {bare};
+CREATE INDEX mailboxes_entry ON mailboxes (entry);
+CREATE TABLE identities (
+	certificate {int} PRIMARY KEY REFERENCES certificates (id),
+	intermediates {bytes} NOT NULL,
+	sealed {bytes} NOT NULL
+);
+CREATE TABLE identity_mailboxes (
+	mailbox TEXT NOT NULL,
+	certificate {int} NOT NULL REFERENCES identities (certificate) ON DELETE CASCADE,
+	PRIMARY KEY (mailbox, certificate)
+) {bare};
+CREATE TABLE crls (
+	sha256 {bytes} PRIMARY KEY,
+	issuer {bytes} NOT NULL,
+	source TEXT NOT NULL,
+	der {bytes} NOT NULL,
+	this_update {int} NOT NULL,
+	next_update {int}
+);
+CREATE INDEX crls_issuer ON crls (issuer);
+CREATE TABLE ocsp (
+	sha256 {bytes} PRIMARY KEY,
+	certificate {bytes} NOT NULL,
+	der {bytes} NOT NULL,
+	this_update {int} NOT NULL,
+	next_update {int}
+);
+CREATE INDEX ocsp_certificate ON ocsp (certificate);
+CREATE TABLE settings (
+	name TEXT PRIMARY KEY,
+	value {bytes} NOT NULL
+);`, `
+CREATE TABLE sync_states (
+	source TEXT PRIMARY KEY,
+	state {bytes} NOT NULL
+);
+CREATE TABLE sync_objects (
+	source TEXT NOT NULL,
+	object TEXT NOT NULL,
+	name TEXT NOT NULL,
+	pass {int} NOT NULL,
+	PRIMARY KEY (source, object)
+) {bare};
+CREATE INDEX sync_objects_pass ON sync_objects (source, pass, object);
+CREATE TABLE sync_entries (
+	source TEXT NOT NULL,
+	object TEXT NOT NULL,
+	entry {int} NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+	PRIMARY KEY (source, object, entry)
+) {bare};
+CREATE INDEX sync_entries_entry ON sync_entries (entry);`,
+	}
+}
+
+// migrate brings the tables up to date. Processes that do so at the same time wait for
+// each other.
+func (s *Store) migrate(ctx context.Context) error {
+	return s.update(ctx, func(t *tx) error {
+		if s.dialect == postgres {
+			// Any number will do, as long as every process takes the same.
+			if _, err := t.exec("SELECT pg_advisory_xact_lock(7078461519)"); err != nil {
+				return err
+			}
+			var path string
+			if _, err := t.row("SELECT current_setting('search_path')", nil, &path); err != nil {
+				return err
+			}
+			if path == "postseal" {
+				if _, err := t.exec("CREATE SCHEMA IF NOT EXISTS postseal"); err != nil {
+					return err
+				}
+			}
+		}
+		if _, err := t.exec(s.dialect.schema("CREATE TABLE IF NOT EXISTS schema_version (version {int} NOT NULL)")); err != nil {
+			return err
+		}
+		version := 0
+		known, err := t.row("SELECT version FROM schema_version", nil, &version)
+		if err != nil {
+			return err
+		}
+		steps := migrations()
+		if version > len(steps) {
+			return fmt.Errorf("the tables are of version %d, this program knows up to %d", version, len(steps))
+		}
+		if version == len(steps) {
+			return nil
+		}
+		for _, step := range steps[version:] {
+			if _, err := t.tx.ExecContext(ctx, s.dialect.schema(step)); err != nil {
+				return err
+			}
+		}
+		if known {
+			_, err = t.exec("UPDATE schema_version SET version = ?", len(steps))
+		} else {
+			_, err = t.exec("INSERT INTO schema_version (version) VALUES (?)", len(steps))
+		}
+		return err
+	})
+}

@@ -1,0 +1,184 @@
+package chain
+
+import (
+	"crypto"
+	"crypto/dsa"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
+)
+
+// A publicKey is a certificate's key, parsed, with the price of one verification.
+type publicKey struct {
+	key      crypto.PublicKey
+	err      error // why it cannot be used
+	cost     int   // in tenths of a P-256 verification
+	rsaBits  int   // 0 for other keys
+	inherits bool  // a DSA key whose parameters are its issuer's (RFC 3279, Section 2.3.2)
+}
+
+func (n *node) publicKey() *publicKey {
+	if k := n.public.Load(); k != nil {
+		return k
+	}
+	k := newPublicKey(n.SPKI)
+	n.public.Store(k)
+	return k
+}
+
+func newPublicKey(spki []byte) *publicKey {
+	if params, _, ok := splitDSA(spki); ok && len(params) == 0 {
+		return &publicKey{inherits: true, cost: 60}
+	}
+	key, err := sigalg.PublicKey(spki)
+	k := &publicKey{key: key, err: err, cost: 600}
+	if err != nil {
+		var large *limits.Exceeded
+		if errors.As(err, &large) {
+			k.rsaBits = int(large.Max) + 1
+		}
+		return k
+	}
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		k.price(key)
+	case *sigalg.PSSPublicKey:
+		k.price(key.PublicKey)
+	case *ecdsa.PublicKey:
+		if k.cost = 10; key.Params().BitSize != 256 {
+			k.cost = key.Params().BitSize / 4
+		}
+	case ed25519.PublicKey:
+		k.cost = 10
+	case *dsa.PublicKey:
+		k.cost = 60
+	}
+	return k
+}
+
+// price sets the cost of an RSA key by the squares that one verification takes.
+func (k *publicKey) price(key *rsa.PublicKey) {
+	k.rsaBits = key.N.BitLen()
+	k.cost = max(4, 4*k.rsaBits*k.rsaBits/(2048*2048))
+	if key.E > 1<<17 {
+		k.cost *= 4
+	}
+}
+
+// splitDSA returns the parameters of a DSA key, empty if they are inherited, and the
+// BIT STRING that holds the key.
+func splitDSA(spki []byte) (params, key []byte, ok bool) {
+	s := cryptobyte.String(spki)
+	var body, alg, id, bits cryptobyte.String
+	if !s.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1(&alg, asn1.SEQUENCE) || !body.ReadASN1Element(&bits, asn1.BIT_STRING) ||
+		!alg.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) || oid.OID(id) != oid.DSA {
+		return nil, nil, false
+	}
+	if alg.PeekASN1Tag(asn1.NULL) {
+		alg = nil
+	}
+	return alg, bits, true
+}
+
+// inherit returns the key in spki with the parameters of the issuer's working key.
+func inherit(spki, params []byte) *publicKey {
+	_, key, _ := splitDSA(spki)
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(oid.DSA)) })
+			b.AddBytes(params)
+		})
+		b.AddBytes(key)
+	})
+	return newPublicKey(b.BytesOrPanic())
+}
+
+// algorithms is the policy on strength.
+type algorithms struct {
+	legacy bool
+	maxRSA int
+}
+
+// signature judges the algorithm a certificate, CRL or response is signed with, before
+// any arithmetic. The code alg.legacy is a warning.
+func (a algorithms) signature(algID []byte) (code, detail string) {
+	switch pkix.OID(algID) {
+	case oid.SHA256WithRSA, oid.ECDSAWithSHA256, oid.SHA384WithRSA, oid.ECDSAWithSHA384, oid.SHA512WithRSA, oid.ECDSAWithSHA512, oid.Ed25519:
+		return "", ""
+	case oid.MD2WithRSA:
+		return "alg.weak_hash", "it is signed with MD2"
+	}
+	alg, err := sigalg.Parse(algID)
+	if err != nil {
+		return "sig.unsupported", err.Error()
+	}
+	hash, ok := alg.Hash()
+	switch {
+	case !ok && alg.Pure():
+		return "", ""
+	case !ok:
+		return "sig.unsupported", "its signature algorithm names no hash function"
+	case hash == sigalg.MD5 || hash.Size() < 32 && !a.legacy:
+		return "alg.weak_hash", "it is signed with " + hash.String()
+	case alg.String() == "dsa" && !a.legacy:
+		return "sig.unsupported", "it is signed with DSA"
+	case hash.Size() < 32 || alg.String() == "dsa":
+		return "alg.legacy", "it is signed with " + alg.String() + " and " + hash.String()
+	}
+	return "", ""
+}
+
+// smallest returns the least RSA modulus.
+func (a algorithms) smallest() int {
+	if a.legacy {
+		return 1024
+	}
+	return limits.RSAModulusMin
+}
+
+// key judges the size of a key.
+func (a algorithms) key(k *publicKey) (code, detail string) {
+	switch {
+	case k.rsaBits == 0:
+	case k.rsaBits < a.smallest():
+		return "alg.weak_key", fmt.Sprintf("its RSA key has %d bits", k.rsaBits)
+	case k.rsaBits > a.maxRSA:
+		return "alg.too_large", fmt.Sprintf("its RSA key has more than %d bits", a.maxRSA)
+	}
+	return "", ""
+}
+
+// verify checks a signature of key over message.
+func (k *publicKey) verify(algID, message, sig []byte) error {
+	if k.err != nil {
+		return k.err
+	}
+	alg, err := sigalg.Parse(algID)
+	if err != nil {
+		return err
+	}
+	alg.MinModulus = 1024 // the policy has been applied before
+	return alg.VerifyMessage(k.key, message, sig)
+}
+
+// signatureCode turns the outcome of a verification into a code.
+func signatureCode(err error, issuer *node) (code, detail string) {
+	switch {
+	case err == nil:
+		return "", ""
+	case errors.Is(err, sigalg.ErrInvalid):
+		return "sig.invalid", "its signature does not verify with the key of " + subjectText(issuer)
+	}
+	return "sig.unsupported", "its signature cannot be checked: " + err.Error()
+}

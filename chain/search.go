@@ -1,0 +1,603 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/postseal/postseal/internal/oid"
+)
+
+// Bounds of one search. Signature work is counted, not timed, so that the same question
+// always gets the same answer.
+const (
+	maxSignatureWork = 2048 * 10 // tenths of a P-256 verification: about 0.15 s
+	maxSteps         = 8192      // partial paths looked at
+	maxDepth         = 32        // certificates in a path
+	maxTried         = 32        // complete paths judged
+	maxFaultySteps   = 256       // partial paths looked at once no clean one is left
+	maxGroups        = 2048      // names reached from the leaf
+)
+
+// A task is one question on its way to an answer.
+type task struct {
+	v          *Verifier
+	ctx        context.Context
+	req        *Request
+	ix         *index
+	bag        map[string][]*node
+	purpose    Purpose
+	algorithms algorithms
+	policies   policyInput
+	now        int64
+	maxDepth   int // most CAs between leaf and anchor; -1: any
+
+	leaf         *node
+	leafIsAnchor bool
+	only         *node // the one anchor that counts; nil: any
+	groups       []group
+	byName       map[string]int32 // index into groups, once there are many
+	broken       map[*node]bool   // certificates that cannot be in a clean path
+	failed       map[*node]int    // how many candidates did not sign a certificate
+	dirty        bool             // broken has grown since the clean distances were measured
+
+	queue       []*step
+	seq         int
+	work        int // signatures, in tenths
+	comparisons int
+	steps       int
+	early       notes // about the request and what came with it
+	tried       []*outcome
+	best        *outcome
+	gaveUp      string // which bound was hit
+	evidence    *evidence
+}
+
+// A group is every certificate that has one subject.
+type group struct {
+	name    string
+	list    []*node
+	parents []int32 // groups of the issuers of its members
+	dist    int     // certificates to an anchor by names, 0 if none is reached
+	clean   int     // the same over certificates without fault
+}
+
+// A step is a partial path from the leaf up to n.
+type step struct {
+	n       *node
+	below   *step
+	length  int   // certificates so far
+	cas     int   // of these, issuers that are not self-issued
+	own     notes // about n in this place
+	penalty int   // faults in the path so far, or reasons to come last
+	rank    int
+	seq     int
+	checked bool // the signature of below verifies with n's key, or the failure is in own
+	stale   bool // penalised for not leading to an anchor cleanly
+}
+
+func (s *step) anchor() bool { return s.n.origin == fromAnchors }
+
+// path returns the certificates, leaf first.
+func (s *step) path() []*node {
+	out := make([]*node, s.length)
+	for i := s.length - 1; s != nil; s, i = s.below, i-1 {
+		out[i] = s.n
+	}
+	return out
+}
+
+// An outcome is a path that was judged.
+type outcome struct {
+	top      *step
+	notes    notes
+	complete bool
+	policies []oid.OID
+	rev      []*status
+}
+
+func (o *outcome) worst() level { return o.notes.worst() }
+
+func (o *outcome) faults() (n int) {
+	for i := range o.notes {
+		if o.notes[i].level == fault {
+			n++
+		}
+	}
+	return n
+}
+
+// better orders outcomes: valid, indeterminate, invalid; then complete before not; then
+// fewer faults; then longer if incomplete. Ties go to the earlier one.
+func (o *outcome) better(than *outcome) bool {
+	if than == nil {
+		return true
+	}
+	if a, b := o.worst(), than.worst(); max(a, warning) != max(b, warning) {
+		return a < b
+	}
+	if o.complete != than.complete {
+		return o.complete
+	}
+	if a, b := o.faults(), than.faults(); a != b {
+		return a < b
+	}
+	return !o.complete && o.top.length > than.top.length
+}
+
+// run searches for a path and leaves the best outcome in t.best.
+func (t *task) run() {
+	root := &step{n: t.leaf, length: 1, checked: true, own: t.judge(t.leaf, leafRole)}
+	t.judgeLeaf(&root.own)
+	if t.leafIsAnchor {
+		t.complete(root)
+		return
+	}
+	t.survey()
+	if g := t.group(t.leaf.Issuer); g == nil || g.dist == 0 {
+		t.climb(root)
+		return
+	}
+	t.extend(root, true)
+	faulty := 0
+	for t.best == nil || t.best.worst() >= unknown {
+		s := t.pop()
+		if s == nil {
+			return
+		}
+		if s.penalty > 0 {
+			// No clean path is left: what follows only finds the best explanation.
+			if t.best != nil && t.best.penalty() <= s.penalty {
+				return
+			}
+			if faulty++; faulty > maxFaultySteps {
+				return
+			}
+		}
+		if t.steps++; t.steps > maxSteps && t.gaveUp == "" {
+			t.gaveUp = "too many partial paths"
+		}
+		if t.gaveUp == "" && t.ctx.Err() != nil {
+			t.gaveUp = t.ctx.Err().Error()
+		}
+		if t.gaveUp != "" {
+			if t.best != nil || s.penalty == 0 {
+				return
+			}
+		}
+		t.visit(s)
+	}
+}
+
+// penalty of an outcome, comparable with that of a step.
+func (o *outcome) penalty() int {
+	if o.worst() < fault {
+		return 1 // only better paths are of interest, and those have none
+	}
+	return max(o.top.penalty, 1)
+}
+
+// visit checks the signature that leads to s and goes on from there.
+func (t *task) visit(s *step) {
+	if !s.stale && s.penalty == 0 && !s.anchor() && !t.cleanly(s.n) {
+		s.stale = true
+		s.penalty++
+		t.push(s)
+		return
+	}
+	if !s.checked {
+		s.checked = true
+		if code, detail := t.link(s.below.n, s.n); code != "" {
+			s.own.fault(s.below.n, code, detail)
+			if s.own.worst() == fault {
+				s.penalty += 2
+				t.severed(s.below.n)
+				t.push(s)
+				return
+			}
+		}
+	}
+	if s.anchor() {
+		t.complete(s)
+		return
+	}
+	t.extend(s, true)
+}
+
+// extend pushes every candidate for the issuer of s.n.
+func (t *task) extend(s *step, reaching bool) int {
+	g := t.group(s.n.Issuer)
+	if g == nil {
+		return 0
+	}
+	if s.length >= maxDepth {
+		if t.gaveUp == "" && s.penalty == 0 {
+			t.gaveUp = "a path is longer than is looked at"
+		}
+		return 0
+	}
+	pushed := 0
+	for _, c := range g.list {
+		if s.repeats(c) {
+			continue
+		}
+		r := issuerRole
+		if c.origin == fromAnchors {
+			if t.only != nil && t.only != c {
+				continue
+			}
+			r = anchorRole
+		} else if reaching && t.distance(c) == 0 {
+			continue
+		}
+		next := &step{n: c, below: s, length: s.length + 1, cas: s.cas, penalty: s.penalty, seq: t.seq}
+		t.seq++
+		if next.own = t.judge(c, r); next.own.worst() == fault {
+			t.spoil(c)
+		}
+		t.place(next, r)
+		if r != anchorRole && !c.SelfIssued() {
+			next.cas++
+		}
+		for i := range next.own {
+			if next.own[i].level == fault {
+				next.penalty++
+			}
+		}
+		if s.n.AKI != nil && c.SKI != nil && !bytes.Equal(s.n.AKI, c.SKI) {
+			next.rank = 1
+		}
+		t.push(next)
+		pushed++
+	}
+	return pushed
+}
+
+// spoil notes that c cannot be in a clean path, whatever stands below it.
+func (t *task) spoil(c *node) {
+	if !t.broken[c] {
+		if t.broken == nil {
+			t.broken, t.failed = map[*node]bool{}, map[*node]int{}
+		}
+		t.broken[c], t.dirty = true, true
+	}
+}
+
+// severed notes that one more candidate did not sign c. When none is left, c leads
+// nowhere: without this, a mesh of CAs would be walked in every order.
+func (t *task) severed(c *node) {
+	if t.failed == nil {
+		t.broken, t.failed = map[*node]bool{}, map[*node]int{}
+	}
+	if t.failed[c]++; t.failed[c] >= len(t.group(c.Issuer).list) {
+		t.spoil(c)
+	}
+}
+
+// cleanly reports whether issuers of n without known fault lead to an anchor.
+func (t *task) cleanly(n *node) bool {
+	if t.dirty {
+		t.dirty = false
+		t.measure(true)
+	}
+	g := t.group(n.Issuer)
+	return g != nil && g.clean > 0
+}
+
+// repeats reports whether c is already in the path, as a certificate or as the same
+// entity: RFC 5280, Section 6.1 wants no certificate twice, and an entity certified
+// twice only adds a loop. The leaf may certify an older key of its issuer.
+func (s *step) repeats(c *node) bool {
+	for ; s != nil; s = s.below {
+		if s.n == c || s.n.sum == c.sum || s.below != nil && s.n.sameEntity(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// place checks what depends on the certificates below s.n: path length, depth and name
+// constraints (RFC 5280, Sections 6.1.3 (b) and (c) and 6.1.4 (l) and (m)).
+func (t *task) place(s *step, r role) {
+	if n := s.n; n.PathLen >= 0 && s.cas > n.PathLen {
+		s.own.fault(n, "ca.path_len", "more CAs stand below it than its basicConstraints allow")
+	}
+	between := s.cas
+	if r != anchorRole && !s.n.SelfIssued() {
+		between++
+	}
+	if t.maxDepth >= 0 && between > t.maxDepth {
+		s.own.fault(s.n, "path.depth", "more CAs than asked for stand between leaf and anchor")
+	}
+	nc := s.n.namesBelow()
+	if nc.none {
+		return
+	}
+	for b := s.below; b != nil; b = b.below {
+		if b.below != nil && b.n.SelfIssued() {
+			continue
+		}
+		if code, detail := nc.check(b.n.Certificate, &t.comparisons); code != "" {
+			s.own.fault(b.n, code, detail+" ("+subjectText(s.n)+")")
+			return
+		}
+	}
+}
+
+// link checks that issuer signed child. The answer is remembered across calls.
+func (t *task) link(child, issuer *node) (code, detail string) {
+	key := issuer.publicKey()
+	if key.inherits {
+		return "", "" // known only when the path is complete
+	}
+	if code, _ := t.algorithms.key(key); code != "" || key.err != nil {
+		return "", "" // noted where the key stands; no arithmetic with it
+	}
+	if code, _ := t.algorithms.signature(child.Algorithm); code != "" && code != "alg.legacy" {
+		return "", "" // noted with the child
+	}
+	edge := edge{child.sum, issuer.sum}
+	err, known := t.v.edges.get(edge)
+	if !known {
+		if t.work += key.cost; t.work > maxSignatureWork {
+			if t.gaveUp == "" {
+				t.gaveUp = "too many signatures to check"
+			}
+			return "sig.invalid", "its signature was not checked: too many candidates"
+		}
+		err = key.verify(child.Algorithm, child.RawTBS, child.Signature)
+		t.v.edges.put(edge, err)
+	}
+	return signatureCode(err, issuer)
+}
+
+// climb follows the issuers as far as they go where no anchor can be reached by names,
+// to say where the path ends.
+func (t *task) climb(root *step) {
+	s := root
+	for {
+		t.queue = t.queue[:0]
+		t.extend(s, false)
+		var next *step
+		for c := t.pop(); c != nil; c = t.pop() {
+			if code, detail := t.link(s.n, c.n); code != "" {
+				c.own.fault(s.n, code, detail)
+				c.penalty += 2
+			}
+			c.checked = true
+			if next == nil || c.penalty < next.penalty {
+				next = c
+			}
+			if next.penalty == s.penalty || t.gaveUp != "" {
+				break
+			}
+		}
+		if next == nil {
+			break
+		}
+		s = next
+	}
+	o := &outcome{top: s, notes: s.collect()}
+	g := t.group(s.n.Issuer)
+	switch {
+	case g == nil || len(g.list) == 0:
+		if s.n.SelfIssued() {
+			o.notes.fault(s.n, "path.untrusted_self_signed", "it is self-signed and not among the anchors")
+			break
+		}
+		o.notes.fault(s.n, "path.no_issuer", "no certificate of its issuer "+nameText(s.n.RawIssuer)+" is at hand")
+	case s.n.SelfIssued():
+		o.notes.fault(s.n, "path.untrusted_self_signed", "it is self-signed and not among the anchors")
+	}
+	o.notes.fault(nil, "path.no_anchor", "no path leads to an anchor")
+	t.finish(o)
+}
+
+// collect returns the notes of the whole path.
+func (s *step) collect() notes {
+	var all notes
+	for ; s != nil; s = s.below {
+		all = append(all, s.own...)
+	}
+	return all
+}
+
+// finish records an outcome.
+func (t *task) finish(o *outcome) {
+	if len(t.tried) < maxTried {
+		t.tried = append(t.tried, o)
+	}
+	if o.better(t.best) {
+		t.best = o
+	}
+}
+
+// push and pop keep a heap with the most promising step on top.
+func (t *task) push(s *step) {
+	q := append(t.queue, s)
+	for i := len(q) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !t.before(q[i], q[up]) {
+			break
+		}
+		q[i], q[up] = q[up], q[i]
+		i = up
+	}
+	t.queue = q
+}
+
+func (t *task) pop() *step {
+	q := t.queue
+	if len(q) == 0 {
+		return nil
+	}
+	top := q[0]
+	last := len(q) - 1
+	q[0], q[last] = q[last], nil
+	q = q[:last]
+	for i := 0; ; {
+		small := i
+		for c := 2*i + 1; c <= 2*i+2 && c < last; c++ {
+			if t.before(q[c], q[small]) {
+				small = c
+			}
+		}
+		if small == i {
+			break
+		}
+		q[i], q[small] = q[small], q[i]
+		i = small
+	}
+	t.queue = q
+	return top
+}
+
+// before orders steps: fewest faults, shortest way to an anchor, matching key
+// identifier, then the order of discovery.
+func (t *task) before(a, b *step) bool {
+	if a.penalty != b.penalty {
+		return a.penalty < b.penalty
+	}
+	if x, y := a.length+t.distance(a.n), b.length+t.distance(b.n); x != y {
+		return x < y
+	}
+	if a.rank != b.rank {
+		return a.rank < b.rank
+	}
+	return a.seq < b.seq
+}
+
+// distance returns how many certificates follow n up to an anchor by names; 0 for an
+// anchor and for what leads nowhere.
+func (t *task) distance(n *node) int {
+	if n.origin == fromAnchors {
+		return 0
+	}
+	if g := t.group(n.Issuer); g != nil {
+		return g.dist
+	}
+	return 0
+}
+
+// survey finds every name that can be reached from the leaf and its distance to an anchor.
+func (t *task) survey() {
+	t.open(t.leaf.Issuer)
+	for i := 0; i < len(t.groups); i++ {
+		list := t.groups[i].list
+		var parents []int32
+		for _, c := range list {
+			if c.origin == fromAnchors {
+				continue
+			}
+			if p := t.open(c.Issuer); p >= 0 && !slices.Contains(parents, p) {
+				parents = append(parents, p)
+			}
+		}
+		t.groups[i].parents = parents
+	}
+	t.measure(false)
+	if t.groups[0].dist > 0 {
+		for i := range t.groups {
+			t.groups[i].clean = t.groups[i].dist
+		}
+	}
+}
+
+// open returns the group of a name, making it if certificates have it.
+func (t *task) open(name string) int32 {
+	if i := t.find(name); i >= 0 {
+		return i
+	}
+	if len(t.groups) >= maxGroups {
+		t.gaveUp = "too many issuers"
+		return -1
+	}
+	g := group{name: name, list: t.ix.bySubject[name]}
+	if more := t.bag[name]; len(more) > 0 {
+		g.list = append(slices.Clone(g.list), more...)
+	}
+	t.groups = append(t.groups, g)
+	i := int32(len(t.groups) - 1)
+	if t.byName != nil {
+		t.byName[name] = i
+	} else if i == 8 {
+		t.byName = make(map[string]int32, 64)
+		for j := range t.groups {
+			t.byName[t.groups[j].name] = int32(j)
+		}
+	}
+	return i
+}
+
+func (t *task) find(name string) int32 {
+	if t.byName != nil {
+		if i, ok := t.byName[name]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range t.groups {
+		if t.groups[i].name == name {
+			return int32(i)
+		}
+	}
+	return -1
+}
+
+func (t *task) group(name string) *group {
+	if i := t.find(name); i >= 0 {
+		return &t.groups[i]
+	}
+	return nil
+}
+
+// measure computes distances breadth-first from the groups that hold an anchor, over all
+// certificates or over those without known fault.
+func (t *task) measure(clean bool) {
+	children := make([][]int32, len(t.groups))
+	var level []int32
+	for i := range t.groups {
+		g := &t.groups[i]
+		d := 0
+		if len(g.list) > 0 && slices.ContainsFunc(g.list, func(n *node) bool { return n.origin == fromAnchors && (!clean || !t.broken[n]) }) {
+			d = 1
+			level = append(level, int32(i))
+		}
+		if clean {
+			g.clean = d
+		} else {
+			g.dist = d
+		}
+		if !clean {
+			for _, p := range g.parents {
+				children[p] = append(children[p], int32(i))
+			}
+			continue
+		}
+		for _, c := range g.list {
+			if c.origin == fromAnchors || t.broken[c] {
+				continue
+			}
+			if p := t.find(c.Issuer); p >= 0 {
+				children[p] = append(children[p], int32(i))
+			}
+		}
+	}
+	for d := 2; len(level) > 0; d++ {
+		var next []int32
+		for _, p := range level {
+			for _, c := range children[p] {
+				g := &t.groups[c]
+				at := &g.dist
+				if clean {
+					at = &g.clean
+				}
+				if *at == 0 {
+					*at = d
+					next = append(next, c)
+				}
+			}
+		}
+		level = next
+	}
+}

@@ -1,0 +1,74 @@
+package chain
+
+// complete judges a path that reached an anchor: what is left of RFC 5280, Section 6.1
+// once every certificate and every link has been looked at on the way up.
+func (t *task) complete(s *step) {
+	o := &outcome{top: s, complete: true, notes: s.collect()}
+	path := s.path()
+	t.checkInherited(path, o)
+	if o.notes.worst() < fault {
+		t.checkPolicies(path, o)
+	}
+	if o.notes.worst() < fault {
+		t.revocation(path, o)
+	}
+	t.finish(o)
+}
+
+// checkPolicies runs the policy state machine from the anchor's child down to the leaf.
+// The anchor's own policies are not looked at.
+func (t *task) checkPolicies(path []*node, o *outcome) {
+	n := len(path) - 1
+	s := newPolicyState(&t.policies, n)
+	if n == 0 {
+		o.policies = s.userSet()
+		return
+	}
+	for i := n - 1; i >= 0; i-- {
+		c := path[i]
+		code, detail := s.certificate(c, i == 0)
+		if code == "" && i > 0 {
+			code, detail = s.issuer(c)
+		}
+		if code != "" {
+			o.notes.fault(c, code, detail)
+			return
+		}
+	}
+	set, code, detail := s.finish(path[0])
+	if code != "" {
+		at := s.last
+		if at == nil {
+			at = path[0]
+		}
+		o.notes.fault(at, code, detail)
+		return
+	}
+	o.policies = set
+}
+
+// checkInherited checks the signatures made with DSA keys that take their parameters from
+// above, which is known only now (RFC 5280, Section 6.1.4 (e) and (f)).
+func (t *task) checkInherited(path []*node, o *outcome) {
+	var working []byte
+	for i := len(path) - 1; i > 0; i-- {
+		n, child := path[i], path[i-1]
+		params, _, ok := splitDSA(n.SPKI)
+		if !ok || len(params) > 0 {
+			working = params
+			continue
+		}
+		key := inherit(n.SPKI, working)
+		if key.inherits {
+			o.notes.fault(n, "sig.unsupported", "its key has no parameters and inherits none")
+			return
+		}
+		if t.work += key.cost; t.work > maxSignatureWork {
+			o.notes.fault(nil, "path.budget", "too many signatures to check")
+			return
+		}
+		err := key.verify(child.Algorithm, child.RawTBS, child.Signature)
+		code, detail := signatureCode(err, n)
+		o.notes.fault(child, code, detail)
+	}
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/postseal/postseal/chain"
+)
+
+// Exit statuses of chain.
+const (
+	exitValid         = 0
+	exitInvalid       = 1
+	exitIndeterminate = 3
+)
+
+// chainArguments are the options of chain; each is a field of a batch request.
+type chainArguments struct {
+	roots, intermediates, crls, ocsp, policies  []string
+	clock, purpose, address, dnsName, ipAddress string
+	revocation, algorithms                      string
+	explicit, noAny, noMapping                  bool
+	depth                                       int
+	network, json, batch                        bool
+}
+
+func (o *chainArguments) register(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.roots, "roots", nil, "trust anchors: PEM, DER, PKCS#7, .sst or a folder; repeatable")
+	f.StringArrayVar(&o.intermediates, "intermediates", nil, "certificates that may help to build a path; repeatable")
+	f.StringArrayVar(&o.crls, "crl", nil, "certificate revocation list; repeatable")
+	f.StringArrayVar(&o.ocsp, "ocsp", nil, "OCSP response; repeatable")
+	f.StringVar(&o.clock, "time", "", "RFC 3339 time to judge for instead of now")
+	f.StringVar(&o.purpose, "purpose", "email-signing", "email-signing, email-encryption, server-auth, client-auth or any")
+	f.StringVar(&o.address, "address", "", "mail address the certificate must name")
+	f.StringVar(&o.dnsName, "dns-name", "", "host the certificate must name")
+	f.StringVar(&o.ipAddress, "ip-address", "", "IP address the certificate must name")
+	f.StringArrayVar(&o.policies, "policy", nil, "acceptable certificate policy, dotted; repeatable")
+	f.BoolVar(&o.explicit, "require-explicit-policy", false, "refuse paths without an acceptable policy")
+	f.BoolVar(&o.noAny, "inhibit-any-policy", false, "give anyPolicy no meaning")
+	f.BoolVar(&o.noMapping, "inhibit-policy-mapping", false, "follow no policy mappings")
+	f.IntVar(&o.depth, "max-depth", -1, "most CAs between leaf and anchor")
+	f.StringVar(&o.revocation, "revocation", "soft", "off, soft, hard or supplied-only")
+	f.StringVar(&o.algorithms, "algorithms", "default", "default or legacy-sha1")
+	f.BoolVar(&o.network, "network", false, "fetch revocation data and issuers")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.BoolVar(&o.batch, "batch", false, "answer one JSON request per line of standard input")
+}
+
+// chainCommand judges one certificate, or with --batch a stream of requests.
+func chainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var o chainArguments
+	f := newFlags("chain")
+	f.SetInterspersed(false)
+	o.register(f)
+	done, err := parse(f, args, "chain --roots FILE [options] CERT", stdout)
+	if done {
+		return exitValid
+	}
+	var code int
+	if err == nil {
+		code, err = o.run(f, stdin, stdout)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "smime: chain: %s\n", printable(err.Error()))
+		return exitUsage
+	}
+	return code
+}
+
+func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout io.Writer) (int, error) {
+	if o.batch {
+		if f.NArg() > 0 || !o.json {
+			return 0, errors.New("--batch needs --json and takes no file")
+		}
+		return exitValid, newJudge(o.network).batch(stdin, stdout)
+	}
+	if f.NArg() != 1 {
+		return 0, errors.New("name one certificate, or - for standard input")
+	}
+	if len(o.roots) == 0 {
+		return 0, errors.New("--roots is required")
+	}
+	q, err := o.question(f.Changed("max-depth"), f.Arg(0), stdin)
+	if err != nil {
+		return 0, err
+	}
+	anchors := new(chain.Collection)
+	if err := eachCertificate(o.roots, anchors.AddAnchor); err != nil {
+		return 0, err
+	}
+	r := chain.NewVerifier(anchors, chain.Revocation{}).Explain(context.Background(), *q)
+	if o.json {
+		if err := writeAnswer(stdout, "", r); err != nil {
+			return 0, err
+		}
+	} else if _, err := io.WriteString(stdout, r.String()); err != nil {
+		return 0, err
+	}
+	switch r.Verdict {
+	case "valid":
+		return exitValid, nil
+	case "indeterminate":
+		return exitIndeterminate, nil
+	}
+	return exitInvalid, nil
+}
+
+// question makes a request of the options.
+func (o *chainArguments) question(hasDepth bool, name string, stdin io.Reader) (*chain.Request, error) {
+	q := &chain.Request{
+		Purpose: chain.Purpose(o.purpose), Policies: o.policies, RequireExplicitPolicy: o.explicit, InhibitAnyPolicy: o.noAny,
+		InhibitPolicyMapping: o.noMapping, Address: o.address, DNSName: o.dnsName, IPAddress: o.ipAddress,
+	}
+	if hasDepth {
+		q.MaxDepth = &o.depth
+	}
+	if o.clock != "" {
+		t, err := time.Parse(time.RFC3339, o.clock)
+		if err != nil {
+			return nil, fmt.Errorf("--time %s is not an RFC 3339 time", o.clock)
+		}
+		q.Time = t
+	}
+	var err error
+	if q.Revocation, err = revocationMode(o.revocation, o.network); err != nil {
+		return nil, err
+	}
+	if q.AllowSHA1, err = algorithmSet(o.algorithms); err != nil {
+		return nil, err
+	}
+	if err := checkRequest(q); err != nil {
+		return nil, err
+	}
+	if err := eachCertificate(o.intermediates, func(c ...*x509.Certificate) { q.Untrusted = append(q.Untrusted, c...) }); err != nil {
+		return nil, err
+	}
+	if q.CRLs, err = readKind(o.crls, "X509 CRL"); err != nil {
+		return nil, err
+	}
+	if q.OCSP, err = readKind(o.ocsp, "OCSP RESPONSE"); err != nil {
+		return nil, err
+	}
+	certs, err := readLeaf(name, stdin)
+	if err != nil {
+		return nil, err
+	}
+	q.Leaf = certs[0]
+	q.Untrusted = append(q.Untrusted, certs[1:]...)
+	return q, nil
+}
+
+// checkRequest refuses what package chain would answer with a report about nothing.
+func checkRequest(q *chain.Request) error {
+	switch q.Purpose {
+	case chain.EmailSigning, chain.EmailEncryption, "server-auth", "client-auth", "any":
+	default:
+		return fmt.Errorf("unknown purpose %q", string(q.Purpose))
+	}
+	for _, p := range q.Policies {
+		if _, err := x509.ParseOID(p); err != nil {
+			return fmt.Errorf("%q is no object identifier", p)
+		}
+	}
+	if q.IPAddress != "" {
+		if a, err := netip.ParseAddr(q.IPAddress); err != nil || a.Zone() != "" {
+			return fmt.Errorf("%q is no IP address", q.IPAddress)
+		}
+	}
+	if q.MaxDepth != nil && *q.MaxDepth < 0 {
+		return errors.New("the depth is negative")
+	}
+	return nil
+}
+
+func revocationMode(mode string, network bool) (*chain.Revocation, error) {
+	switch mode {
+	case "off":
+		return &chain.Revocation{InsecureOff: true}, nil
+	case "soft":
+		return &chain.Revocation{AllowUnknown: true}, nil
+	case "hard", "supplied-only":
+		return &chain.Revocation{RequireAll: true}, nil
+	}
+	return nil, fmt.Errorf("unknown revocation mode %q", mode)
+}
+
+func algorithmSet(name string) (legacy bool, err error) {
+	switch name {
+	case "default", "legacy-sha1":
+		return name == "legacy-sha1", nil
+	}
+	return false, fmt.Errorf("unknown algorithms %q", name)
+}
+
+// readLeaf reads the certificates of a file, the one in question first.
+func readLeaf(name string, stdin io.Reader) ([]*x509.Certificate, error) {
+	var data []byte
+	var err error
+	if name == "-" {
+		data, err = io.ReadAll(stdin)
+	} else {
+		data, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := chain.ReadCollection(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s holds no certificate: %w", name, err)
+	}
+	if c.Len() == 0 {
+		return nil, fmt.Errorf("%s holds no certificate", name)
+	}
+	return c.Certificates(), nil
+}
+
+// readKind reads DER objects, or the PEM blocks of one type.
+func readKind(names []string, kind string) ([][]byte, error) {
+	var all [][]byte
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if len(data) > 0 && data[0] == 0x30 {
+			all = append(all, data)
+			continue
+		}
+		n := len(all)
+		for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
+			if b.Type == kind {
+				all = append(all, b.Bytes)
+			}
+		}
+		if len(all) == n {
+			return nil, fmt.Errorf("%s holds no %s", name, strings.ToLower(kind))
+		}
+	}
+	return all, nil
+}
+
+// writeAnswer prints a report as one line of JSON with the id in front.
+func writeAnswer(w io.Writer, id string, r *chain.Report) error {
+	line, err := answerLine(id, r)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(line)
+	return err
+}
+
+func answerLine(id string, r *chain.Report) ([]byte, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	name, err := json.Marshal(id)
+	if err != nil {
+		return nil, err
+	}
+	line := append([]byte(`{"id":`), name...)
+	line = append(append(line, ','), body[1:]...)
+	return append(line, '\n'), nil
+}

@@ -1,0 +1,313 @@
+package mimeraw
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"io"
+)
+
+// base64Buffer is the size of the pieces in which base64 is read.
+const base64Buffer = 32 << 10
+
+// Base64Decoder returns a reader of the octets that r holds in base64 (RFC 2045, Section
+// 6.8). CR, LF, space and tab are passed over wherever they stand; any other octet outside
+// the alphabet, bits that are not zero behind the last octet, and anything behind the
+// padding are errors with the code [CodeBase64]. Text that ends within a group, so without
+// its padding too, is an error that wraps io.ErrUnexpectedEOF.
+//
+// The reader is an io.WriterTo as well.
+func Base64Decoder(r io.Reader) io.Reader { return &base64Decoder{r: r} }
+
+type base64Decoder struct {
+	r      io.Reader
+	in     []byte
+	out    []byte  // room for what one piece decodes to
+	ready  []byte  // decoded and not yet read, within out
+	group  [4]byte // octets of a group that is not complete
+	n      int     // how many
+	ended  bool    // padding has been seen
+	offset int64   // of in[0]
+	err    error
+}
+
+func (d *base64Decoder) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if !d.more() {
+		return 0, d.err
+	}
+	n := copy(p, d.ready)
+	d.ready = d.ready[n:]
+	return n, nil
+}
+
+// WriteTo implements io.WriterTo.
+func (d *base64Decoder) WriteTo(w io.Writer) (int64, error) {
+	var total int64
+	for d.more() {
+		n, err := w.Write(d.ready)
+		total += int64(n)
+		if err == nil && n < len(d.ready) {
+			err = io.ErrShortWrite
+		}
+		d.ready = d.ready[n:]
+		if err != nil {
+			return total, err
+		}
+	}
+	if d.err == io.EOF {
+		return total, nil
+	}
+	return total, d.err
+}
+
+// more makes octets ready. If it returns false, d.err says why.
+func (d *base64Decoder) more() bool {
+	if d.in == nil {
+		d.in = make([]byte, base64Buffer)
+		d.out = make([]byte, base64Buffer/4*3+8)
+	}
+	for empty := 0; len(d.ready) == 0; empty++ {
+		if d.err != nil {
+			return false
+		}
+		n, err := d.r.Read(d.in)
+		if n > 0 {
+			empty = 0
+			d.ready, d.err = d.decode(d.out, d.in[:n])
+			d.offset += int64(n)
+		}
+		switch {
+		case d.err != nil || err == nil:
+		case err == io.EOF && d.n > 0:
+			d.err = truncated(CodeBase64, "base64 ends within a group", d.offset)
+		default:
+			d.err = err
+		}
+		if empty == 100 && d.err == nil {
+			d.err = io.ErrNoProgress
+		}
+	}
+	return true
+}
+
+// decode decodes in into out and returns what it decoded, and an error if there is
+// something in the way. out has room for all of it.
+func (d *base64Decoder) decode(out, in []byte) ([]byte, error) {
+	o := 0
+	for i := 0; i < len(in); {
+		if d.n == 0 && !d.ended {
+			n := decodeGroups(out[o:], in[i:])
+			i, o = i+n, o+n/4*3
+			if i+1 < len(in) && in[i] == '\r' && in[i+1] == '\n' {
+				i += 2
+				continue
+			}
+			if i == len(in) {
+				break
+			}
+		}
+		c := in[i]
+		i++
+		if c == '\n' || c == '\r' || c == ' ' || c == '\t' {
+			continue
+		}
+		padding := c == '=' && d.n >= 2
+		switch {
+		case d.ended:
+			return out[:o], d.fail("text behind the padding of base64", i-1)
+		case !padding && (d.padded() || base64Value(c) < 0):
+			return out[:o], d.fail("an octet that is not base64", i-1)
+		}
+		d.group[d.n] = c
+		d.n++
+		if d.n < 4 {
+			continue
+		}
+		v, octets := d.group, 3
+		d.n = 0
+		if v[3] == '=' {
+			octets--
+			v[3] = 'A'
+			d.ended = true
+		}
+		if v[2] == '=' {
+			octets--
+			v[2] = 'A'
+		}
+		word := base64Group[0][v[0]] | base64Group[1][v[1]] | base64Group[2][v[2]] | base64Group[3][v[3]]
+		word <<= 8
+		for range octets {
+			out[o] = byte(word >> 24)
+			word <<= 8
+			o++
+		}
+		if word != 0 {
+			return out[:o-octets], d.fail("base64 with bits that belong to no octet", i-1)
+		}
+	}
+	return out[:o], nil
+}
+
+// padded reports whether the group being collected has padding in it already.
+func (d *base64Decoder) padded() bool { return d.n == 3 && d.group[2] == '=' }
+
+func (d *base64Decoder) fail(what string, i int) error {
+	return &SyntaxError{Code: CodeBase64, What: what, Offset: d.offset + int64(i)}
+}
+
+// decodeGroups decodes groups of four letters from the beginning of in, as far as they go
+// without anything in between, and returns how many octets of in it has used. out must
+// have room for eight octets more than they decode to.
+func decodeGroups(out, in []byte) int {
+	t0, t1, t2, t3 := &base64Group[0], &base64Group[1], &base64Group[2], &base64Group[3]
+	all := len(in)
+	for len(in) >= 16 && len(out) >= 16 {
+		s := in[:16]
+		v := t0[s[0]] | t1[s[1]] | t2[s[2]] | t3[s[3]]
+		w := t0[s[4]] | t1[s[5]] | t2[s[6]] | t3[s[7]]
+		x := t0[s[8]] | t1[s[9]] | t2[s[10]] | t3[s[11]]
+		y := t0[s[12]] | t1[s[13]] | t2[s[14]] | t3[s[15]]
+		if int32(v|w|x|y) < 0 {
+			break
+		}
+		binary.BigEndian.PutUint64(out[:8], uint64(v)<<40|uint64(w)<<16|uint64(x)>>8)
+		binary.BigEndian.PutUint32(out[8:12], x<<24|y)
+		in, out = in[16:], out[12:]
+	}
+	for len(in) >= 4 && len(out) >= 4 {
+		s := in[:4]
+		v := t0[s[0]] | t1[s[1]] | t2[s[2]] | t3[s[3]]
+		if int32(v) < 0 {
+			break
+		}
+		binary.BigEndian.PutUint32(out[:4], v<<8)
+		in, out = in[4:], out[3:]
+	}
+	return all - len(in)
+}
+
+// base64Value returns the value of a letter of the alphabet, or a negative number.
+func base64Value(c byte) int { return int(int32(base64Group[3][c])) }
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+// base64Group[p][c] holds the bits of the alphabet's letter c at place p of a group, and
+// for every other octet a word with the sign bit set.
+var base64Group = func() (t [4][256]uint32) {
+	for p := range t {
+		for c := range t[p] {
+			t[p][c] = 1 << 31
+		}
+		for v := range len(alphabet) {
+			t[p][alphabet[v]] = uint32(v) << (18 - 6*p)
+		}
+	}
+	return t
+}()
+
+// base64Pair holds the two letters for twelve bits, the first one in the low octet.
+var base64Pair = func() (t [1 << 12]uint16) {
+	for v := range t {
+		t[v] = uint16(alphabet[v>>6]) | uint16(alphabet[v&63])<<8
+	}
+	return t
+}()
+
+const (
+	lineOctets  = 57 // in a line of 76 letters
+	lineLetters = 76
+)
+
+// Base64Encoder returns a writer that gives w everything in base64, in lines of 76 letters
+// that end in CRLF (RFC 2045, Section 6.8). Close writes the last line; it does not close w.
+func Base64Encoder(w io.Writer) io.WriteCloser { return &base64Encoder{w: w} }
+
+type base64Encoder struct {
+	w      io.Writer
+	line   [lineOctets]byte // the beginning of a line
+	n      int
+	out    []byte
+	closed bool
+	err    error
+}
+
+func (e *base64Encoder) Write(p []byte) (int, error) {
+	if e.closed {
+		return 0, io.ErrClosedPipe
+	}
+	if e.err != nil {
+		return 0, e.err
+	}
+	all := len(p)
+	if e.n > 0 {
+		n := copy(e.line[e.n:], p)
+		e.n, p = e.n+n, p[n:]
+		if e.n < lineOctets {
+			return all, nil
+		}
+		e.add(e.line[:])
+		e.n = 0
+	}
+	for len(p) >= lineOctets && e.err == nil {
+		e.add(p[:lineOctets])
+		p = p[lineOctets:]
+	}
+	e.flush()
+	if e.err != nil {
+		return all - len(p), e.err
+	}
+	e.n = copy(e.line[:], p)
+	return all, nil
+}
+
+// Close implements io.Closer.
+func (e *base64Encoder) Close() error {
+	if e.closed {
+		return e.err
+	}
+	e.closed = true
+	if e.n > 0 && e.err == nil {
+		e.add(e.line[:e.n])
+		e.flush()
+	}
+	return e.err
+}
+
+// add encodes one line into out.
+func (e *base64Encoder) add(line []byte) {
+	if e.out == nil {
+		e.out = make([]byte, 0, base64Buffer/(lineLetters+2)*(lineLetters+2))
+	}
+	if len(e.out)+lineLetters+2 > cap(e.out) {
+		e.flush()
+	}
+	if len(line) == lineOctets {
+		n := len(e.out)
+		e.out = e.out[:n+lineLetters+2]
+		encodeLine((*[lineLetters + 2]byte)(e.out[n:]), (*[lineOctets]byte)(line))
+		return
+	}
+	e.out = base64.StdEncoding.AppendEncode(e.out, line)
+	e.out = append(e.out, '\r', '\n')
+}
+
+// encodeLine encodes a whole line, six octets at a time.
+func encodeLine(out *[lineLetters + 2]byte, in *[lineOctets]byte) {
+	for i, o := 0, 0; i < 54; i, o = i+6, o+8 {
+		w := binary.BigEndian.Uint64(in[i:])
+		binary.LittleEndian.PutUint64(out[o:], uint64(base64Pair[w>>52])|uint64(base64Pair[w>>40&0xfff])<<16|
+			uint64(base64Pair[w>>28&0xfff])<<32|uint64(base64Pair[w>>16&0xfff])<<48)
+	}
+	w := uint32(in[54])<<16 | uint32(in[55])<<8 | uint32(in[56])
+	binary.LittleEndian.PutUint32(out[72:], uint32(base64Pair[w>>12])|uint32(base64Pair[w&0xfff])<<16)
+	out[76], out[77] = '\r', '\n'
+}
+
+func (e *base64Encoder) flush() {
+	if len(e.out) > 0 && e.err == nil {
+		e.err = writeAll(e.w, e.out)
+	}
+	e.out = e.out[:0]
+}

@@ -1,0 +1,284 @@
+package mimeraw
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/postseal/postseal/internal/limits"
+)
+
+// heldLeaf is how much of a body WriteSevenBit looks at before it decides how to write it.
+const heldLeaf = 4 << 20
+
+// WriteSevenBit writes the entity that has the fields of header (without the blank line)
+// and body to dst in the form in which it is signed: CRLF line ends, and nothing that a
+// relay would have to re-encode (RFC 8551, Section 3.1).
+//
+// A body that is 7bit as RFC 2045, Section 2.7 has it stays as it is, octet for octet but
+// for LF line ends. Any other part, at any depth, is re-encoded: text in quoted-printable,
+// the rest in base64; its Content-Transfer-Encoding field is replaced. What cannot be
+// re-encoded is an error with the code [CodeUnsafe]: the inside of another
+// multipart/signed, and octets that come more than 4 MiB into a body that is not declared
+// as 8bit or binary.
+func WriteSevenBit(dst io.Writer, header string, body io.Reader) error {
+	if header != "" && !strings.HasSuffix(header, "\n") {
+		header += "\r\n"
+	}
+	h := &Header{Raw: []byte(header + "\r\n")}
+	if err := h.parse(0); err != nil {
+		return err
+	}
+	s := &sevenBit{dst: NewCanonicaliser(dst)}
+	if err := s.entity(&Entity{h, body}); err != nil {
+		return err
+	}
+	for len(s.inside) > 0 {
+		part, err := s.inside[len(s.inside)-1].m.NextPart()
+		if err == io.EOF || isTruncated(err) {
+			s.inside = s.inside[:len(s.inside)-1]
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		e, err := ReadEntity(&openPart{part})
+		if err != nil {
+			return err
+		}
+		if err := s.entity(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sevenBit is a walk through the parts of an entity.
+type sevenBit struct {
+	dst    io.Writer
+	inside []level // being walked through, outermost first
+	held   bytes.Buffer
+}
+
+type level struct {
+	m     *Multipart
+	depth int // messages within messages count too
+}
+
+// entity writes e, or the beginning of it if it is a multipart.
+func (s *sevenBit) entity(e *Entity) error {
+	depth := 0
+	if n := len(s.inside); n > 0 {
+		depth = s.inside[n-1].depth + 1
+	}
+	for ; ; depth++ {
+		if depth > limits.MIMEDepth {
+			return exceeded("levels of MIME", limits.MIMEDepth)
+		}
+		t, _ := e.MediaType()
+		encoding, err := e.TransferEncoding()
+		identity := err == nil && encoding != "base64" && encoding != "quoted-printable"
+		switch {
+		case t.Type == "multipart/signed":
+			// Whoever signed it relies on every octet.
+			if err := writeAll(s.dst, e.Header.Raw); err != nil {
+				return err
+			}
+			return s.pass(nil, e.Body)
+		case t.IsMultipart() && identity:
+			boundary, err := t.Boundary()
+			if err != nil {
+				return s.leaf(e, t.Type, encoding)
+			}
+			if err := s.header(e.Header, encoding, "7bit"); err != nil {
+				return err
+			}
+			m := NewMultipart(e.Body, boundary)
+			m.skeleton = &skeleton{w: s.dst}
+			s.inside = append(s.inside, level{m, depth})
+			return nil
+		case t.Type == "message/rfc822" && identity:
+			if err := s.header(e.Header, encoding, "7bit"); err != nil {
+				return err
+			}
+			if e, err = ReadEntity(e.Body); err != nil {
+				return err
+			}
+		default:
+			return s.leaf(e, t.Type, encoding)
+		}
+	}
+}
+
+// header writes h with another transfer encoding if it has to change.
+func (s *sevenBit) header(h *Header, old, encoding string) error {
+	if old == encoding || encoding == "7bit" && old != "8bit" && old != "binary" {
+		return writeAll(s.dst, h.Raw)
+	}
+	out := append([]byte(nil), h.Mbox...)
+	for _, f := range h.Fields {
+		if !strings.EqualFold(f.Name, "Content-Transfer-Encoding") {
+			out = append(out, f.Raw...)
+		}
+	}
+	if len(out) > 0 && out[len(out)-1] != '\n' {
+		out = append(out, "\r\n"...)
+	}
+	out = append(out, "Content-Transfer-Encoding: "+encoding+"\r\n\r\n"...)
+	return writeAll(s.dst, out)
+}
+
+// leaf writes a part that is not walked into.
+func (s *sevenBit) leaf(e *Entity, mediaType, encoding string) error {
+	s.held.Reset()
+	if _, err := s.held.ReadFrom(io.LimitReader(e.Body, heldLeaf)); err != nil {
+		return err
+	}
+	held := s.held.Bytes()
+	declared := encoding == "8bit" || encoding == "binary"
+	var check sevenBitCheck
+	if check.ok(held) && (len(held) < heldLeaf || !declared) && (len(held) == heldLeaf || check.complete()) {
+		if err := s.header(e.Header, encoding, "7bit"); err != nil {
+			return err
+		}
+		return s.pass(held, e.Body)
+	}
+	if strings.HasPrefix(mediaType, "multipart/") {
+		return syntaxError(CodeUnsafe, "a multipart that is not 7bit and cannot be walked through")
+	}
+	whole := io.MultiReader(bytes.NewReader(held), e.Body)
+	body, err := DecodeTransfer(encoding, whole)
+	if err != nil {
+		return err
+	}
+	text := strings.HasPrefix(mediaType, "text/") || strings.HasPrefix(mediaType, "message/")
+	if text && encoding != "base64" && bytes.IndexByte(held, 0) < 0 {
+		if err := s.header(e.Header, encoding, "quoted-printable"); err != nil {
+			return err
+		}
+		return encode(QuotedPrintableEncoder(s.dst), body)
+	}
+	if err := s.header(e.Header, encoding, "base64"); err != nil {
+		return err
+	}
+	return encode(Base64Encoder(s.dst), body)
+}
+
+func encode(w io.WriteCloser, r io.Reader) error {
+	if _, err := io.Copy(w, r); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// pass writes held and the rest of a body as they are.
+func (s *sevenBit) pass(held []byte, body io.Reader) error {
+	var check sevenBitCheck
+	w := io.MultiWriter(&check, s.dst)
+	if _, err := w.Write(held); err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, body); err != nil {
+		return err
+	}
+	if !check.complete() {
+		return errNotSevenBit
+	}
+	return nil
+}
+
+var errNotSevenBit = syntaxError(CodeUnsafe, "a body that is not 7bit where it cannot be re-encoded")
+
+// A sevenBitCheck is an io.Writer that takes only text that is 7bit (RFC 2045, Section
+// 2.7), with LF line ends too.
+type sevenBitCheck struct {
+	line    int // octets of the line so far
+	afterCR bool
+}
+
+func (c *sevenBitCheck) Write(p []byte) (int, error) {
+	if !c.ok(p) {
+		return 0, errNotSevenBit
+	}
+	return len(p), nil
+}
+
+// complete reports whether the text may end here.
+func (c *sevenBitCheck) complete() bool { return !c.afterCR }
+
+func (c *sevenBitCheck) ok(p []byte) bool {
+	for len(p) > 0 {
+		if c.afterCR && p[0] != '\n' {
+			return false
+		}
+		text, rest := p, []byte(nil)
+		n := bytes.IndexByte(p, '\n')
+		if n >= 0 {
+			text, rest = p[:n], p[n+1:]
+		}
+		c.afterCR = false
+		if len(text) > 0 && text[len(text)-1] == '\r' {
+			text = text[:len(text)-1]
+			c.afterCR = n < 0
+		}
+		c.line += len(text)
+		if c.line > lineMax || !isSevenBit(text) {
+			return false
+		}
+		if n >= 0 {
+			c.line, c.afterCR = 0, false
+		}
+		p = rest
+	}
+	return true
+}
+
+// isSevenBit reports whether text has neither NUL nor CR nor an octet beyond ASCII.
+func isSevenBit(text []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; len(text) >= 8; text = text[8:] {
+		w := binary.LittleEndian.Uint64(text)
+		cr := w ^ ones*'\r'
+		if (w|(w-ones)|(cr-ones))&highs != 0 {
+			return false
+		}
+	}
+	for _, c := range text {
+		if c == 0 || c == '\r' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// An openPart is a part that may lack its close delimiter.
+type openPart struct{ p *Part }
+
+func (o *openPart) Read(b []byte) (int, error) {
+	n, err := o.p.Read(b)
+	if isTruncated(err) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func isTruncated(err error) bool {
+	e, ok := errors.AsType[*SyntaxError](err)
+	return ok && e.Code == CodeTruncated
+}
+
+// A skeleton writes what of a multipart belongs to no part: delimiters as they are, and
+// with a question mark for every octet of a preamble or an epilogue that is not 7bit.
+type skeleton struct{ w io.Writer }
+
+func (s *skeleton) Write(p []byte) (int, error) {
+	masked := bytes.Clone(p)
+	for i, c := range masked {
+		if c == 0 || c >= 0x80 {
+			masked[i] = '?'
+		}
+	}
+	return s.w.Write(masked)
+}

@@ -1,0 +1,148 @@
+package smime_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/postseal/postseal/smime"
+)
+
+// A tape is a message of any size that exists nowhere: a header and lines of text.
+type tape struct {
+	head []byte
+	left int64
+	line []byte
+}
+
+func newTape(size int64) *tape {
+	line := strings.Repeat("The quick brown fox jumps over the lazy dog. ", 2)[:74] + "\r\n"
+	return &tape{
+		head: []byte("From: alice@example.com\r\nTo: bob@example.com\r\nSubject: large\r\nContent-Type: text/plain\r\n\r\n"),
+		left: size / int64(len(line)) * int64(len(line)),
+		line: bytes.Repeat([]byte(line), 800),
+	}
+}
+
+func (t *tape) Read(b []byte) (int, error) {
+	if len(t.head) > 0 {
+		n := copy(b, t.head)
+		t.head = t.head[n:]
+		return n, nil
+	}
+	if t.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(b), int(t.left%int64(len(t.line))))
+	if t.left%int64(len(t.line)) == 0 {
+		n = min(len(b), len(t.line))
+	}
+	from := (len(t.line) - int(t.left%int64(len(t.line)))) % len(t.line)
+	n = copy(b[:n], t.line[from:])
+	t.left -= int64(n)
+	return n, nil
+}
+
+// large says how the streaming calls are exercised on a large message.
+var largeOperations = []string{"sign", "sign-opaque", "encrypt", "seal", "open-signed", "open-opaque", "open-encrypted", "open-sealed", "inspect-sealed"}
+
+// TestConstantMemory bounds the resident memory of every streaming call, measured in a
+// process of its own (design, guarantee 8; attacks.md, J07).
+func TestConstantMemory(t *testing.T) {
+	if os.Getenv("POSTSEAL_TEST_LARGE") != "" {
+		return
+	}
+	const size, most = 160 << 20, 64 << 20
+	for _, op := range largeOperations {
+		t.Run(op, func(t *testing.T) {
+			if rss := largeProcess(t, op, size); rss > most {
+				t.Errorf("%d MiB resident for a message of %d MiB, want at most %d", rss>>20, size>>20, most>>20)
+			}
+		})
+	}
+}
+
+// BenchmarkLarge reports the resident memory and the speed on 1 GiB.
+func BenchmarkLarge(b *testing.B) {
+	for _, op := range largeOperations {
+		b.Run(op, func(b *testing.B) {
+			b.SetBytes(1 << 30)
+			for b.Loop() {
+				b.ReportMetric(float64(largeProcess(b, op, 1<<30))/(1<<20), "MiB-resident")
+			}
+		})
+	}
+}
+
+// largeProcess runs an operation in a process of its own and returns its peak resident
+// memory in bytes.
+func largeProcess(t testing.TB, op string, size int64) int64 {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestLargeProcess$", "-test.count=1")
+	cmd.Env = append(os.Environ(), "POSTSEAL_TEST_LARGE="+op+" "+strconv.FormatInt(size, 10))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+}
+
+// TestLargeProcess is the process that largeProcess runs.
+func TestLargeProcess(t *testing.T) {
+	var op string
+	var size int64
+	if n, _ := fmt.Sscan(os.Getenv("POSTSEAL_TEST_LARGE"), &op, &size); n != 2 {
+		return
+	}
+	p := newParty(t)
+	composers := map[string]*smime.Composer{
+		"sign": p.composer(true, false, false), "signed": p.composer(true, false, false),
+		"sign-opaque": p.composer(true, false, true), "opaque": p.composer(true, false, true),
+		"encrypt": p.composer(false, true, false), "encrypted": p.composer(false, true, false),
+		"seal": p.composer(true, true, true), "sealed": p.composer(true, true, true),
+	}
+	compose := func(c *smime.Composer, w io.Writer) {
+		if _, err := c.Compose(w, newTape(size)); err != nil {
+			t.Error(err)
+		}
+	}
+	verb, form, opening := strings.Cut(op, "-")
+	if c := composers[op]; c != nil {
+		compose(c, io.Discard)
+		return
+	}
+	if !opening || composers[form] == nil {
+		t.Fatal("no operation " + op)
+	}
+	r, w := io.Pipe()
+	go func() {
+		compose(composers[form], w)
+		w.Close()
+	}()
+	o := p.opener()
+	o.AllowUnsigned, o.AllowMalleable = true, true
+	if verb == "inspect" {
+		if report, err := o.Inspect(t.Context(), r); err != nil || report.Verdict != smime.Authentic {
+			t.Fatal(report, err)
+		}
+		return
+	}
+	counted := new(countingWriter)
+	if _, err := o.OpenTo(t.Context(), counted, r); err != nil {
+		t.Fatal(err)
+	}
+	if int64(*counted) < size-1<<17 {
+		t.Fatalf("%d bytes of content, want about %d", *counted, size)
+	}
+}
+
+type countingWriter int64
+
+func (c *countingWriter) Write(b []byte) (int, error) {
+	*c += countingWriter(len(b))
+	return len(b), nil
+}

@@ -1,0 +1,202 @@
+package smime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-message/mail"
+
+	"github.com/postseal/postseal/internal/mailbox"
+)
+
+// A Rule says what happens to the messages it matches. It matches if every condition that
+// is set holds; a Rule without conditions matches every message.
+//
+// An entry of From or To is an address (alice@example.org), a domain (@example.org) or a
+// domain with everything below it (.example.org). Addresses compare as in certificates.
+type Rule struct {
+	Name string `json:"name,omitempty"` // for reasons and logs
+
+	From []string `json:"from,omitempty"` // the sender is one of these
+	To   []string `json:"to,omitempty"`   // at least one recipient is one of these
+	// Header maps field names to text that a field of that name must contain, without
+	// regard to ASCII case. Empty text asks only that there is such a field.
+	Header  map[string]string `json:"header,omitempty"`
+	MinSize int64             `json:"min_size,omitempty"` // the message has at least so many bytes
+	MaxSize int64             `json:"max_size,omitempty"` // at most so many; 0 means no bound
+
+	// Action is "sign", "encrypt", "seal" (both), "triple" (both, and signed again),
+	// "leave", "hold" or "reject".
+	Action string `json:"action"`
+}
+
+// Evaluate decides what to do with a message before it is sent, and says why. The action
+// is one of those of [Rule], "seal" where signing and encryption were both asked for.
+//
+// p.Sign and p.Encrypt always count. The rules are tried in order and their actions add
+// up; the first matching "reject", "hold" or "leave" ends the list. Reject and hold win
+// over everything before them, leave over nothing: it only spares the message the rules
+// that follow. A rule that means nothing rejects.
+//
+// from is the sender's address and to those of all recipients, Bcc included. A gateway
+// that may treat recipients differently asks once for each.
+func (p *Policy) Evaluate(from string, to []string, header mail.Header, size int64) (action string, reasons []string) {
+	sign, encrypt, triple := p.Sign, p.Encrypt, false
+	if p.Sign {
+		reasons = append(reasons, "policy: every message is signed")
+	}
+	if p.Encrypt {
+		reasons = append(reasons, "policy: every message is encrypted")
+	}
+rules:
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		why, ok := r.match(from, to, header, size)
+		if !ok {
+			continue
+		}
+		reasons = append(reasons, fmt.Sprintf("rule %s: %s: %s", r.title(i), why, r.Action))
+		switch r.Action {
+		case "sign":
+			sign = true
+		case "encrypt":
+			encrypt = true
+		case "seal":
+			sign, encrypt = true, true
+		case "triple":
+			sign, encrypt, triple = true, true, true
+		case "leave":
+			break rules
+		case "hold":
+			return "hold", reasons
+		default:
+			return "reject", reasons
+		}
+	}
+	switch {
+	case sign && encrypt && (triple || p.TripleWrap):
+		return "triple", reasons
+	case sign && encrypt:
+		return "seal", reasons
+	case sign:
+		return "sign", reasons
+	case encrypt:
+		return "encrypt", reasons
+	}
+	return "leave", reasons
+}
+
+func (r *Rule) title(i int) string {
+	if r.Name != "" {
+		return fmt.Sprintf("%q", r.Name)
+	}
+	return fmt.Sprintf("%d", i+1)
+}
+
+// match reports whether every condition holds, and the reason in words.
+func (r *Rule) match(from string, to []string, header mail.Header, size int64) (string, bool) {
+	var why []string
+	if len(r.From) > 0 {
+		who, ok := matchAny([]string{from}, r.From)
+		if !ok {
+			return "", false
+		}
+		why = append(why, "sender "+who)
+	}
+	if len(r.To) > 0 {
+		who, ok := matchAny(to, r.To)
+		if !ok {
+			return "", false
+		}
+		why = append(why, "recipient "+who)
+	}
+	for _, name := range sortedKeys(r.Header) {
+		if !fieldContains(header, name, r.Header[name]) {
+			return "", false
+		}
+		why = append(why, fmt.Sprintf("field %s contains %q", name, r.Header[name]))
+	}
+	if size < r.MinSize || r.MaxSize > 0 && size > r.MaxSize {
+		return "", false
+	}
+	if r.MinSize > 0 || r.MaxSize > 0 {
+		why = append(why, fmt.Sprintf("%d bytes", size))
+	}
+	if len(why) == 0 {
+		return "every message", true
+	}
+	return strings.Join(why, ", "), true
+}
+
+// matchAny returns the first address that one of the patterns stands for.
+func matchAny(addresses, patterns []string) (string, bool) {
+	for _, a := range addresses {
+		_, domain, ok := mailbox.Split(a)
+		if !ok {
+			continue
+		}
+		for _, pattern := range patterns {
+			switch {
+			case strings.HasPrefix(pattern, "@"):
+				if d, ok := mailbox.Domain(pattern[1:]); ok && d == domain {
+					return a, true
+				}
+			case strings.HasPrefix(pattern, "."):
+				if d, ok := mailbox.Domain(pattern[1:]); ok && (d == domain || strings.HasSuffix(domain, "."+d)) {
+					return a, true
+				}
+			case mailbox.Compare(a, mailbox.Mailbox{Address: pattern}) != mailbox.Different:
+				return a, true
+			}
+		}
+	}
+	return "", false
+}
+
+func fieldContains(h mail.Header, name, text string) bool {
+	fields := h.FieldsByKey(name)
+	for fields.Next() {
+		value, err := fields.Text()
+		if err != nil {
+			value = fields.Value()
+		}
+		if strings.Contains(strings.ToLower(value), strings.ToLower(text)) {
+			return true
+		}
+	}
+	return false
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (r *Rule) validate() error {
+	switch r.Action {
+	case "sign", "encrypt", "seal", "triple", "leave", "hold", "reject":
+	default:
+		return fmt.Errorf("action %q is not sign, encrypt, seal, triple, leave, hold or reject", r.Action)
+	}
+	for _, pattern := range slices.Concat(r.From, r.To) {
+		ok := false
+		if strings.HasPrefix(pattern, "@") || strings.HasPrefix(pattern, ".") {
+			_, ok = mailbox.Domain(pattern[1:])
+		} else {
+			_, _, ok = mailbox.Split(pattern)
+		}
+		if !ok {
+			return fmt.Errorf("%q is no address, @domain or .domain", pattern)
+		}
+	}
+	if r.MinSize < 0 || r.MaxSize < 0 || r.MaxSize > 0 && r.MinSize > r.MaxSize {
+		return errors.New("min_size and max_size leave no size")
+	}
+	return nil
+}
