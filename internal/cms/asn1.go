@@ -181,9 +181,7 @@ func (id CertificateID) Matches(cert *x509.Certificate) bool {
 		return false
 	}
 	sum := sha1.Sum(key[1:])
-	// QUIRK: Windows takes the SHA-1 of the whole SubjectPublicKeyInfo.
-	whole := sha1.Sum(cert.RawSubjectPublicKeyInfo)
-	return bytes.Equal(id.KeyID, sum[:]) || bytes.Equal(id.KeyID, whole[:])
+	return bytes.Equal(id.KeyID, sum[:])
 }
 
 // sameName compares two distinguished names. Senders re-encode them: the string types in

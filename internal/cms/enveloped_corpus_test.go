@@ -13,7 +13,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/postseal/postseal/internal/cms"
-	"github.com/postseal/postseal/internal/corpus"
+	samples "github.com/postseal/postseal/internal/corpus"
 	"github.com/postseal/postseal/internal/kem"
 	pkixcert "github.com/postseal/postseal/internal/pkix"
 )
@@ -40,7 +40,7 @@ func message(t *testing.T, b []byte) []byte {
 	return out
 }
 
-func certificate(t *testing.T, b []byte) *x509.Certificate {
+func readCertificate(t *testing.T, b []byte) *x509.Certificate {
 	t.Helper()
 	if block, _ := pem.Decode(b); block != nil {
 		b = block.Bytes
@@ -102,10 +102,10 @@ const bcMail = "bc-java/mail/src/test/resources/org/bouncycastle/mail/smime/test
 
 // Key agreement as Bouncy Castle's authors collected it from other implementations.
 func TestCorpusAgreement(t *testing.T) {
-	read := func(name string) []byte { return corpus.Read(t, strings.Split(bcCMS+"ecdh/"+name, "/")...) }
-	id := holder{certificate(t, read("ecc.crt")), privateKey(t, read("ecc.key"))}
+	read := func(name string) []byte { return samples.Read(t, strings.Split(bcCMS+"ecdh/"+name, "/")...) }
+	id := holder{readCertificate(t, read("ecc.crt")), privateKey(t, read("ecc.key"))}
 	want := bytes.ReplaceAll(read("sess.txt"), []byte("\n"), []byte("\r\n"))
-	files, err := filepath.Glob(filepath.Join(corpus.Path(t, strings.Split(bcCMS+"ecdh", "/")...), "encSess*.asc"))
+	files, err := filepath.Glob(filepath.Join(samples.Path(t, strings.Split(bcCMS+"ecdh", "/")...), "encSess*.asc"))
 	if err != nil || len(files) != 16 {
 		t.Fatal(len(files), "files", err)
 	}
@@ -119,7 +119,7 @@ func TestCorpusAgreement(t *testing.T) {
 
 func pfx(t *testing.T, password string, elem ...string) holder {
 	t.Helper()
-	key, cert, _, err := pkcs12.DecodeChain(corpus.Read(t, elem...), password)
+	key, cert, _, err := pkcs12.DecodeChain(samples.Read(t, elem...), password)
 	if err != nil {
 		t.Fatal(elem, err)
 	}
@@ -154,14 +154,14 @@ func TestCorpusDotnet(t *testing.T) {
 		"KeyAgreeRecipientInfoTests.s_KeyAgreeEncodedMessage":     agreement,
 		"KeyAgreeRecipientInfoTests.s_KeyAgreeEncodedMessage_Ski": agreement,
 	}
-	files, err := filepath.Glob(filepath.Join(corpus.Path(t, "dotnet"), "*.cms"))
+	files, err := filepath.Glob(filepath.Join(samples.Path(t, "dotnet"), "*.cms"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no files", err)
 	}
 	opened := 0
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".cms")
-		b := corpus.Read(t, "dotnet", filepath.Base(f))
+		b := samples.Read(t, "dotnet", filepath.Base(f))
 		c, err := cms.Open(bytes.NewReader(b))
 		if _, ok := c.(*cms.EnvelopedData); err != nil || !ok {
 			continue
@@ -191,9 +191,9 @@ func TestCorpusDotnet(t *testing.T) {
 func TestCorpusMessages(t *testing.T) {
 	const tika = "tika/tika-parsers/tika-parsers-standard/tika-parsers-standard-modules/tika-parser-crypto-module/src/test/resources/test-documents/"
 	const kyber = "pqc/cms-kyber/example/"
-	read := func(name string) []byte { return corpus.Read(t, strings.Split(name, "/")...) }
+	read := func(name string) []byte { return samples.Read(t, strings.Split(name, "/")...) }
 	pair := func(cert, key string) func() holder {
-		return func() holder { return holder{certificate(t, read(cert)), privateKey(t, read(key))} }
+		return func() holder { return holder{readCertificate(t, read(cert)), privateKey(t, read(key))} }
 	}
 	bob := pair("rfc4134/BobRSASignByCarl.cer", "rfc4134/BobPrivRSAEncrypt.pri")
 	bc := pair(bcMail+"cert.pem", bcMail+"key.pem")
