@@ -103,6 +103,9 @@ func (c *Composer) Compose(dst io.Writer, src io.Reader) (*Composed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("smime: reading the message: %w", err)
 	}
+	if err := composable(e.Header); err != nil {
+		return nil, err
+	}
 	if err := plan.write(dst, e); err != nil {
 		return nil, fmt.Errorf("smime: composing: %w", err)
 	}

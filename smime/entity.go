@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"fmt"
 	"io"
 	"strings"
 
@@ -162,12 +163,23 @@ func writeContent(dst io.Writer, header string, e *mimeraw.Entity) error {
 	return mimeraw.WriteSevenBit(dst, header, e.Body)
 }
 
+// composable refuses a header that an Opener would refuse: what is written must read back
+// as what was meant (attacks.md, I01).
+func composable(h *mimeraw.Header) error {
+	for _, d := range h.Defects {
+		if fatalDefect(d.Code) {
+			return fmt.Errorf("smime: the message cannot be protected as it is: %v", d)
+		}
+	}
+	return nil
+}
+
 // splitHeader parts the fields that describe the content, which go inside the protection,
 // from those that describe the message. Fields keep their octets but for line ends.
 func splitHeader(h *mimeraw.Header) (outer, inner string) {
 	var o, i strings.Builder
 	for _, f := range h.Fields {
-		raw := string(mimeraw.Canonical(f.Raw))
+		raw := strings.TrimSuffix(string(mimeraw.Canonical(f.Raw)), "\r\n") + "\r\n"
 		switch name := strings.ToLower(f.Name); {
 		case strings.HasPrefix(name, "content-"):
 			i.WriteString(raw)
