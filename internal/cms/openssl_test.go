@@ -14,18 +14,18 @@ import (
 	"github.com/postseal/postseal/internal/sigalg"
 )
 
-// openssl runs the program openssl, if it is installed, with files made of the people.
-type openssl struct {
+// opensslFolder runs the program openssl, if it is installed, with files made of the people.
+type opensslFolder struct {
 	t   *testing.T
 	dir string
 }
 
-func newOpenSSL(t *testing.T, people ...*person) *openssl {
+func newOpenSSL(t *testing.T, people ...*person) *opensslFolder {
 	t.Helper()
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("the program openssl is not installed")
 	}
-	o := &openssl{t, t.TempDir()}
+	o := &opensslFolder{t, t.TempDir()}
 	var all []byte
 	for _, p := range people {
 		name := p.cert.Subject.CommonName
@@ -42,7 +42,7 @@ func newOpenSSL(t *testing.T, people ...*person) *openssl {
 	return o
 }
 
-func (o *openssl) file(name string, b []byte) string {
+func (o *opensslFolder) file(name string, b []byte) string {
 	o.t.Helper()
 	path := filepath.Join(o.dir, name)
 	if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -51,7 +51,7 @@ func (o *openssl) file(name string, b []byte) string {
 	return path
 }
 
-func (o *openssl) run(args string) ([]byte, error) {
+func (o *opensslFolder) run(args string) ([]byte, error) {
 	cmd := exec.Command("openssl", strings.Fields(args)...)
 	cmd.Dir = o.dir
 	out, err := cmd.CombinedOutput()
