@@ -46,5 +46,5 @@ func namedCMS(h *mimeraw.Header, mt mimeraw.MediaType, labelled bool) bool {
 		}
 	}
 	name = strings.ToLower(name)
-	return strings.HasSuffix(name, ".p7m") || strings.HasSuffix(name, ".p7z")
+	return strings.HasSuffix(name, ".p7m") || strings.HasSuffix(name, ".p7z") || strings.HasSuffix(name, ".p7s")
 }
