@@ -1,0 +1,346 @@
+package smime_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-message/mail"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/smime"
+)
+
+// protected is composer with protected headers.
+func (p *party) protected(sign, encrypt, opaque bool, policy string) *smime.Composer {
+	c := p.composer(sign, encrypt, opaque)
+	c.ProtectHeaders = policy
+	return c
+}
+
+const confidential = "Received: from mx.example.com by mail.example.com; Wed, 01 Jul 2026 00:00:01 +0000\r\n" +
+	"From: Alice Liddell <alice@example.com>\r\n" +
+	"To: Bob <bob@example.com>\r\n" +
+	"Subject: =?utf-8?q?The_h=C3=B6use?= by\r\n the lake\r\n" +
+	"Keywords: money\r\n" +
+	"Date: Wed, 01 Jul 2026 02:00:00 +0200\r\n" +
+	"Message-ID: <1@example.com>\r\n" +
+	"MIME-Version: 1.0\r\n" +
+	"Content-Type: text/plain; charset=utf-8\r\n" +
+	"\r\n" +
+	"Dear Bob,\r\n\r\nthe offer stands.\r\n"
+
+// TestProtectedHeaders composes every kind of message with its header protected, as is the
+// default, and reads it back (RFC 9788; attack row F07).
+func TestProtectedHeaders(t *testing.T) {
+	p := newParty(t)
+	for _, c := range []struct {
+		name          string
+		sign, encrypt bool
+		change        func(*smime.Composer)
+		mode          string
+		outside       string // what the subject is to everybody
+		state         string // of the subject
+		to            string // of To
+	}{
+		{"signed", true, false, nil, "clear", "=?utf-8?q?The_h=C3=B6use?= by the lake", "signed-only", "signed-only"},
+		{"opaque", true, false, func(c *smime.Composer) { c.Opaque = true }, "clear", "=?utf-8?q?The_h=C3=B6use?= by the lake", "signed-only", "signed-only"},
+		{"sealed", true, true, nil, "cipher", "[...]", "signed-and-encrypted", "signed-only"},
+		{"triple", true, true, func(c *smime.Composer) { c.Triple = true }, "cipher", "[...]", "signed-and-encrypted", "signed-only"},
+		{"shy", true, true, func(c *smime.Composer) { c.ProtectHeaders = "shy" }, "cipher", "[...]", "signed-and-encrypted", "signed-and-encrypted"},
+		{"nothing hidden", true, true, func(c *smime.Composer) { c.ProtectHeaders = "no-confidentiality" }, "cipher", "=?utf-8?q?The_h=C3=B6use?= by the lake", "signed-only", "signed-only"},
+		{"encrypted", false, true, func(c *smime.Composer) { c.Cipher = "aes256-gcm" }, "cipher", "[...]", "encrypted-only", "unprotected"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			composer := p.protected(c.sign, c.encrypt, false, "")
+			if c.change != nil {
+				c.change(composer)
+			}
+			sent := composed(t, composer, confidential)
+			o := p.opener()
+			o.AllowUnsigned = !c.sign
+			m, err := o.Open(t.Context(), bytes.NewReader(sent))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, sent)
+			}
+			outer, h, r := m.OuterHeader(), m.Header(), m.Report()
+			if got := outer.Get("Subject"); got != c.outside {
+				t.Errorf("everybody reads the subject %q, want %q", got, c.outside)
+			}
+			if got, _ := h.Subject(); got != "The höuse by the lake" {
+				t.Errorf("protected subject %q", got)
+			}
+			if r.Subject != "The höuse by the lake" || r.HeaderProtection != c.mode || r.From != "alice@example.com" {
+				t.Errorf("report: subject %q, protection %q, from %q", r.Subject, r.HeaderProtection, r.From)
+			}
+			if got := r.Protection("Subject", "=?utf-8?q?The_h=C3=B6use?= by the lake"); got != c.state {
+				t.Errorf("subject is %s, want %s", got, c.state)
+			}
+			if got := r.Protection("to", "Bob <bob@example.com>"); got != c.to {
+				t.Errorf("To is %s, want %s", got, c.to)
+			}
+			if got := r.Protection("Received", outer.Get("Received")); got != "unprotected" {
+				t.Errorf("Received is %s", got)
+			}
+			for _, n := range r.Notes {
+				if n.Severity != "info" || n.Code != "header.obscured" && n.Code != "header.hidden" {
+					t.Errorf("note %+v", n)
+				}
+			}
+			if c.encrypt && c.name != "nothing hidden" && bytes.Contains(sent, []byte("lake")) {
+				t.Error("the subject is readable")
+			}
+			if body, _ := io.ReadAll(m.Body()); string(body) != "Dear Bob,\r\n\r\nthe offer stands.\r\n" {
+				t.Errorf("body %q", body)
+			}
+		})
+	}
+}
+
+// seal makes a message of an entity as it is, with an outer header of the test's choice.
+func (p *party) seal(t *testing.T, outer, inner string, by *certstore.Identity, encrypt bool) []byte {
+	t.Helper()
+	c := p.composer(by != nil, encrypt, true)
+	if by != nil {
+		c.Signers = []*certstore.Identity{by}
+	}
+	mail := composed(t, c, inner)
+	_, content, _ := bytes.Cut(mail, []byte("MIME-Version: 1.0\r\n"))
+	return append([]byte(outer+"MIME-Version: 1.0\r\n"), content...)
+}
+
+// TestInnerFrom: a From inside the protection counts where RFC 9788 protects the header,
+// and nowhere else (RFC 9788, Section 4.4; attack rows F07, F09).
+func TestInnerFrom(t *testing.T) {
+	p := newParty(t)
+	const outerAlice, outerCarol = "From: alice@example.com\r\nSubject: outer\r\n", "From: carol@example.com\r\nSubject: outer\r\n"
+	inner := func(from, params string) string {
+		return "Content-Type: text/plain" + params + "\r\nContent-From: x\r\n\r\nhi\r\n" + from
+	}
+	_ = inner
+	for _, c := range []struct {
+		what    string
+		outer   string
+		entity  string // fields before the Content fields are kept inside
+		by      *certstore.Identity
+		verdict smime.Verdict
+		from    string
+		codes   string
+	}{
+		{"no protection: the outer From counts", outerAlice, "Content-Type: text/plain\r\n\r\nhi\r\n", p.alice, smime.Authentic, "alice@example.com", ""},
+		{"no protection: the outer From is another", outerCarol, "Content-Type: text/plain\r\n\r\nhi\r\n", p.alice, smime.NotAuthentic, "carol@example.com", "address.mismatch"},
+	} {
+		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(p.seal(t, c.outer, c.entity, c.by, false)))
+		if err != nil || r.Verdict != c.verdict || r.From != c.from || c.codes != "" && !slices.Contains(r.Codes, c.codes) {
+			t.Errorf("%s: %+v, %v", c.what, r, err)
+		}
+	}
+	// The inner header is made by protecting another message and changing what is outside.
+	sealed := composed(t, p.protected(true, false, true, ""), "From: alice@example.com\r\nSubject: inner\r\n\r\nhi\r\n")
+	changed := bytes.Replace(sealed, []byte("From: alice@example.com"), []byte("From: mallory@evil.example"), 1)
+	m, err := p.opener().Open(t.Context(), bytes.NewReader(changed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := m.Report()
+	if r.From != "alice@example.com" || !slices.Contains(r.Warnings, "from.outer_differs") || len(r.Notes) != 1 || r.Notes[0].Code != "header.changed" || r.Notes[0].Severity != "warning" {
+		t.Errorf("signed by the inner author: %+v", r)
+	}
+	// Carol signs a message whose protected author is Alice.
+	byCarol := p.protected(true, false, true, "")
+	byCarol.Signers = []*certstore.Identity{p.carol}
+	forged := composed(t, byCarol, "From: alice@example.com\r\nSubject: inner\r\n\r\nhi\r\n")
+	forged = bytes.Replace(forged, []byte("From: alice@example.com"), []byte("From: carol@example.com"), 1)
+	r = refused(t, p.opener(), forged, "another author inside")
+	if r.Layers[0].Signatures[0].Address != "mismatch" || r.From != "carol@example.com" || !slices.Contains(r.Warnings, "from.outer_differs") {
+		t.Errorf("signed by somebody else: %+v", r)
+	}
+	// Two authors inside are none.
+	two := bytes.Replace(forged, []byte("x"), []byte("x"), 1)
+	_ = two
+	// Encrypted, not signed: the From outside is shown, because nobody vouches for the other.
+	c := p.protected(false, true, false, "")
+	c.Cipher = "aes256-gcm"
+	loose := bytes.Replace(composed(t, c, "From: alice@example.com\r\nSubject: inner\r\n\r\nhi\r\n"), []byte("From: alice@"), []byte("From: mallory@"), 1)
+	o := p.opener()
+	o.AllowUnsigned = true
+	if m, err = o.Open(t.Context(), bytes.NewReader(loose)); err != nil {
+		t.Fatal(err)
+	}
+	if r = m.Report(); r.From != "mallory@example.com" || r.Subject != "inner" || !slices.Contains(r.Warnings, "from.outer_differs") {
+		t.Errorf("encrypted only: %+v", r)
+	}
+}
+
+// TestHeaderProtectionNeedsProtection: the parameter means nothing in a message that is
+// neither signed nor encrypted, and nothing below the root of what is protected.
+func TestHeaderProtectionNeedsProtection(t *testing.T) {
+	p := newParty(t)
+	r, err := p.opener().Inspect(t.Context(), strings.NewReader("From: alice@example.com\r\nSubject: x\r\nContent-Type: text/plain; hp=cipher\r\n\r\nhi\r\n"))
+	if err != nil || r.HeaderProtection != "" || r.Verdict != smime.Unsigned {
+		t.Errorf("plain: %+v, %v", r, err)
+	}
+	inner := "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nFrom: carol@example.com\r\nSubject: x\r\nContent-Type: text/plain; hp=\"clear\"\r\n\r\nhi\r\n--b--\r\n"
+	r, err = p.opener().Inspect(t.Context(), bytes.NewReader(p.seal(t, "From: alice@example.com\r\nSubject: y\r\n", inner, p.alice, true)))
+	if err != nil || r.HeaderProtection != "" || r.Verdict != smime.Authentic || r.Subject != "y" {
+		t.Errorf("below the root: %+v, %v", r, err)
+	}
+	// hp="cipher" in a message that nobody encrypted makes nothing confidential.
+	lie := "Subject: z\r\nFrom: alice@example.com\r\nContent-Type: text/plain; hp=\"cipher\"\r\n\r\nhi\r\n"
+	mail := wrapOpaque(t, p, lie)
+	r, err = p.opener().Inspect(t.Context(), bytes.NewReader(mail))
+	if err != nil || r.Verdict != smime.Authentic || r.Protection("Subject", "z") != "signed-only" {
+		t.Errorf("no encryption: %+v, %v: %s", r, err, r.Protection("Subject", "z"))
+	}
+}
+
+// wrapOpaque signs an entity octet for octet, whatever fields it has.
+func wrapOpaque(t *testing.T, p *party, entity string) []byte {
+	t.Helper()
+	c := p.composer(true, false, true)
+	return signExactly(t, c, "From: alice@example.com\r\nSubject: [...]\r\n", entity)
+}
+
+// TestWrappedHeaders reads the form of RFC 8551, Section 3.1 (attack row F09), and tells it
+// from a forwarded message (attack row E06).
+func TestWrappedHeaders(t *testing.T) {
+	p := newParty(t)
+	wrapped := "Content-Type: message/rfc822\r\n\r\nFrom: Alice <alice@example.com>\r\nTo: bob@example.com\r\nSubject: inside\r\nContent-Type: text/plain\r\n\r\nhi\r\n"
+	m, err := p.opener().Open(t.Context(), bytes.NewReader(wrapOpaque(t, p, wrapped)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, r := m.Header(), m.Report()
+	subject, _ := h.Subject()
+	body, _ := io.ReadAll(m.Body())
+	whole, _ := io.ReadAll(m.Entity())
+	if r.HeaderProtection != "wrapped" || subject != "inside" || r.Subject != "inside" || string(body) != "hi\r\n" || string(whole) != wrapped {
+		t.Errorf("%+v, subject %q, body %q", r, subject, body)
+	}
+	for what, entity := range map[string]string{
+		"forwarded from another":     strings.Replace(wrapped, "Alice <alice@", "Carol <carol@", 1),
+		"a protected message inside": strings.Replace(wrapped, "text/plain", "application/pkcs7-mime", 1),
+		"a header protected itself":  strings.Replace(wrapped, "text/plain", "text/plain; hp=clear", 1),
+	} {
+		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(wrapOpaque(t, p, entity)))
+		if err != nil || r.HeaderProtection != "" || r.Subject != "[...]" || r.Verdict != smime.Authentic {
+			t.Errorf("%s: %+v, %v", what, r, err)
+		}
+	}
+}
+
+// TestReplyKeepsSecrets: the answer to a message hides what the message hid, although the
+// composer itself hides nothing (RFC 9788, Section 6.1; attack row F08).
+func TestReplyKeepsSecrets(t *testing.T) {
+	p := newParty(t)
+	m, err := p.opener().Open(t.Context(), bytes.NewReader(composed(t, p.protected(true, true, true, "shy"), confidential)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply := p.protected(true, true, true, "no-confidentiality")
+	reply.Signers, reply.Recipients = []*certstore.Identity{p.bob}, []*x509.Certificate{p.alice.Certificate()}
+	reply.Response = m.Response(nil)
+	sent := composed(t, reply, "From: bob@example.com\r\nTo: Alice Liddell <alice@example.com>\r\nSubject: Re: =?utf-8?q?The_h=C3=B6use?= by the lake\r\nIn-Reply-To: <1@example.com>\r\n\r\nok\r\n")
+	outside, _, _ := strings.Cut(string(sent), "\r\n\r\n")
+	if strings.Contains(outside, "lake") || strings.Contains(outside, "Liddell") || !strings.Contains(outside, "Subject: Re: [...]\r\n") || !strings.Contains(outside, "To: alice@example.com\r\n") {
+		t.Errorf("everybody reads:\n%s", outside)
+	}
+	forward := m.Response(func(h mail.Header) mail.Header {
+		var draft mail.Header
+		draft.Set("Subject", "Fwd: "+h.Get("Subject"))
+		return draft
+	})
+	if shown, keep := forward("Subject", "Fwd: =?utf-8?q?The_h=C3=B6use?= by the lake"); shown != "Fwd: [...]" || !keep {
+		t.Errorf("forwarded with the subject %q", shown)
+	}
+}
+
+// TestLegacyDisplay: readers that do not know RFC 9788 find the subject in the text, and
+// those that do leave it out again.
+func TestLegacyDisplay(t *testing.T) {
+	p := newParty(t)
+	const head = "From: alice@example.com\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nKeywords: a\r\n"
+	const element = "Subject: Grüße\r\nKeywords: a\r\n\r\n"
+	for _, c := range []struct{ what, in, want string }{
+		{"plain", "Content-Type: text/plain; charset=utf-8\r\n\r\nHällo\r\n", "text/plain|" + element + "Hällo\r\n"},
+		{"base64", "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nSMOkbGxvCg==\r\n", "text/plain|" + element + "Hällo\r\n"},
+		{"another charset", "Content-Type: text/plain; charset=us-ascii\r\n\r\nHello\r\n", "text/plain|Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nKeywords: a\r\n\r\nHello\r\n"},
+		{"an attachment", "Content-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nHello\r\n", "text/plain|Hello\r\n"},
+		{"an image", "Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n", "image/png|\x00\x00\x00"},
+		{"no type", "\r\nHello\r\n", "text/plain|Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nKeywords: a\r\n\r\nHello\r\n"},
+		{"a tree", "Content-Type: multipart/mixed; boundary=o\r\n\r\npreamble\r\n--o\r\nContent-Type: multipart/alternative; boundary=i\r\n\r\n" +
+			"--i\r\nContent-Type: text/plain; charset=UTF-8\r\n\r\nHello\r\n--i\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<body>Hi</body>\r\n--i--\r\nepilogue\r\n" +
+			"--o\r\nContent-Type: text/plain\r\n\r\nnot the main part\r\n--o--\r\n",
+			"text/plain|" + element + "Hello;text/html|<body><div class=\"header-protection-legacy-display\"><pre>Subject: Grüße\r\nKeywords: a</pre></div>\r\nHi</body>;text/plain|not the main part"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			composer := p.protected(true, true, true, "")
+			composer.LegacyDisplay = true
+			m, err := p.opener().Open(t.Context(), bytes.NewReader(composed(t, composer, head+c.in)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, _ := io.ReadAll(m.Entity())
+			reader, err := mail.CreateReader(bytes.NewReader(raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got, without []string
+			for {
+				part, err := reader.NextPart()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, _ := io.ReadAll(part.Body)
+				var contentType string
+				switch h := part.Header.(type) {
+				case *mail.InlineHeader:
+					contentType = h.Get("Content-Type")
+				case *mail.AttachmentHeader:
+					contentType = h.Get("Content-Type")
+				}
+				kind, _, _ := strings.Cut(contentType, ";")
+				got = append(got, kind+"|"+string(text))
+				without = append(without, string(m.WithoutLegacyDisplay(contentType, text)))
+			}
+			if s := strings.Join(got, ";"); s != c.want {
+				t.Errorf("others read %q, want %q\n%s", s, c.want, raw)
+			}
+			if s := strings.Join(without, ""); strings.Contains(s, "Keywords") {
+				t.Errorf("shown again: %q", s)
+			}
+		})
+	}
+}
+
+// TestComposeRefusesAmbiguousHeaders: what readers would understand differently is not
+// written (attack rows E07, I01).
+func TestComposeRefusesAmbiguousHeaders(t *testing.T) {
+	p := newParty(t)
+	for what, header := range map[string]string{
+		"two authors":        "From: alice@example.com\r\nFrom: eve@example.com\r\n",
+		"two subjects":       "From: alice@example.com\r\nSubject: a\r\nSubject: b\r\n",
+		"a NUL":              "From: alice@example.com\r\nSubject: a\x00b\r\n",
+		"a bare CR":          "From: alice@example.com\r\nSubject: a\rBcc: eve@example.com\r\n",
+		"space before colon": "From : alice@example.com\r\n",
+		"no field":           "From: alice@example.com\r\nhello world\r\n",
+	} {
+		for _, policy := range []string{"", "off"} {
+			c := p.protected(true, true, true, policy)
+			var b bytes.Buffer
+			if _, err := c.Compose(&b, strings.NewReader(header+"\r\nhi\r\n")); err == nil || b.Len() > 0 {
+				t.Errorf("%s (%q): %v, %d octets written", what, policy, err, b.Len())
+			}
+		}
+	}
+	c := p.protected(true, false, true, "sometimes")
+	if _, err := c.Compose(io.Discard, strings.NewReader(plain)); err == nil {
+		t.Error("a policy of no name was taken")
+	}
+}
