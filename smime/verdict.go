@@ -21,7 +21,13 @@ func (p *pass) readOuter(h *mimeraw.Header) {
 	if s, n := h.Get("Subject"); n > 0 {
 		p.subject, _ = mimeraw.DisplayText(s)
 	}
-	p.warnings = append(p.warnings, h.Codes()...)
+	for _, code := range h.Codes() {
+		if code == mimeraw.CodeNoHeader {
+			p.problems = append(p.problems, problem{0, code}) // this is no message
+			continue
+		}
+		p.warnings = append(p.warnings, code)
+	}
 }
 
 // authorOf reads From: exactly one field with exactly one well-formed mailbox, or nobody

@@ -26,19 +26,20 @@ func (s *Store) PutCRL(ctx context.Context, source string, der []byte) error {
 	if err != nil {
 		return fmt.Errorf("sqlstore: revocation list from %s: %w", source, err)
 	}
-	h, issuer := sha256.Sum256(der), hashKey(list.issuer)
-	err = s.update(ctx, func(t *tx) error {
-		if _, err := t.exec("DELETE FROM crls WHERE issuer = ? AND source = ? AND this_update < ?", issuer, source, list.thisUpdate.UnixMicro()); err != nil {
-			return err
-		}
-		_, err := t.exec("INSERT INTO crls (sha256, issuer, source, der, this_update, next_update) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-			h[:], issuer, source, der, list.thisUpdate.UnixMicro(), toMicros(list.nextUpdate))
-		return err
-	})
-	if err != nil {
+	if err := s.update(ctx, func(t *tx) error { return t.putCRL(source, der, list) }); err != nil {
 		return fmt.Errorf("sqlstore: put revocation list: %w", err)
 	}
 	return nil
+}
+
+func (t *tx) putCRL(source string, der []byte, list *crl) error {
+	h, issuer := sha256.Sum256(der), hashKey(list.issuer)
+	if _, err := t.exec("DELETE FROM crls WHERE issuer = ? AND source = ? AND this_update < ?", issuer, source, list.thisUpdate.UnixMicro()); err != nil {
+		return err
+	}
+	_, err := t.exec("INSERT INTO crls (sha256, issuer, source, der, this_update, next_update) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		h[:], issuer, source, der, list.thisUpdate.UnixMicro(), toMicros(list.nextUpdate))
+	return err
 }
 
 // CRLs yields the DER of the revocation lists whose issuer has the DER name rawIssuer,
