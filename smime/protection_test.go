@@ -3,6 +3,7 @@ package smime_test
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/emersion/go-message/mail"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/smime"
 )
 
@@ -100,42 +102,64 @@ func TestProtectedHeaders(t *testing.T) {
 	}
 }
 
-// seal makes a message of an entity as it is, with an outer header of the test's choice.
-func (p *party) seal(t *testing.T, outer, inner string, by *certstore.Identity, encrypt bool) []byte {
+// signExactly signs an entity octet for octet, whatever fields it has, and encrypts it if
+// asked. outer is the header of the message.
+func (p *party) signExactly(t *testing.T, outer, entity string, by *certstore.Identity, encrypt bool) []byte {
 	t.Helper()
-	c := p.composer(by != nil, encrypt, true)
-	if by != nil {
-		c.Signers = []*certstore.Identity{by}
+	var signed, sealed bytes.Buffer
+	w, err := cms.NewSignedWriter(&signed, []*cms.Signer{{Certificate: by.Certificate(), Key: by.Key(), Time: p.now}},
+		append([]*x509.Certificate{by.Certificate()}, by.Intermediates()...))
+	if err != nil {
+		t.Fatal(err)
 	}
-	mail := composed(t, c, inner)
-	_, content, _ := bytes.Cut(mail, []byte("MIME-Version: 1.0\r\n"))
-	return append([]byte(outer+"MIME-Version: 1.0\r\n"), content...)
+	io.WriteString(w, entity)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	part := "Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+		base64.StdEncoding.EncodeToString(signed.Bytes()) + "\r\n"
+	if !encrypt {
+		return []byte(outer + "MIME-Version: 1.0\r\n" + part)
+	}
+	c := p.composer(false, true, false)
+	if _, err := c.Compose(&sealed, strings.NewReader(outer+part)); err != nil {
+		t.Fatal(err)
+	}
+	return sealed.Bytes()
 }
 
 // TestInnerFrom: a From inside the protection counts where RFC 9788 protects the header,
 // and nowhere else (RFC 9788, Section 4.4; attack rows F07, F09).
 func TestInnerFrom(t *testing.T) {
 	p := newParty(t)
-	const outerAlice, outerCarol = "From: alice@example.com\r\nSubject: outer\r\n", "From: carol@example.com\r\nSubject: outer\r\n"
-	inner := func(from, params string) string {
-		return "Content-Type: text/plain" + params + "\r\nContent-From: x\r\n\r\nhi\r\n" + from
-	}
-	_ = inner
+	const alice, carol = "From: alice@example.com\r\n", "From: carol@example.com\r\n"
 	for _, c := range []struct {
-		what    string
-		outer   string
-		entity  string // fields before the Content fields are kept inside
-		by      *certstore.Identity
-		verdict smime.Verdict
-		from    string
-		codes   string
+		what          string
+		outer, inside string
+		params        string
+		by            *certstore.Identity
+		verdict       smime.Verdict
+		from, code    string
 	}{
-		{"no protection: the outer From counts", outerAlice, "Content-Type: text/plain\r\n\r\nhi\r\n", p.alice, smime.Authentic, "alice@example.com", ""},
-		{"no protection: the outer From is another", outerCarol, "Content-Type: text/plain\r\n\r\nhi\r\n", p.alice, smime.NotAuthentic, "carol@example.com", "address.mismatch"},
+		{"none inside", alice, "", "", p.alice, smime.Authentic, "alice@example.com", ""},
+		{"none inside, another outside", carol, "", "", p.alice, smime.NotAuthentic, "carol@example.com", "address.mismatch"},
+		{"no header protection", carol, alice, "", p.alice, smime.NotAuthentic, "carol@example.com", "address.mismatch"},
+		{"no header protection, same outside", alice, carol, "", p.alice, smime.Authentic, "alice@example.com", ""},
+		{"a parameter of no meaning", carol, alice, "; hp=yes", p.alice, smime.NotAuthentic, "carol@example.com", "address.mismatch"},
+		{"the form before RFC 9788", carol, alice, "; protected-headers=v1", p.alice, smime.NotAuthentic, "carol@example.com", "address.mismatch"},
+		{"header protection", carol, alice, "; hp=clear", p.alice, smime.Authentic, "alice@example.com", ""},
+		{"header protection without From", alice, "Subject: x\r\n", "; hp=clear", p.alice, smime.Authentic, "alice@example.com", ""},
+		{"another author inside", carol, alice, "; hp=clear", p.carol, smime.NotAuthentic, "carol@example.com", "address.mismatch"},
+		{"two authors inside", alice, alice + carol, "; hp=clear", p.alice, smime.NotAuthentic, "alice@example.com", "from.several"},
+		{"twice the same inside", alice, alice + alice, "; hp=clear", p.alice, smime.NotAuthentic, "alice@example.com", "from.several"},
+		{"a group inside", alice, "From: x: alice@example.com;\r\n", "; hp=clear", p.alice, smime.NotAuthentic, "x: alice@example.com;", "from.malformed"},
 	} {
-		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(p.seal(t, c.outer, c.entity, c.by, false)))
-		if err != nil || r.Verdict != c.verdict || r.From != c.from || c.codes != "" && !slices.Contains(r.Codes, c.codes) {
-			t.Errorf("%s: %+v, %v", c.what, r, err)
+		for _, encrypt := range []bool{false, true} {
+			mail := p.signExactly(t, c.outer+"Subject: outer\r\n", c.inside+"Content-Type: text/plain"+c.params+"\r\n\r\nhi\r\n", c.by, encrypt)
+			r, err := p.opener().Inspect(t.Context(), bytes.NewReader(mail))
+			if err != nil || r.Verdict != c.verdict || r.From != c.from || c.code != "" && !slices.Contains(r.Codes, c.code) {
+				t.Errorf("%s: %+v, %v", c.what, r, err)
+			}
 		}
 	}
 	// The inner header is made by protecting another message and changing what is outside.
@@ -158,9 +182,6 @@ func TestInnerFrom(t *testing.T) {
 	if r.Layers[0].Signatures[0].Address != "mismatch" || r.From != "carol@example.com" || !slices.Contains(r.Warnings, "from.outer_differs") {
 		t.Errorf("signed by somebody else: %+v", r)
 	}
-	// Two authors inside are none.
-	two := bytes.Replace(forged, []byte("x"), []byte("x"), 1)
-	_ = two
 	// Encrypted, not signed: the From outside is shown, because nobody vouches for the other.
 	c := p.protected(false, true, false, "")
 	c.Cipher = "aes256-gcm"
@@ -184,24 +205,17 @@ func TestHeaderProtectionNeedsProtection(t *testing.T) {
 		t.Errorf("plain: %+v, %v", r, err)
 	}
 	inner := "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nFrom: carol@example.com\r\nSubject: x\r\nContent-Type: text/plain; hp=\"clear\"\r\n\r\nhi\r\n--b--\r\n"
-	r, err = p.opener().Inspect(t.Context(), bytes.NewReader(p.seal(t, "From: alice@example.com\r\nSubject: y\r\n", inner, p.alice, true)))
+	r, err = p.opener().Inspect(t.Context(), bytes.NewReader(p.signExactly(t, "From: alice@example.com\r\nSubject: y\r\n", inner, p.alice, true)))
 	if err != nil || r.HeaderProtection != "" || r.Verdict != smime.Authentic || r.Subject != "y" {
 		t.Errorf("below the root: %+v, %v", r, err)
 	}
 	// hp="cipher" in a message that nobody encrypted makes nothing confidential.
 	lie := "Subject: z\r\nFrom: alice@example.com\r\nContent-Type: text/plain; hp=\"cipher\"\r\n\r\nhi\r\n"
-	mail := wrapOpaque(t, p, lie)
+	mail := p.signExactly(t, "From: alice@example.com\r\nSubject: [...]\r\n", lie, p.alice, false)
 	r, err = p.opener().Inspect(t.Context(), bytes.NewReader(mail))
 	if err != nil || r.Verdict != smime.Authentic || r.Protection("Subject", "z") != "signed-only" {
 		t.Errorf("no encryption: %+v, %v: %s", r, err, r.Protection("Subject", "z"))
 	}
-}
-
-// wrapOpaque signs an entity octet for octet, whatever fields it has.
-func wrapOpaque(t *testing.T, p *party, entity string) []byte {
-	t.Helper()
-	c := p.composer(true, false, true)
-	return signExactly(t, c, "From: alice@example.com\r\nSubject: [...]\r\n", entity)
 }
 
 // TestWrappedHeaders reads the form of RFC 8551, Section 3.1 (attack row F09), and tells it
@@ -209,7 +223,8 @@ func wrapOpaque(t *testing.T, p *party, entity string) []byte {
 func TestWrappedHeaders(t *testing.T) {
 	p := newParty(t)
 	wrapped := "Content-Type: message/rfc822\r\n\r\nFrom: Alice <alice@example.com>\r\nTo: bob@example.com\r\nSubject: inside\r\nContent-Type: text/plain\r\n\r\nhi\r\n"
-	m, err := p.opener().Open(t.Context(), bytes.NewReader(wrapOpaque(t, p, wrapped)))
+	const outer = "From: alice@example.com\r\nSubject: [...]\r\n"
+	m, err := p.opener().Open(t.Context(), bytes.NewReader(p.signExactly(t, outer, wrapped, p.alice, true)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +240,7 @@ func TestWrappedHeaders(t *testing.T) {
 		"a protected message inside": strings.Replace(wrapped, "text/plain", "application/pkcs7-mime", 1),
 		"a header protected itself":  strings.Replace(wrapped, "text/plain", "text/plain; hp=clear", 1),
 	} {
-		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(wrapOpaque(t, p, entity)))
+		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(p.signExactly(t, outer, entity, p.alice, false)))
 		if err != nil || r.HeaderProtection != "" || r.Subject != "[...]" || r.Verdict != smime.Authentic {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
