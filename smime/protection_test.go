@@ -8,11 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-message/mail"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/corpus"
 	"github.com/postseal/postseal/smime"
 )
 
@@ -357,5 +360,60 @@ func TestComposeRefusesAmbiguousHeaders(t *testing.T) {
 	c := p.protected(true, false, true, "sometimes")
 	if _, err := c.Compose(io.Discard, strings.NewReader(plain)); err == nil {
 		t.Error("a policy of no name was taken")
+	}
+}
+
+// TestCorpusProtectedHeaders opens the S/MIME messages of the corpus that were made to
+// show protected headers, as their notes say. They have the form RFC 9788 came from.
+func TestCorpusProtectedHeaders(t *testing.T) {
+	const contract = "BarCorp contract signed, let's go!"
+	for _, c := range []struct {
+		folder, ca, key, password string
+	}{
+		{"protected-headers", "sample-ca.pem", "bob.p12", "bob"},
+		{"notmuch/test/corpora/protected-headers", "../../smime/ca.crt", "../../smime/bob.p12", ""},
+	} {
+		anchors, err := chain.ReadCollection(bytes.NewReader(corpus.Read(t, c.folder, c.ca)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := new(certstore.Memory)
+		ids, err := certstore.ReadIdentities(corpus.Read(t, c.folder, c.key), c.password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys.AddIdentity(ids...)
+		v := chain.NewVerifier(anchors, chain.Revocation{})
+		v.Time = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+		o := &smime.Opener{Chain: v, Keys: keys, AllowUnsigned: true, AllowMalleable: true, AllowLegacyCiphers: true}
+		for _, m := range []struct {
+			file    string
+			subject string
+			outside string
+			state   string
+		}{
+			{"smime-onepart-signed.eml", "The FooCorp contract", "The FooCorp contract", "signed-only"},
+			{"smime-multipart-signed.eml", "The FooCorp contract", "The FooCorp contract", "signed-only"},
+			{"smime-enc+legacy-disp.eml", contract, "...", "unprotected"}, // nobody signed, nothing says what was hidden
+			{"smime-sign+enc.eml", contract, "...", "signed-only"},
+			{"smime-sign+enc+legacy-disp.eml", contract, "...", "signed-only"},
+		} {
+			msg, err := o.Open(t.Context(), bytes.NewReader(corpus.Read(t, c.folder, m.file)))
+			if err != nil {
+				t.Errorf("%s/%s: %v", c.folder, m.file, err)
+				continue
+			}
+			r, outer := msg.Report(), msg.OuterHeader()
+			if r.HeaderProtection != "draft" || r.Subject != m.subject || outer.Get("Subject") != m.outside || r.From != "alice@smime.example" {
+				t.Errorf("%s: protection %q, subject %q, outside %q, from %q", m.file, r.HeaderProtection, r.Subject, outer.Get("Subject"), r.From)
+			}
+			if got := r.Protection("Subject", m.subject); got != m.state {
+				t.Errorf("%s: subject is %s", m.file, got)
+			}
+			changed := slices.ContainsFunc(r.Notes, func(n smime.Note) bool { return n.About == "Subject" && n.Code == "header.changed" })
+			if changed != (m.subject != m.outside) {
+				t.Errorf("%s: notes %v", m.file, r.Notes)
+			}
+		}
 	}
 }
