@@ -151,7 +151,7 @@ func (m *mimeMaker) headers() {
 	m.refused("e07-two-encoding", "Content-Transfer-Encoding twice around the signature", twin, "mime.duplicate_field",
 		m.change(valid, "Transfer-Encoding: base64\r\n", "Transfer-Encoding: base64\r\nContent-Transfer-Encoding: 7bit\r\n"))
 	m.add(&openFile{Name: "e07-space-first", Note: "the first line begins with a space: nothing here is a header", Twin: twin,
-		Verdict: smime.Unsigned, Warnings: []string{"mime.no_header"}, message: " " + valid})
+		Verdict: smime.Unreadable, Codes: []string{"mime.no_header"}, message: " " + valid})
 	m.authentic("e07-twin-folds", "odd and right: folds, tabs, no space behind a colon, names in any case",
 		m.change(m.change(valid, "Subject: Greetings", "SUBJECT:\r\n\tGreet\r\n ings"), "To: ", "tO:"), filePart)
 }
@@ -188,13 +188,14 @@ func (m *mimeMaker) delimiters() {
 	m.authentic("e09-twin-padding", "spaces and tabs behind the delimiters",
 		strings.NewReplacer("\r\n--outer\r\n", "\r\n--outer \t\r\n", "--outer--", "--outer--\t ").Replace(valid), filePart)
 	prefix := strings.ReplaceAll(nestedPart, "inner", "outer-1")
-	m.authentic("e09-twin-prefix", "the boundary inside begins with the one outside: only whole lines are delimiters", m.message(prefix), prefix)
+	m.authentic("e09-twin-prefix", "the boundary inside begins with the one outside: only whole lines are delimiters", m.message(prefix), prefix).
+		Warnings = []string{"mime.boundary_prefix"}
 	m.refused("e09-no-close", "the close delimiter is missing", "valid-multipart", "mime.truncated", m.change(valid, "--outer--\r\n", ""))
-	m.refused("e09-half-close", "half a close delimiter", "valid-multipart", "mime.truncated", m.change(valid, "--outer--\r\n", "--outer-\r\n"))
-	m.refused("e09-inside", "the boundary in a line of the signed text", "valid-multipart", "mime.signed_parts",
+	m.refused("e09-half-close", "half a close delimiter", "valid-multipart", "mime.base64", m.change(valid, "--outer--\r\n", "--outer-\r\n"))
+	m.refused("e09-inside", "the boundary in a line of the signed text", "valid-multipart", "cms.malformed",
 		m.message(m.change(filePart, "see you", "--outer\r\nsee you")))
 	equal := strings.ReplaceAll(nestedPart, "inner", "outer")
-	m.refused("e09-equal", "the same boundary inside and outside", "valid-nested", "mime.signed_parts", m.message(equal))
+	m.refused("e09-equal", "the same boundary inside and outside", "valid-nested", "cms.malformed", m.message(equal))
 	m.refused("e09-early-close", "the close delimiter before the signature", "valid-multipart", "mime.signed_parts",
 		m.change(valid, "\r\n--outer\r\nContent-Type: application", "\r\n--outer--\r\nContent-Type: application"))
 	m.refused("e09-endless-padding", "a delimiter line without end", "e09-twin-padding", "mime.delimiter_padding",
@@ -211,7 +212,7 @@ func (m *mimeMaker) parts() {
 	m.refused("e10-no-part", "no part at all", twin, "mime.signed_parts", head+"--outer--\r\n")
 	m.refused("e10-three-parts", "a third part behind the signature", twin, "mime.signed_parts",
 		m.change(head+body(filePart, signature), "--outer--", "--outer\r\n\r\nPS: sell\r\n--outer--"))
-	m.refused("e10-text-first", "a part before the signed one", twin, "mime.signed_parts",
+	m.refused("e10-text-first", "a part before the signed one", twin, "cms.malformed",
 		head+"--outer\r\n\r\nSell everything.\r\n"+body(filePart, signature))
 	m.refused("e10-wrong-order", "the signature before the text", twin, "cms.malformed",
 		head+"--outer\r\n"+signature+"\r\n--outer\r\n"+filePart+"\r\n--outer--\r\n")
@@ -312,15 +313,18 @@ func quotedPrintable(octets []byte) string {
 func (m *mimeMaker) texts() {
 	valid := m.message(filePart)
 	m.authentic("e17-twin-preamble", "text before the first part is not content",
-		m.change(valid, fileSigned+"\r\n", fileSigned+"\r\nSell everything.\r\n"), filePart)
-	m.authentic("e17-twin-epilogue", "text behind the last delimiter is not content", valid+"Sell everything.\r\n", filePart)
+		m.change(valid, fileSigned+"\r\n", fileSigned+"\r\nSell everything.\r\n"), filePart).
+		Warnings = []string{"mime.text_outside_parts"}
+	m.authentic("e17-twin-epilogue", "text behind the last delimiter is not content", valid+"Sell everything.\r\n", filePart).
+		Warnings = []string{"mime.text_outside_parts"}
 	for _, c := range []struct{ name, note, part string }{
 		{"first-line", "signed text without a header: its first paragraph is not lost", "Pay Eve 100.\r\n\r\nAlice\r\n"},
 		{"colon", "signed text whose first line has a colon", "Dear Bob, note: pay Eve.\r\n\r\nAlice\r\n"},
 		{"one-line", "one line of signed text", "Pay Eve 100."},
 		{"from", "signed text that begins with From", "From now on, pay Eve.\r\n\r\nAlice\r\n"},
 	} {
-		m.authentic("e16-twin-"+c.name, c.note, m.message(c.part), c.part)
+		m.authentic("e16-twin-"+c.name, c.note, m.message(c.part), c.part).
+			Warnings = []string{"mime.no_header"}
 	}
 }
 

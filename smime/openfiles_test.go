@@ -281,6 +281,15 @@ func TestOpenFilesAreCurrent(t *testing.T) {
 	}
 }
 
+// fileSigner makes the same signature each time. It names no capabilities, because those
+// grow with this module.
+func fileSigner(id *certstore.Identity) *cms.Signer {
+	return &cms.Signer{
+		Certificate: id.Certificate(), Key: id.Key(), Digest: sigalg.SHA256,
+		Time: smimetest.Now(), Capabilities: []byte{0x30, 0},
+	}
+}
+
 // detached returns the DER of a detached signature of id over text in canonical form.
 func detached(t *testing.T, id *certstore.Identity, text string) []byte {
 	t.Helper()
@@ -291,8 +300,7 @@ func detached(t *testing.T, id *certstore.Identity, text string) []byte {
 
 func signDigests(t *testing.T, id *certstore.Identity, d *cms.Digests) []byte {
 	t.Helper()
-	signer := &cms.Signer{Certificate: id.Certificate(), Key: id.Key(), Digest: sigalg.SHA256, Time: smimetest.Now()}
-	der, err := cms.SignDetached(d, []*cms.Signer{signer}, append([]*x509.Certificate{id.Certificate()}, id.Intermediates()...))
+	der, err := cms.SignDetached(d, []*cms.Signer{fileSigner(id)}, append([]*x509.Certificate{id.Certificate()}, id.Intermediates()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,9 +310,8 @@ func signDigests(t *testing.T, id *certstore.Identity, d *cms.Digests) []byte {
 // opaque returns the DER of SignedData of id around text.
 func opaque(t *testing.T, id *certstore.Identity, text string) []byte {
 	t.Helper()
-	signer := &cms.Signer{Certificate: id.Certificate(), Key: id.Key(), Digest: sigalg.SHA256, Time: smimetest.Now()}
 	var b bytes.Buffer
-	w, err := cms.NewSignedWriter(&b, []*cms.Signer{signer}, append([]*x509.Certificate{id.Certificate()}, id.Intermediates()...))
+	w, err := cms.NewSignedWriter(&b, []*cms.Signer{fileSigner(id)}, append([]*x509.Certificate{id.Certificate()}, id.Intermediates()...))
 	if err == nil {
 		_, err = io.WriteString(w, text)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"slices"
 
 	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/cms"
@@ -162,8 +163,14 @@ func (p *pass) walkMIME(r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if first {
+		headless := slices.Contains(entity.Header.Codes(), mimeraw.CodeNoHeader)
+		switch {
+		case first && headless:
+			return &syntaxError{mimeraw.CodeNoHeader, "the input does not begin with a header"}
+		case first:
 			p.readOuter(entity.Header)
+		case headless: // all of it is content (attacks.md, E16)
+			p.warnings = append(p.warnings, mimeraw.CodeNoHeader)
 		}
 		layer, err := p.layerOf(entity)
 		if err != nil {

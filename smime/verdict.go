@@ -166,10 +166,12 @@ func (p *pass) troubled(depth int) bool {
 	return slices.ContainsFunc(p.problems, func(q problem) bool { return q.depth >= depth-1 })
 }
 
-// unreadable reports whether the input was no message at all or went beyond a limit.
+// unreadable reports whether the input was no message at all or went beyond a limit. A
+// message whose structure contradicts itself was read, and is not authentic.
 func (p *pass) unreadable() bool {
 	for _, q := range p.problems {
-		if q.code == "limit.exceeded" || q.depth == 0 && len(p.layers) == 0 {
+		nothing := q.depth == 0 && len(p.layers) == 0
+		if q.code == "limit.exceeded" || nothing && (p.form.bare || q.code == mimeraw.CodeNoHeader) {
 			return true
 		}
 	}
@@ -209,7 +211,8 @@ func (p *pass) reason() error {
 // fatalDefect reports whether a defect of the header makes a protected message ambiguous.
 func fatalDefect(code string) bool {
 	switch code {
-	case "mime.duplicate_field", "mime.nul", "mime.bare_cr", "mime.space_before_colon":
+	case "mime.duplicate_field", "mime.nul", "mime.bare_cr", "mime.space_before_colon",
+		"mime.blank_fold", "mime.control", "mime.malformed_field":
 		return true
 	}
 	return false

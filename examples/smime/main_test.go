@@ -81,7 +81,7 @@ func (d *desk) run(exit int, stdin string, line string) string {
 		}
 		args = append(args, word)
 	}
-	if args[0] != "certs" && args[0] != "chain" {
+	if args[0] != "certs" && args[0] != "chain" && !strings.Contains(line, "--time") {
 		args = append(args, "--time", "2026-06-01T00:00:00Z")
 	}
 	var stdout, stderr bytes.Buffer
