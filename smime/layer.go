@@ -25,6 +25,8 @@ func (p *pass) layerOf(e *mimeraw.Entity) (layerReader, error) {
 	switch {
 	case mt.Type == "multipart/signed" && smimeProtocol(mt.Params["protocol"]):
 		return p.multipartSigned(e, mt)
+	case isTNEF(e, mt):
+		return p.tnefLayer(e)
 	case labelled && cmsType(mt.Type), namedCMS(e.Header, mt, labelled):
 		body, err := e.Decoded()
 		if err != nil {
