@@ -39,6 +39,7 @@ type pass struct {
 	subject     string
 	content     Content
 	hash        hash.Hash
+	checks      int // signatures verified so far
 	problems    []problem
 	warnings    []string
 
