@@ -492,11 +492,14 @@ func (t *task) before(a, b *step) bool {
 	if x, y := a.length+t.distance(a.n), b.length+t.distance(b.n); x != y {
 		return x < y
 	}
-	if a.rank != b.rank {
+	if a.rank != b.rank && a.penalty == 0 {
 		return a.rank < b.rank
 	}
 	if a.length != b.length {
 		return a.length > b.length
+	}
+	if a.rank != b.rank {
+		return a.rank < b.rank
 	}
 	return a.seq < b.seq
 }
