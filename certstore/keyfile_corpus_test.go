@@ -4,27 +4,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/corpus"
 )
-
-// corpusFile returns the octets of a file of the corpus.
-func corpusFile(t testing.TB, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("POSTSEAL_CORPUS")
-	if dir == "" {
-		t.Skip("POSTSEAL_CORPUS is not set: no real files to read")
-	}
-	data, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
 
 // Every PKCS#12 file of the corpus opens, or is listed here with what stands in its way
 // and what the error says of it.
@@ -54,7 +40,7 @@ func TestPKCS12Corpus(t *testing.T) {
 		"example5.pfx":                                   "without a MAC", // attack row H03
 	}
 	used := map[string]bool{}
-	rows := strings.Split(strings.TrimSpace(string(corpusFile(t, "pkcs12.tsv"))), "\n")
+	rows := strings.Split(strings.TrimSpace(string(corpus.Read(t, "pkcs12.tsv"))), "\n")
 	for _, line := range rows[1:] {
 		f := strings.Split(line, "\t")
 		t.Run(filepath.Base(f[0]), func(t *testing.T) {
@@ -81,7 +67,7 @@ func TestPKCS12Corpus(t *testing.T) {
 			case strings.HasPrefix(f[2], "keys=2"):
 				keys = 2
 			}
-			ids, err := certstore.ReadIdentities(corpusFile(t, f[0]), password)
+			ids, err := certstore.ReadIdentities(corpus.Read(t, f[0]), password)
 			if want != "" {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("got %v, want an error that says %q", err, want)
@@ -95,7 +81,7 @@ func TestPKCS12Corpus(t *testing.T) {
 				t.Fatalf("got %d identities, %v; want %d", len(ids), err, keys)
 			}
 			// The MAC must notice another password.
-			if _, err := certstore.ReadIdentities(corpusFile(t, f[0]), password+"x"); !errors.Is(err, x509.IncorrectPasswordError) {
+			if _, err := certstore.ReadIdentities(corpus.Read(t, f[0]), password+"x"); !errors.Is(err, x509.IncorrectPasswordError) {
 				t.Errorf("wrong password: %v", err)
 			}
 		})
@@ -143,7 +129,7 @@ func TestPEMCorpus(t *testing.T) {
 	} {
 		var data []byte
 		for _, name := range strings.Fields(tt.files) {
-			data = append(append(data, corpusFile(t, name)...), '\n')
+			data = append(append(data, corpus.Read(t, name)...), '\n')
 		}
 		ids, err := certstore.ReadIdentities(data, "")
 		got := ""

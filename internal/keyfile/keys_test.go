@@ -4,29 +4,15 @@ import (
 	"bytes"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/postseal/postseal/internal/corpus"
 	"github.com/postseal/postseal/internal/keyfile"
 	"github.com/postseal/postseal/internal/x448"
 )
-
-// corpusFile returns the octets of a file of the corpus.
-func corpusFile(t *testing.T, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("POSTSEAL_CORPUS")
-	if dir == "" {
-		t.Skip("POSTSEAL_CORPUS is not set: no real files to read")
-	}
-	data, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
 
 // An X448 key, as RFC 8410 has it.
 func TestX448Key(t *testing.T) {
@@ -81,7 +67,7 @@ func TestPostQuantumKeys(t *testing.T) {
 		{"pqc/kyber-certificates/example/bad-ML-KEM-512-4", "kem: "},
 	} {
 		t.Run(filepath.Base(tt.file), func(t *testing.T) {
-			block, _ := pem.Decode(corpusFile(t, tt.file+".priv"))
+			block, _ := pem.Decode(corpus.Read(t, tt.file+".priv"))
 			if block == nil {
 				t.Fatal("no PEM in the file")
 			}
