@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/postseal/postseal/internal/ber"
+	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/oid"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -191,41 +191,9 @@ func (r Reader) certificateSet(b *Bundle, in *ber.Reader, raw []byte, set ber.Ta
 	return nil
 }
 
-// WriteP7B writes certs, each once, as a SignedData without signers in DER
+// WriteP7B writes certs in their order, each once, as a SignedData without signers
 // (RFC 5652, Section 5.1; RFC 8551, Section 3.8).
 func WriteP7B(w io.Writer, certs []*x509.Certificate) error {
-	certs = sortedDER(unique(certs))
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		addOID(b, oid.SignedData)
-		b.AddASN1(asn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
-			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1Uint64(1)
-				b.AddASN1(asn1.SET, func(*cryptobyte.Builder) {})
-				b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { addOID(b, oid.Data) })
-				b.AddASN1(asn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
-					for _, c := range certs {
-						b.AddBytes(c.Raw)
-					}
-				})
-				b.AddASN1(asn1.SET, func(*cryptobyte.Builder) {})
-			})
-		})
-	})
-	der, err := b.Bytes()
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(der)
+	_, err := w.Write(cms.CertsOnly(unique(certs), nil))
 	return err
-}
-
-func addOID(b *cryptobyte.Builder, id oid.OID) {
-	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(id)) })
-}
-
-// sortedDER puts certs in the order that DER asks of a SET OF (X.690, Section 11.6).
-func sortedDER(certs []*x509.Certificate) []*x509.Certificate {
-	slices.SortFunc(certs, func(x, y *x509.Certificate) int { return bytes.Compare(x.Raw, y.Raw) })
-	return certs
 }
