@@ -399,7 +399,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-func TestEveryPackageHasExamples(t *testing.T) {
+func TestPackagesHaveExamples(t *testing.T) {
 	for _, f := range sources(t) {
 		pkg, code := f.name()
 		if !code || pkg == "main" || f.path == "." || within(f.path, "internal") {
@@ -411,14 +411,15 @@ func TestEveryPackageHasExamples(t *testing.T) {
 				tests = append(tests, file)
 			}
 		}
-		runs := 0
-		for _, e := range doc.Examples(tests...) {
+		examples, runs := doc.Examples(tests...), 0
+		for _, e := range examples {
 			if e.Output != "" || e.EmptyOutput {
 				runs++
 			}
 		}
-		if runs == 0 {
-			t.Errorf("%s has no example that runs", f.path)
+		// The stores below certstore may need a server to run.
+		if len(examples) == 0 || runs == 0 && !strings.HasPrefix(f.path, "certstore/") {
+			t.Errorf("%s has no example", f.path)
 		}
 	}
 }

@@ -2,8 +2,8 @@
 //
 // A [Store] answers a [Query] with entries: certificates and what the store knows about
 // them. A [KeyStore] answers the same queries with identities: certificates whose private
-// key is at hand. [Memory] and [Dir] are both, [Multi] asks several stores, and [Cached]
-// remembers the answers of a slow one. [ReadIdentities] reads PKCS#12 and PEM key files,
+// key is at hand. [Memory] and [Dir] are both, [Multi] and [Parallel] ask several stores, and
+// [Cached] remembers the answers of a slow one. [ReadIdentities] reads PKCS#12 and PEM key files,
 // [NewIdentity] takes a key that lives in a token. Every real back end (a database, a
 // directory server, DNS) has a package of its own below this one.
 //

@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/mldsa"
 	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/pkix"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -41,14 +42,14 @@ func NewIdentity(cert *x509.Certificate, key crypto.PrivateKey, intermediates ..
 		return nil, errors.New("certstore: nil among the intermediate certificates")
 	}
 	if err := checkKey(key); err != nil {
-		return nil, fmt.Errorf("certstore: private key of %q: %w", cert.Subject, err)
+		return nil, fmt.Errorf("certstore: private key of %s: %w", pkix.NameString(cert.RawSubject), err)
 	}
 	pub, ok := publicKey(key)
 	if !ok {
 		return nil, fmt.Errorf("certstore: a key of type %T can neither sign nor decrypt nor agree on keys", key)
 	}
 	if !ownsKey(cert, pub) {
-		return nil, fmt.Errorf("certstore: private key does not belong to the certificate of %q", cert.Subject)
+		return nil, fmt.Errorf("certstore: private key does not belong to the certificate of %s", pkix.NameString(cert.RawSubject))
 	}
 	return &Identity{cert, slices.Clone(intermediates), key}, nil
 }

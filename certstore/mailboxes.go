@@ -2,10 +2,33 @@ package certstore
 
 import (
 	"crypto/x509"
+	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/internal/mailbox"
+	"github.com/postseal/postseal/internal/pkix"
 )
+
+// Mailboxes returns the mail addresses that the certificate names, as it writes them:
+// rfc822Name and SmtpUTF8Mailbox of the subjectAltName first, then emailAddress of the
+// subject (RFC 8550, Section 3), each once. What is no well-formed address is left out. Address is
+// not among them unless the certificate names it.
+func (e *Entry) Mailboxes() []string {
+	var list []string
+	for _, m := range mailbox.Of(e.Certificate) {
+		if !slices.Contains(list, m.Address) {
+			list = append(list, m.Address)
+		}
+	}
+	return list
+}
+
+// Subject returns the subject of the certificate as RFC 4514 writes names, with
+// emailAddress by that name.
+func (e *Entry) Subject() string { return pkix.NameString(e.Certificate.RawSubject) }
+
+// Issuer returns the issuer of the certificate in the form of [Entry.Subject].
+func (e *Entry) Issuer() string { return pkix.NameString(e.Certificate.RawIssuer) }
 
 // namesMailbox reports whether c names address.
 func namesMailbox(c *x509.Certificate, address string) bool {

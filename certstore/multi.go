@@ -14,34 +14,109 @@ import (
 // that stops early leaves the remaining stores unasked.
 func Multi(stores ...Store) Store { return multi(slices.Clone(stores)) }
 
+// Parallel returns a store like that of [Multi], which asks all of stores at the same time:
+// the answer takes as long as the slowest of them. The order of the entries is the same.
+func Parallel(stores ...Store) Store { return parallel(slices.Clone(stores)) }
+
 type multi []Store
 
 func (m multi) Certificates(ctx context.Context, q Query) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		type key struct {
-			cert    [32]byte
-			address string
-		}
-		seen := map[key]bool{}
-		var errs []error
+		u := union{seen: map[entryKey]bool{}, yield: yield}
 		for _, s := range m {
-			for e, err := range s.Certificates(ctx, q) {
-				if err != nil {
-					errs = append(errs, err)
-					break
-				}
-				k := key{sha256.Sum256(e.Certificate.Raw), e.Address}
-				if seen[k] {
-					continue
-				}
-				seen[k] = true
-				if !yield(e, nil) {
-					return
-				}
+			if !u.add(s.Certificates(ctx, q)) {
+				return
 			}
 		}
-		if err := errors.Join(errs...); err != nil {
-			yield(nil, err)
+		u.end()
+	}
+}
+
+type parallel []Store
+
+// ahead is how many entries each store may be ahead of the caller.
+const ahead = 64
+
+func (p parallel) Certificates(ctx context.Context, q Query) iter.Seq2[*Entry, error] {
+	return func(yield func(*Entry, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		type found struct {
+			e   *Entry
+			err error
 		}
+		answers := make([]chan found, len(p))
+		for i, s := range p {
+			c := make(chan found, ahead)
+			answers[i] = c
+			go func() {
+				defer close(c)
+				for e, err := range s.Certificates(ctx, q) {
+					select {
+					case c <- found{e, err}:
+					case <-ctx.Done():
+						return
+					}
+				}
+			}()
+		}
+		u := union{seen: map[entryKey]bool{}, yield: yield}
+		for _, c := range answers {
+			more := u.add(func(yield func(*Entry, error) bool) {
+				for {
+					select {
+					case f, ok := <-c:
+						if !ok || !yield(f.e, f.err) {
+							return
+						}
+					case <-ctx.Done(): // a store may take its time to notice
+						yield(nil, ctx.Err())
+						return
+					}
+				}
+			})
+			if !more {
+				return
+			}
+		}
+		u.end()
+	}
+}
+
+// An entryKey is what an entry is known by.
+type entryKey struct {
+	cert    [32]byte
+	address string
+}
+
+// A union puts sequences together, each entry once and the errors last.
+type union struct {
+	seen  map[entryKey]bool
+	errs  []error
+	yield func(*Entry, error) bool
+}
+
+// add passes one sequence on. It returns false if the caller wants no more.
+func (u *union) add(seq iter.Seq2[*Entry, error]) bool {
+	for e, err := range seq {
+		if err != nil {
+			u.errs = append(u.errs, err)
+			return true
+		}
+		k := entryKey{sha256.Sum256(e.Certificate.Raw), e.Address}
+		if u.seen[k] {
+			continue
+		}
+		u.seen[k] = true
+		if !u.yield(e, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+func (u *union) end() {
+	if err := errors.Join(u.errs...); err != nil {
+		u.yield(nil, err)
 	}
 }

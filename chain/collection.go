@@ -43,10 +43,8 @@ type member struct {
 // A collectionIndex is a Collection at one moment. It never changes: a verifier may
 // remember what it worked out for as long as index returns the same pointer.
 type collectionIndex struct {
-	members   []member
-	bySubject map[string][]*member // by nameKey
-	byKeyID   map[string][]*member
-	bySum     map[[32]byte]*member
+	members []member
+	bySum   map[[32]byte]*member
 }
 
 // Add adds certificates: self-signed ones as trust anchors, others as intermediates. One
@@ -200,7 +198,7 @@ func (c *Collection) Expired(at time.Time) []*x509.Certificate {
 func (c *Collection) Check(at time.Time) error {
 	var errs []error
 	for _, cert := range c.Expired(at) {
-		errs = append(errs, fmt.Errorf("chain: %q expired on %s (sha256 %x)", cert.Subject, cert.NotAfter.UTC().Format(time.DateOnly), sha256.Sum256(cert.Raw)))
+		errs = append(errs, fmt.Errorf("chain: %s expired on %s (sha256 %x)", pkix.NameString(cert.RawSubject), cert.NotAfter.UTC().Format(time.DateOnly), sha256.Sum256(cert.Raw)))
 	}
 	return errors.Join(errs...)
 }
@@ -243,30 +241,13 @@ func (c *Collection) index() *collectionIndex {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ix := &collectionIndex{
-		members:   slices.Clone(c.members),
-		bySubject: make(map[string][]*member, len(c.members)),
-		byKeyID:   make(map[string][]*member, len(c.members)),
-		bySum:     make(map[[32]byte]*member, len(c.members)),
-	}
+	ix := &collectionIndex{members: slices.Clone(c.members), bySum: make(map[[32]byte]*member, len(c.members))}
 	for i := range ix.members {
-		m := &ix.members[i]
-		ix.bySum[m.sum] = m
-		k := nameKey(m.cert.RawSubject)
-		ix.bySubject[k] = append(ix.bySubject[k], m)
-		if id := m.cert.SubjectKeyId; len(id) > 0 {
-			ix.byKeyID[string(id)] = append(ix.byKeyID[string(id)], m)
-		}
+		ix.bySum[ix.members[i].sum] = &ix.members[i]
 	}
 	c.built.Store(ix)
 	return ix
 }
-
-// subject returns the members whose subject is the Name in raw.
-func (ix *collectionIndex) subject(raw []byte) []*member { return ix.bySubject[nameKey(raw)] }
-
-// keyID returns the members with the subjectKeyIdentifier id.
-func (ix *collectionIndex) keyID(id []byte) []*member { return ix.byKeyID[string(id)] }
 
 // nameKey returns a form of the DER of a Name under which equal names are equal strings
 // (RFC 5280, Section 7.1); a name that is none equals itself alone.

@@ -1,6 +1,11 @@
 package chain
 
-import "sync"
+import (
+	"bytes"
+	"sync"
+
+	"github.com/postseal/postseal/internal/pkix"
+)
 
 // An edge names a signature: of a certificate, by the key in another.
 type edge struct{ child, issuer [32]byte }
@@ -33,4 +38,36 @@ func (e *edges) put(k edge, err error) {
 	}
 	e.now[k] = err
 	e.mu.Unlock()
+}
+
+// crlCache remembers parsed lists by digest, up to maxCachedCRLs octets of DER.
+type crlCache struct {
+	mu    sync.Mutex
+	lists map[[32]byte]*pkix.CRL
+	size  int
+}
+
+const maxCachedCRLs = 64 << 20
+
+// get returns the parsed list, parsing it if need be. The cache keeps its own copy: the
+// caller's bytes may change.
+func (c *crlCache) get(sum [32]byte, der []byte) (*pkix.CRL, error) {
+	c.mu.Lock()
+	list := c.lists[sum]
+	c.mu.Unlock()
+	if list != nil {
+		return list, nil
+	}
+	list, err := pkix.ParseCRL(bytes.Clone(der))
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lists == nil || c.size+len(der) > maxCachedCRLs {
+		c.lists, c.size = map[[32]byte]*pkix.CRL{}, 0
+	}
+	c.lists[sum] = list
+	c.size += len(der)
+	return list, nil
 }

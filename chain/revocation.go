@@ -1,12 +1,236 @@
 package chain
 
-type evidence struct{}
-type status struct{}
+import (
+	"context"
+	"fmt"
+	"time"
 
-func (t *task) revocation(path []*node, o *outcome) {}
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/pkix"
+)
 
-// A Revocation says how revocation is judged.
+// A Revocation says how revocation is judged. With the zero value every certificate of a
+// path that names a CRL or an OCSP responder must be known not to be revoked, or the
+// answer is indeterminate; one that names neither passes with the warning
+// rev.not_checked. Anchors are never asked about. A verified "revoked" decides against
+// any number of "good".
 type Revocation struct {
-	InsecureOff, AllowUnknown, RequireAll bool
-	CRLs, OCSP                            [][]byte
+	// InsecureOff looks at no revocation data: the mail of a revoked signer verifies.
+	InsecureOff bool
+	// AllowUnknown makes a missing status a warning ("soft fail").
+	AllowUnknown bool
+	// RequireAll wants a status of every certificate, also of those that name no source.
+	// It wins over AllowUnknown.
+	RequireAll bool
+
+	// CRLs and OCSP are DER of lists and responses at hand. They are verified before
+	// they count for anything.
+	CRLs, OCSP [][]byte
+
+	// Fetcher gets what is not at hand from the addresses that certificates name, and
+	// only for certificates that have been verified up to an anchor; nil: no network.
+	Fetcher Fetcher
+	// FetchIssuers also gets missing issuers from where a certificate says they are.
+	// That has to happen before anything is verified: whoever made the message learns
+	// when and from where it is read.
+	FetchIssuers bool
+	// PerFetch and PerVerification bound the time of one fetch and of all fetches of one
+	// question. Zero means 5 and 15 seconds.
+	PerFetch, PerVerification time.Duration
+}
+
+// A Fetcher gets revocation data and issuers from the network. Package chain/fetch has
+// one. Fetch gets the object at url; request is the body of an OCSP request to be posted
+// there, or nil. What it returns is not trusted.
+type Fetcher interface {
+	Fetch(ctx context.Context, url string, request []byte) ([]byte, error)
+}
+
+// A state is what is known about one certificate.
+type state uint8
+
+const (
+	stateUnknown state = iota
+	stateGood
+	stateHold
+	stateRevoked
+)
+
+// A status is the answer about one certificate of a path.
+type status struct {
+	at      *node
+	state   state
+	source  string // what said so, for people
+	revoked *pkix.Revoked
+	reasons notes // why other data did not count
+}
+
+// because notes why something did not count, each code once.
+func (s *status) because(code, detail string) {
+	for i := range s.reasons {
+		if s.reasons[i].code == code {
+			return
+		}
+	}
+	s.reasons = append(s.reasons, note{code, detail, s.at, info})
+}
+
+// take records what verified data says. The worse state wins.
+func (s *status) take(st state, r *pkix.Revoked, source string) {
+	if st > s.state {
+		s.state, s.revoked, s.source = st, r, source
+	}
+}
+
+// rev returns the settings of this question.
+func (t *task) rev() *Revocation {
+	if t.req.Revocation != nil {
+		return t.req.Revocation
+	}
+	return &t.v.rev
+}
+
+// revocation asks about every certificate of a complete path but the anchor, from the
+// anchor down, and adds what it learned to the outcome.
+func (t *task) revocation(path []*node, o *outcome) {
+	rev := t.rev()
+	if rev.InsecureOff {
+		if len(path) > 1 {
+			o.notes.add(warning, nil, "rev.not_checked", "revocation was not checked")
+		}
+		return
+	}
+	for i := len(path) - 2; i >= 0; i-- {
+		s := t.status(path, i)
+		o.rev = append(o.rev, s)
+		t.weigh(s, rev, o)
+	}
+}
+
+// weigh turns a status into notes.
+func (t *task) weigh(s *status, rev *Revocation, o *outcome) {
+	switch s.state {
+	case stateGood:
+		o.notes.add(info, s.at, "rev.good", "it is not revoked, says "+s.source)
+	case stateRevoked, stateHold:
+		code, what := "rev.revoked", "revoked"
+		if s.state == stateHold {
+			code, what = "rev.on_hold", "on hold"
+		}
+		detail := "it is " + what + " since " + day(s.revoked.At)
+		if name := reasonText(s.revoked.Reason); name != "" && s.state == stateRevoked {
+			detail += " (" + name + ")"
+		}
+		o.notes.fault(s.at, code, detail+", says "+s.source)
+	default:
+		lv := unknown
+		switch {
+		case rev.RequireAll:
+		case rev.AllowUnknown:
+			lv = warning
+		case !namesSource(s.at):
+			o.notes.add(warning, s.at, "rev.not_checked", "it names neither a CRL nor an OCSP responder")
+			return
+		}
+		o.notes.add(lv, s.at, "rev.unknown", "whether it is revoked is not known")
+		for _, why := range s.reasons {
+			why.level = lv
+			o.notes = append(o.notes, why)
+		}
+	}
+}
+
+// namesSource reports whether c says where its status can be learned. An ldap pointer is
+// one, although nothing here can follow it.
+func namesSource(c *node) bool {
+	if c.Has(pkix.ExtCDP) {
+		return true
+	}
+	for method := range pkix.Access(c.InfoAccess) {
+		if oid.OID(method) == oid.AccessOCSP {
+			return true
+		}
+	}
+	return false
+}
+
+func reasonText(reason int) string {
+	names := [...]string{"", "key compromise", "CA compromise", "affiliation changed", "superseded", "cessation of operation", "certificate hold", "", "removed from CRL", "privilege withdrawn", "AA compromise"}
+	if reason >= 0 && reason < len(names) {
+		return names[reason]
+	}
+	return fmt.Sprintf("reason %d", reason)
+}
+
+// status finds out about path[i]. The answer is remembered for the rest of the question:
+// several paths may share the certificate and its issuer.
+func (t *task) status(path []*node, i int) *status {
+	c, issuer := path[i], path[i+1]
+	anchor := path[len(path)-1]
+	e := t.known()
+	key := statusKey{c, issuer, anchor}
+	if s := e.statuses[key]; s != nil {
+		return s
+	}
+	s := &status{at: c}
+	if e.pending[c] || len(e.pending) >= maxNested {
+		s.because("crl.issuer_path", "its status depends on itself")
+		return s
+	}
+	e.pending[c] = true
+	t.askOCSP(s, path, i)
+	t.askCRLs(s, path, i)
+	if s.state == stateUnknown && t.rev().Fetcher != nil {
+		t.fetchStatus(s, path, i)
+	}
+	delete(e.pending, c)
+	e.statuses[key] = s
+	return s
+}
+
+// maxNested bounds how many certificates may wait for the status of another: a CRL signer
+// whose own status a CRL of a third party tells, and so on.
+const maxNested = 8
+
+type statusKey struct{ c, issuer, anchor *node }
+
+// evidence is the revocation data of one question and what was found out with it.
+type evidence struct {
+	crls     []*crl
+	ocsp     []*response
+	statuses map[statusKey]*status
+	pending  map[*node]bool
+	signers  map[signerKey]*verdictOf
+	fetched  map[string]bool
+	left     int       // fetches that may still be made
+	deadline time.Time // for all fetches
+}
+
+// known parses what was supplied, once.
+func (t *task) known() *evidence {
+	if t.evidence != nil {
+		return t.evidence
+	}
+	e := &evidence{statuses: map[statusKey]*status{}, pending: map[*node]bool{}, signers: map[signerKey]*verdictOf{}, left: maxFetches}
+	t.evidence = e
+	rev := t.rev()
+	for _, list := range [][][]byte{t.req.CRLs, rev.CRLs} {
+		for _, der := range list {
+			t.addCRL(der, "supplied")
+		}
+	}
+	for _, list := range [][][]byte{t.req.OCSP, rev.OCSP} {
+		for _, der := range list {
+			t.addResponse(der, "supplied")
+		}
+	}
+	return e
+}
+
+func fromTo(this int64, next int64, hasNext bool) string {
+	s := " issued " + day(this)
+	if hasNext {
+		s += ", good until " + day(next)
+	}
+	return s
 }

@@ -34,6 +34,7 @@ type task struct {
 
 	leaf         *node
 	leafIsAnchor bool
+	only         *node // the one anchor that counts; nil: any
 	groups       []group
 	byName       map[string]int32 // index into groups, once there are many
 	broken       map[*node]bool   // certificates that cannot be in a clean path
@@ -222,6 +223,9 @@ func (t *task) extend(s *step, reaching bool) int {
 		}
 		r := issuerRole
 		if c.origin == fromAnchors {
+			if t.only != nil && t.only != c {
+				continue
+			}
 			r = anchorRole
 		} else if reaching && t.distance(c) == 0 {
 			continue

@@ -38,6 +38,7 @@ type Verifier struct {
 	anchors *Collection
 	index   atomic.Pointer[index]
 	edges   edges
+	crls    crlCache
 }
 
 // NewVerifier returns a Verifier that trusts the anchors of the collection and nothing

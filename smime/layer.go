@@ -87,6 +87,9 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 		return nil, err
 	}
 	part, err := parts.NextPart()
+	if err == io.EOF {
+		return nil, &syntaxError{"mime.signed_parts", "multipart/signed without any part"}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +183,10 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 		return &syntaxError{"mime.signed_parts", "multipart/signed with more than two parts"}
 	case err != io.EOF:
 		return err
+	}
+	p.warnings = append(p.warnings, parts.Defects()...)
+	if !parts.Preamble().Blank || !parts.Epilogue().Blank {
+		p.warnings = append(p.warnings, "mime.text_outside_parts")
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/emersion/go-message/mail"
 	"github.com/emersion/go-message/textproto"
+
+	"github.com/postseal/postseal/internal/hp"
 )
 
 // A Message is the content of an opened message. Only an [Opener] can make one, and only
@@ -16,14 +18,23 @@ type Message struct {
 	outer  []byte // raw header of the message as it arrived
 	entity []byte // innermost entity, header and body; nil if it went to a quarantine
 	header []byte // raw header of the innermost entity
+	before int    // octets of the entity before header: that of a wrapping
 }
 
 func newMessage(report *Report, p *pass, entity []byte) *Message {
-	return &Message{report: report, outer: p.outerHeader, entity: entity, header: p.innerHeader}
+	m := &Message{report: report, entity: entity, header: p.innerHeader}
+	if p.outer != nil {
+		m.outer = p.outer.Raw
+	}
+	if q := p.protection; q != nil && q.header.Mode == hp.Wrapped {
+		m.before, m.header = len(m.header), q.raw.Raw
+	}
+	return m
 }
 
 // Header returns the header of the innermost entity: the fields that the protection
-// covers. Without header protection these are the Content fields alone.
+// covers. With header protection it is the header of the message, see
+// [Report.HeaderProtection]; without, these are the Content fields alone.
 func (m *Message) Header() mail.Header { return parseHeader(m.header) }
 
 // OuterHeader returns the header of the message as it arrived. Anyone on the way may have
@@ -37,10 +48,10 @@ func (m *Message) Entity() io.Reader { return bytes.NewReader(m.entity) }
 // Body returns the body of the innermost entity, in its transfer encoding. It is empty
 // for a Message of OpenTo.
 func (m *Message) Body() io.Reader {
-	if len(m.entity) < len(m.header) {
+	if len(m.entity) < m.before+len(m.header) {
 		return bytes.NewReader(nil)
 	}
-	return bytes.NewReader(m.entity[len(m.header):])
+	return bytes.NewReader(m.entity[m.before+len(m.header):])
 }
 
 // Report returns everything that was found out about the message.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"slices"
 
 	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/cms"
@@ -30,8 +31,10 @@ type pass struct {
 	digests []sigalg.Hash // digests to compute beyond the announced ones
 
 	layers      []layerReader
-	outerHeader []byte
+	outer       *mimeraw.Header // of the message as it arrived; nil for a bare structure
 	innerHeader []byte
+	protection  *protection // of the header; nil if there is none
+	parts       []*Layer    // protected parts inside the content
 	author      author
 	subject     string
 	content     Content
@@ -148,6 +151,7 @@ func (p *pass) settle(i int, err error) error {
 	}
 	p.problems = append(kept, problem{i, codeDecrypt})
 	p.warnings = nil
+	p.protection, p.parts = nil, nil
 	p.wantDigests, p.wantExact = nil, false
 	return nil
 }
@@ -159,8 +163,14 @@ func (p *pass) walkMIME(r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if first {
+		headless := slices.Contains(entity.Header.Codes(), mimeraw.CodeNoHeader)
+		switch {
+		case first && headless:
+			return &syntaxError{mimeraw.CodeNoHeader, "the input does not begin with a header"}
+		case first:
 			p.readOuter(entity.Header)
+		case headless: // all of it is content (attacks.md, E16)
+			p.warnings = append(p.warnings, mimeraw.CodeNoHeader)
 		}
 		layer, err := p.layerOf(entity)
 		if err != nil {
@@ -208,7 +218,11 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
 	}
-	_, err := io.Copy(out, e.Body)
+	body, err := p.protect(e, out)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, body)
 	return err
 }
 

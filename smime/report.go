@@ -1,10 +1,12 @@
 package smime
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"time"
 
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/cms"
 )
 
 // A Verdict is the one answer about a message.
@@ -38,8 +40,17 @@ type Report struct {
 	From string `json:"from,omitempty"`
 	// Subject is the subject, protected where header protection gives one.
 	Subject string `json:"subject,omitempty"`
+	// HeaderProtection is how the header is protected together with the content: "clear"
+	// and "cipher" (RFC 9788), "draft" or "wrapped" (older forms), or empty if it is not.
+	HeaderProtection string `json:"header_protection,omitempty"`
+	// Notes tell where the header that arrived differs from the protected one.
+	Notes []Note `json:"notes,omitempty"`
 	// Content describes the content that was released; nil if none was.
 	Content *Content `json:"content,omitempty"`
+
+	author            string // the address the signatures were compared with; empty if there is none
+	protection        *protection
+	signed, encrypted bool // of what is protected
 }
 
 // Content describes the innermost entity of a message.
@@ -81,6 +92,12 @@ type Signature struct {
 	ClaimedTime *time.Time `json:"claimed_time,omitempty"`
 	// Path is the proof that the signer's certificate was acceptable; nil if it was not.
 	Path *chain.Path `json:"-"`
+
+	// What Resolver.Learn needs to know.
+	certificate   *x509.Certificate
+	bag           []*x509.Certificate // that came with the signature; untrusted
+	capabilities  []byte
+	keyPreference *cms.CertificateID
 }
 
 // good reports whether all three answers hold.

@@ -147,6 +147,7 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 	p.describe(s, r)
 	s.Crypto = r.State
 	s.Signer = signerOf(cert)
+	s.certificate, s.bag = cert, l.bag
 	if l.missing {
 		s.Crypto = "invalid"
 		s.Codes = append(s.Codes, "cms.no_content")
@@ -165,6 +166,7 @@ func (p *pass) verifyOptions() cms.VerifyOptions {
 func (p *pass) describe(s *Signature, r *cms.SignatureResult) {
 	s.Digest, s.Algorithm = r.Digest, r.Algorithm
 	s.Codes = append(s.Codes, r.Codes...)
+	s.capabilities, s.keyPreference = r.Capabilities, r.EncryptionCertificate
 	if !r.ClaimedTime.IsZero() {
 		t := r.ClaimedTime
 		s.ClaimedTime = &t

@@ -16,12 +16,18 @@ type author struct {
 
 // readOuter takes author, subject and defects from the header of the message.
 func (p *pass) readOuter(h *mimeraw.Header) {
-	p.outerHeader = h.Raw
+	p.outer = h
 	p.author = authorOf(h)
 	if s, n := h.Get("Subject"); n > 0 {
 		p.subject, _ = mimeraw.DisplayText(s)
 	}
-	p.warnings = append(p.warnings, h.Codes()...)
+	for _, code := range h.Codes() {
+		if code == mimeraw.CodeNoHeader {
+			p.problems = append(p.problems, problem{0, code}) // this is no message
+			continue
+		}
+		p.warnings = append(p.warnings, code)
+	}
 }
 
 // authorOf reads From: exactly one field with exactly one well-formed mailbox, or nobody
@@ -51,6 +57,7 @@ func authorOf(h *mimeraw.Header) author {
 // judge verifies signatures once the whole message has been read. Signatures inside a
 // decryption that failed are gone by now.
 func (p *pass) judge() {
+	p.chooseAuthor()
 	for _, l := range p.layers {
 		if s, ok := l.(*signedLayer); ok {
 			p.judgeSigned(s)
@@ -102,6 +109,7 @@ func (p *pass) verdict() *Report {
 	if r.Verdict == Authentic || r.Verdict == Unsigned {
 		r.Content = p.released()
 	}
+	p.reportProtection(r)
 	return r
 }
 
@@ -158,10 +166,12 @@ func (p *pass) troubled(depth int) bool {
 	return slices.ContainsFunc(p.problems, func(q problem) bool { return q.depth >= depth-1 })
 }
 
-// unreadable reports whether the input was no message at all or went beyond a limit.
+// unreadable reports whether the input was no message at all or went beyond a limit. A
+// message whose structure contradicts itself was read, and is not authentic.
 func (p *pass) unreadable() bool {
 	for _, q := range p.problems {
-		if q.code == "limit.exceeded" || q.depth == 0 && len(p.layers) == 0 {
+		nothing := q.depth == 0 && len(p.layers) == 0
+		if q.code == "limit.exceeded" || nothing && (p.form.bare || q.code == mimeraw.CodeNoHeader) {
 			return true
 		}
 	}
@@ -201,7 +211,8 @@ func (p *pass) reason() error {
 // fatalDefect reports whether a defect of the header makes a protected message ambiguous.
 func fatalDefect(code string) bool {
 	switch code {
-	case "mime.duplicate_field", "mime.nul", "mime.bare_cr", "mime.space_before_colon":
+	case "mime.duplicate_field", "mime.nul", "mime.bare_cr", "mime.space_before_colon",
+		"mime.blank_fold", "mime.control", "mime.malformed_field":
 		return true
 	}
 	return false

@@ -20,7 +20,6 @@ type composeOptions struct {
 	out        string
 	clock      string
 	composer   smime.Composer
-	cms        bool
 	signerID   string
 	recipID    string
 }
@@ -65,6 +64,8 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 		o.registerEncrypt(f)
 	}
 	if name == "seal" {
+		o.composer.Opaque = true
+		f.Lookup("opaque").DefValue = "true"
 		f.BoolVar(&o.composer.Triple, "triple", false, "sign again outside the encryption")
 	}
 	f.StringVar(&o.out, "out", "", "write the message here instead of to standard output")

@@ -158,8 +158,8 @@ func NewCertificateID(cert *x509.Certificate, keyID bool) CertificateID {
 }
 
 // Matches reports whether cert is the certificate that id names. Issuer names are equal if
-// their encodings are, or else by RFC 5280, Section 7.1. A certificate without subject key
-// identifier is compared by the SHA-1 of its public key (RFC 5280, Section 4.2.1.2).
+// their encodings are, or else by RFC 5280, Section 7.1. For a certificate without subject
+// key identifier, it is computed from the public key.
 func (id CertificateID) Matches(cert *x509.Certificate) bool {
 	switch {
 	case id.KeyID == nil:
@@ -167,6 +167,12 @@ func (id CertificateID) Matches(cert *x509.Certificate) bool {
 			sameName(id.RawIssuer, cert.RawIssuer)
 	case len(cert.SubjectKeyId) > 0:
 		return bytes.Equal(id.KeyID, cert.SubjectKeyId)
+	}
+	// QUIRK: Windows identifies such a certificate by the SHA-1 of the SubjectPublicKeyInfo,
+	// RFC 5280, Section 4.2.1.2, by that of the key in it.
+	whole := sha1.Sum(cert.RawSubjectPublicKeyInfo)
+	if bytes.Equal(id.KeyID, whole[:]) {
+		return true
 	}
 	spki := cryptobyte.String(cert.RawSubjectPublicKeyInfo)
 	var body, key cryptobyte.String

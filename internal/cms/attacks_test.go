@@ -257,15 +257,15 @@ func TestAlgorithmMismatch(t *testing.T) {
 	f = newForge(t, content)
 	f.signer, f.certs, f.algorithm = ed, [][]byte{ed.cert.Raw}, algorithmDER(oid.Ed25519, nil)
 	wantResult(t, "Ed25519 with SHA-256", verify(t, f.signedData(t), nil, cms.VerifyOptions{})[0], "invalid", "alg.mismatch")
-	f.digest = algorithmDER(oid.SHA512, nil)
+	f.digest, f.signature = algorithmDER(oid.SHA512, nil), nil
 	f.announced = [][]byte{f.digest}
 	f.attrs[1] = digestAttr(sigalg.SHA512.Sum(content))
 	wantResult(t, "Ed25519 with SHA-512", verify(t, f.signedData(t), nil, cms.VerifyOptions{})[0], "valid")
-	f.attrs = nil
+	f.attrs, f.signature = nil, nil
 	wantResult(t, "Ed25519 without attributes", verify(t, f.signedData(t), nil, cms.VerifyOptions{})[0], "valid")
-	f.content = bytes.Repeat([]byte("x"), 100<<10)
+	f.content, f.signature = bytes.Repeat([]byte("x"), 100<<10), nil
 	wantResult(t, "Ed25519 without attributes, large", verify(t, f.signedData(t), nil, cms.VerifyOptions{})[0], "unsupported", "limit.exceeded")
-	f.algorithm, f.content = algorithmDER(oid.Ed25519, nil), content
+	f.content, f.signature = content, nil
 	der := f.signedData(t)
 	der = bytes.Replace(der, algorithmDER(oid.Ed25519, nil), algorithmDER(oid.Ed448, nil), -1)
 	if r := verify(t, der, nil, cms.VerifyOptions{})[0]; r.State == "valid" {

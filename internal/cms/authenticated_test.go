@@ -29,7 +29,7 @@ func TestEncryptedData(t *testing.T) {
 		size   int
 	}{"-aes-128-cbc": {"aes128-cbc", 16}, "-aes-192-cbc": {"aes192-cbc", 24}, "-aes-256-cbc": {"aes256-cbc", 32}, "-des3": {"3des-cbc", 24}} {
 		key := someBytes(v.size)
-		der, err := openssl(t, dir, "cms", "-EncryptedData_encrypt", "-binary", "-in", "plain", "-outform", "DER", flag, "-secretkey", hex.EncodeToString(key))
+		der, err := runOpenSSL(t, dir, "cms", "-EncryptedData_encrypt", "-binary", "-in", "plain", "-outform", "DER", flag, "-secretkey", hex.EncodeToString(key))
 		if err != nil {
 			t.Fatal(err)
 		}

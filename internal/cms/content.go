@@ -1,9 +1,11 @@
 package cms
 
 import (
+	"bytes"
 	"io"
 
 	"github.com/postseal/postseal/internal/ber"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 )
 
@@ -114,6 +116,8 @@ func (d *Data) Finish() error {
 //	EncapsulatedContentInfo ::= SEQUENCE {
 //	  eContentType OBJECT IDENTIFIER,
 //	  eContent     [0] EXPLICIT OCTET STRING OPTIONAL }
+//
+// The content reader also implements io.WriterTo.
 type encapsulated struct {
 	br          *ber.Reader
 	contentType oid.OID
@@ -138,8 +142,32 @@ func openEncapsulated(br *ber.Reader) (*encapsulated, error) {
 	if err := br.Enter(ber.Context(0)); err != nil {
 		return nil, err
 	}
+	if h, err := br.Peek(); err == nil && h.Tag != ber.OctetString && t != oid.Data {
+		e.content, err = anyContent(br)
+		return e, err
+	}
 	e.content, err = br.Octets(ber.OctetString)
 	return e, err
+}
+
+// anyContent consumes an element and returns its content octets: what a digest covers if
+// the content is not an OCTET STRING.
+//
+// QUIRK: PKCS #7 had content of any type (RFC 5652, Section 5.2.1). Authenticode and .NET
+// Framework write it still.
+func anyContent(br *ber.Reader) (io.Reader, error) {
+	h, err := br.Peek()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := br.Raw(limits.Element)
+	if err != nil {
+		return nil, err
+	}
+	if h.Length < 0 {
+		return bytes.NewReader(raw[2 : len(raw)-2]), nil
+	}
+	return bytes.NewReader(raw[len(raw)-int(h.Length):]), nil
 }
 
 // end ends the EncapsulatedContentInfo, whose content has been read to its end.

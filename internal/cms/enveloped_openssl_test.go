@@ -21,8 +21,8 @@ import (
 	"github.com/postseal/postseal/internal/cms"
 )
 
-// openssl runs the program in dir and returns what it prints.
-func openssl(t *testing.T, dir string, args ...string) ([]byte, error) {
+// runOpenSSL runs the program in dir and returns what it prints.
+func runOpenSSL(t *testing.T, dir string, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.Command("openssl", args...)
 	cmd.Dir = dir
@@ -122,7 +122,7 @@ func TestReadOpenSSL(t *testing.T) {
 		{"several, p384", "p384", []string{"-aes-256-cbc", "p256.crt", "rsa.crt", "p384.crt"}, "aes256-cbc", "ecdh-sha1-aes256-wrap"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			der, err := openssl(t, dir, append(base, v.args...)...)
+			der, err := runOpenSSL(t, dir, append(base, v.args...)...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,7 +185,7 @@ func TestOpenSSLReads(t *testing.T) {
 			}
 			write(t, dir, "message", seal(t, plain, 5000, cms.EnvelopeOptions{Cipher: v.cipher}, v.to...))
 			args := append([]string{"cms", "-decrypt", "-binary", "-inform", "DER", "-in", "message"}, v.args...)
-			got, err := openssl(t, dir, args...)
+			got, err := runOpenSSL(t, dir, args...)
 			if err != nil || !bytes.Equal(got, plain) {
 				t.Errorf("%s, %d octets: %v", v.name, n, err)
 			}

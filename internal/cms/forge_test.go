@@ -26,6 +26,7 @@ type forge struct {
 	unsigned    [][]byte
 	sid         []byte
 	certs       [][]byte
+	signature   []byte // made once, so that what covers it can be added later
 }
 
 // newForge returns a forge for a signature that is as it should be, with P-256 and SHA-256.
@@ -94,22 +95,8 @@ func (f *forge) signerInfo(t testing.TB) []byte {
 	if wire == nil && f.attrs != nil {
 		wire = set(context(0), f.attrs)
 	}
-	alg, err := sigalg.Parse(f.algorithm)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var h sigalg.Hash
-	if !alg.Pure() {
-		if h, err = sigalg.ParseHash(f.digest); err != nil || h.Weak() {
-			h = sigalg.SHA256
-		}
-		if own, ok := alg.Hash(); ok {
-			h = own
-		}
-	}
-	sig, err := alg.Sign(f.signer.key, f.signer.key.Public(), h, covered)
-	if err != nil {
-		t.Fatal(err)
+	if f.signature == nil {
+		f.signature = f.sign(t, covered)
 	}
 	sid := f.sid
 	if sid == nil {
@@ -127,12 +114,29 @@ func (f *forge) signerInfo(t testing.TB) []byte {
 			b.AddBytes(f.digest)
 			b.AddBytes(wire)
 			b.AddBytes(f.algorithm)
-			b.AddASN1OctetString(sig)
+			b.AddASN1OctetString(f.signature)
 			if f.unsigned != nil {
 				b.AddBytes(set(context(1), f.unsigned))
 			}
 		})
 	})
+}
+
+func (f *forge) sign(t testing.TB, covered []byte) []byte {
+	t.Helper()
+	alg, err := sigalg.Parse(f.algorithm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h sigalg.Hash
+	if own, ok := alg.Hash(); ok {
+		h = own
+	}
+	sig, err := alg.Sign(f.signer.key, f.signer.key.Public(), h, covered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sig
 }
 
 // signedData returns SignedData around the SignerInfo.

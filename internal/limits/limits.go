@@ -14,12 +14,14 @@ const (
 	Certificates    = 256      // in one message
 	CRLs            = 64       // in one message
 	CRLSize         = 32 << 20 // a CRL of 500,000 entries has 24.5 MB
+	OCSPSize        = 64 << 10 // an OCSP response with its responder has 2 KB
 	CertificateSize = 64 << 10 // the largest certificate seen in the wild has 30 KB
 	SignerInfos     = 16
 	RecipientInfos  = 10_000
 	Attributes      = 64
 	AttributeSize   = 64 << 10
 	Layers          = 16       // CMS layers in one message; triple wrapping has three
+	Candidates      = 32       // certificates looked at for one address; people have a handful
 	WholeContent    = 64 << 10 // content kept for signature algorithms that need all of it at once
 )
 

@@ -20,6 +20,7 @@ const (
 	CodeNoHeader         = "mime.no_header"           // the text does not begin with a header: all of it is body
 	CodeHeaderOnly       = "mime.header_only"         // the text ends inside the header: no blank line, no body
 	CodeMboxLine         = "mime.mbox_line"           // the line "From sender date" of a mailbox file stood first
+	CodeHTTPLine         = "mime.http_line"           // a request or status line of HTTP stood first, as in AS2
 	CodeMediaType        = "mime.media_type"          // a Content-Type that is not type "/" subtype
 	CodeParameter        = "mime.parameter"           // a malformed parameter
 	CodeDuplicateParam   = "mime.duplicate_parameter" // one name twice, or in plain and in extended form

@@ -35,8 +35,8 @@ func (f Field) Value() string {
 // A Header is the header of a message or of a part, byte for byte.
 type Header struct {
 	Fields  []Field  // in order; lines that are no field are kept, with an empty name
-	Raw     []byte   // all octets up to and with the blank line, a mailbox file's "From " line too
-	Mbox    []byte   // that "From " line, if there was one
+	Raw     []byte   // all octets up to and with the blank line, a line before the header too
+	Mbox    []byte   // that line, if there was one: "From " of a mailbox file, or one of HTTP
 	Defects []Defect // what other readers may read differently, in order
 }
 
@@ -96,6 +96,9 @@ func headerStart(data []byte) (mbox int, ok bool) {
 // 00:00:00 2026" at the beginning of data, or 0. Text that begins with the word From is
 // told from it by the time of day and the year.
 func mboxLine(data []byte) int {
+	if n := httpLine(data); n > 0 {
+		return n
+	}
 	if !bytes.HasPrefix(data, []byte("From ")) {
 		return 0
 	}
@@ -119,6 +122,18 @@ func mboxLine(data []byte) int {
 	return end + 1
 }
 
+// httpLine returns the length of an HTTP request or status line at the beginning of data,
+// or 0: messages of AS2 are kept with it (RFC 4130, Section 5).
+func httpLine(data []byte) int {
+	line, _, found := bytes.Cut(data, []byte("\n"))
+	text := bytes.TrimSuffix(line, []byte("\r"))
+	request := bytes.HasPrefix(text, []byte("POST ")) && (bytes.HasSuffix(text, []byte(" HTTP/1.1")) || bytes.HasSuffix(text, []byte(" HTTP/1.0")))
+	if !found || !request && !bytes.HasPrefix(text, []byte("HTTP/1.")) {
+		return 0
+	}
+	return len(line) + 1
+}
+
 // isFieldName reports whether name is a field name as RFC 5322, Section 3.6.8 has it.
 func isFieldName[T string | []byte](name T) bool {
 	for i := range len(name) {
@@ -134,7 +149,11 @@ func (h *Header) parse(mbox int) error {
 	line := 1
 	if mbox > 0 {
 		h.Mbox = h.Raw[:mbox:mbox]
-		h.Defects = append(h.Defects, Defect{Code: CodeMboxLine, Line: 1})
+		code := CodeMboxLine
+		if h.Mbox[0] != 'F' {
+			code = CodeHTTPLine
+		}
+		h.Defects = append(h.Defects, Defect{Code: code, Line: 1})
 		line++
 	}
 	start, blank := mbox, false

@@ -41,6 +41,7 @@ type Peer interface {
 type MailPeer interface {
 	Peer
 	// SignMail signs a MIME entity: multipart/signed, or application/pkcs7-mime if opaque.
+	// The message is from the signer.
 	SignMail(entity []byte, who string, opaque bool) ([]byte, error)
 	// VerifyMail verifies such a message and returns the entity.
 	VerifyMail(message []byte) ([]byte, error)

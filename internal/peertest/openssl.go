@@ -172,7 +172,8 @@ func (p *OpenSSL) Read(f Form, cms, content []byte) ([]byte, error) {
 
 // SignMail implements MailPeer with SHA-256.
 func (p *OpenSSL) SignMail(entity []byte, who string, opaque bool) ([]byte, error) {
-	args := []string{"cms", "-sign", "-binary", "-md", "sha256", "-signer", who + ".pem", "-inkey", who + ".key"}
+	args := []string{"cms", "-sign", "-binary", "-md", "sha256", "-signer", who + ".pem", "-inkey", who + ".key",
+		"-from", who + "@example.test", "-subject", "A message of a peer"}
 	if opaque {
 		args = append(args, "-nodetach")
 	}

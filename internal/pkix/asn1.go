@@ -83,11 +83,20 @@ func (c *Certificate) parse(der []byte) (bad string) {
 	if !outer.ReadASN1Element(&alg, asn1.SEQUENCE) {
 		return "signatureAlgorithm"
 	}
-	if !outer.ReadASN1(&sig, asn1.BIT_STRING) || len(sig) < 1 || sig[0] != 0 || !outer.Empty() {
+	if !outer.ReadASN1(&sig, asn1.BIT_STRING) || len(sig) < 1 || !outer.Empty() {
 		return "signature"
 	}
-	c.Raw, c.RawTBS, c.Algorithm, c.Signature = der, tbs, alg, sig[1:]
+	c.Raw, c.RawTBS, c.Algorithm, c.Signature = der, tbs, alg, signatureOctets(sig)
 	return c.parseTBS(tbs)
+}
+
+// signatureOctets returns the octets of a signature's BIT STRING. One that is not whole
+// octets keeps the count of its unused bits, and so verifies with no key.
+func signatureOctets(bits []byte) []byte {
+	if bits[0] == 0 {
+		return bits[1:]
+	}
+	return bits
 }
 
 func (c *Certificate) parseTBS(element cryptobyte.String) (bad string) {

@@ -28,6 +28,7 @@ import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
 import javax.crypto.spec.SecretKeySpec;
 import javax.mail.Session;
+import javax.mail.internet.InternetAddress;
 import javax.mail.internet.MimeBodyPart;
 import javax.mail.internet.MimeMessage;
 import javax.mail.internet.MimeMultipart;
@@ -461,6 +462,8 @@ public final class Peer {
             MimeMultipart parts = generator.generate(part(entity));
             message.setContent(parts, parts.getContentType());
         }
+        message.setFrom(new InternetAddress(who()[0] + "@example.test"));
+        message.setSubject("A message of a peer");
         return written(message);
     }
 

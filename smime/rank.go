@@ -1,0 +1,97 @@
+package smime
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"time"
+
+	"github.com/postseal/postseal/certstore"
+)
+
+// A rankOf is what decides between the certificates of one person. The order of the
+// store says nothing: directories return values in any order.
+type rankOf struct {
+	usable  bool
+	pinned  bool // chosen by the user
+	primary bool // for the very address asked for
+	entry   *certstore.Entry
+}
+
+// compare is negative if a ranks before b.
+func (a rankOf) compare(b rankOf) int {
+	x, y := a.entry, b.entry
+	return cmp.Or(
+		first(a.usable, b.usable),
+		first(a.pinned, b.pinned),
+		first(a.primary, b.primary),
+		first(x.Default, y.Default),
+		first(a.own(), b.own()),
+		first(len(x.Capabilities) > 0, len(y.Capabilities) > 0),
+		y.Certificate.NotBefore.Compare(x.Certificate.NotBefore),
+		y.Seen.Compare(x.Seen),
+		strength(y.Certificate)-strength(x.Certificate),
+		bytes.Compare(x.Certificate.RawIssuer, y.Certificate.RawIssuer),
+		compareThumbprints(x.Certificate, y.Certificate),
+	)
+}
+
+// own reports whether the owner himself showed the certificate: in a block he signed and
+// published, or in signed mail.
+func (a rankOf) own() bool { return a.entry.Published || a.entry.Source == learnedSource }
+
+// reasons says in words what compare looks at.
+func (a rankOf) reasons(named string) []string {
+	var list []string
+	add := func(ok bool, text string) {
+		if ok {
+			list = append(list, text)
+		}
+	}
+	add(a.pinned, "chosen by the user")
+	add(a.primary, "for "+named)
+	add(!a.primary, "for "+named+", another address of the same person")
+	add(a.entry.Default, "marked by its owner as the one to encrypt to")
+	add(a.entry.Published, "published and signed by its owner")
+	add(a.entry.Source == learnedSource, "seen in mail its owner signed")
+	add(len(a.entry.Capabilities) > 0, "its owner's capabilities are known")
+	add(true, "valid since "+a.entry.Certificate.NotBefore.UTC().Format(time.DateOnly))
+	return list
+}
+
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+// strength compares keys roughly: bits of symmetric security.
+func strength(c *x509.Certificate) int {
+	switch k := c.PublicKey.(type) {
+	case *rsa.PublicKey:
+		switch n := k.N.BitLen(); {
+		case n >= 7680:
+			return 192
+		case n >= 3072:
+			return 128
+		case n >= 2048:
+			return 112
+		}
+		return 80
+	case *ecdsa.PublicKey:
+		return k.Params().BitSize / 2
+	}
+	return 128
+}
+
+func compareThumbprints(a, b *x509.Certificate) int {
+	x, y := sha256.Sum256(a.Raw), sha256.Sum256(b.Raw)
+	return bytes.Compare(x[:], y[:])
+}
