@@ -14,6 +14,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/certstore/ldapstore"
+	"github.com/postseal/postseal/certstore/ldapstore/kerberos"
 	"github.com/postseal/postseal/certstore/sync"
 	"github.com/postseal/postseal/internal/certtest"
 	"github.com/postseal/postseal/internal/servertest"
@@ -94,6 +95,7 @@ func TestSamba(t *testing.T) {
 	t.Run("USN", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "usn", (*ldapstore.Store).USN, true) }))
 	t.Run("FullPass", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "full", (*ldapstore.Store).FullPass, false) }))
 	t.Run("Cursors", d.in(testADCursors))
+	t.Run("Kerberos", d.in(testADKerberos))
 	t.Run("OrdinaryAccount", d.in(testADOrdinary))
 }
 
@@ -301,4 +303,32 @@ func testADOrdinary(t *testing.T, d *domain) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
+}
+
+func testADKerberos(t *testing.T, d *domain) {
+	d.addUser("ticket", named(t, d.ca, "ticket", "ticket@example.test"))
+	login := &kerberos.Login{User: "Administrator", Realm: d.Realm, Password: d.Password, Config: d.Krb5, Service: "ldap/" + d.Host}
+	s := d.store("ldaps://" + d.Host)
+	s.Dial, s.User, s.Password, s.Bind = dialTo(d.Address), "", "", login.Bind
+	if got := describe(collect(t, s.Certificates(t.Context(), certstore.Email("ticket@example.test")))); got != "ticket<ticket@example.test>" {
+		t.Errorf("got %q", got)
+	}
+	for name, change := range map[string]func(*kerberos.Login){
+		"wrong password":  func(l *kerberos.Login) { l.Password = "wrong" },
+		"unknown service": func(l *kerberos.Login) { l.Service = "ldap/elsewhere.test" },
+		"nothing":         func(l *kerberos.Login) { l.Password = "" },
+	} {
+		l := *login
+		change(&l)
+		s := d.store("ldaps://" + d.Host)
+		s.Dial, s.User, s.Password, s.Bind = dialTo(d.Address), "", "", l.Bind
+		for _, err := range s.Certificates(t.Context(), certstore.Email("ticket@example.test")) {
+			if err == nil || !strings.Contains(err.Error(), "kerberos: ") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	clear := d.store("ldap://" + d.Address)
+	clear.AllowCleartext, clear.Bind = true, login.Bind
+	refused(t, clear, "nobody is bound")
 }
