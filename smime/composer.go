@@ -10,6 +10,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/hp"
 	"github.com/postseal/postseal/internal/mimeraw"
 	"github.com/postseal/postseal/internal/sigalg"
 )
@@ -50,6 +51,22 @@ type Composer struct {
 	// Triple signs the encrypted message again (RFC 2634, Section 1.1). It needs Signers
 	// and Recipients.
 	Triple bool
+
+	// ProtectHeaders protects the header together with the content (RFC 9788). It names
+	// what the header of an encrypted message looks like to others: "baseline" hides
+	// subject, comments and keywords, "shy" display names and the time zone too,
+	// "no-confidentiality" nothing. Empty means "baseline"; "off" leaves the header
+	// unprotected.
+	ProtectHeaders string
+	// Response is the policy of the message that this one answers; see
+	// [Message.Response].
+	Response func(name, value string) (outer string, keep bool)
+	// LegacyDisplay writes the fields that ProtectHeaders hides into the text as well, for
+	// recipients whose program does not know RFC 9788.
+	LegacyDisplay bool
+	// Draft keeps the Bcc fields of the message, inside the encryption, for a draft that
+	// is encrypted to its author alone. Otherwise they are dropped.
+	Draft bool
 
 	// Time is the clock for the signing time and for judging certificates; nil means
 	// time.Now.
@@ -118,6 +135,8 @@ type plan struct {
 	opaque     bool
 	compress   bool
 	triple     bool
+	headers    *hp.Option // nil leaves them unprotected
+	legacy     bool
 	result     *Composed
 }
 
@@ -125,6 +144,12 @@ func (c *Composer) plan() (*plan, error) {
 	p := &plan{opaque: c.Opaque, compress: c.Compress, triple: c.Triple, result: &Composed{}}
 	if len(c.Signers) == 0 && len(c.Recipients) == 0 {
 		return nil, errors.New("smime: a Composer needs Signers or Recipients")
+	}
+	if c.Draft && (len(c.Recipients) == 0 || c.ProtectHeaders == "off") {
+		return nil, errors.New("smime: Draft needs Recipients and protected headers")
+	}
+	if err := c.planHeaders(p); err != nil {
+		return nil, err
 	}
 	if c.Triple && (len(c.Signers) == 0 || len(c.Recipients) == 0) {
 		return nil, errors.New("smime: Triple needs Signers and Recipients")
@@ -199,10 +224,14 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	if len(c.Recipients) == 0 {
 		return nil
 	}
+	var unfit []error
 	for _, cert := range c.Recipients {
 		if err := fitToEncrypt(cert, now); err != nil {
-			return err
+			unfit = append(unfit, err)
 		}
+	}
+	if len(unfit) > 0 {
+		return errors.Join(unfit...)
 	}
 	p.cipher = c.Cipher
 	if p.cipher == "" || p.cipher == "auto" {

@@ -12,14 +12,16 @@ import (
 // write stacks a writer for each layer, outermost first, copies the content through them
 // and closes them from the innermost out.
 func (p *plan) write(dst io.Writer, e *mimeraw.Entity) error {
-	outer, inner := splitHeader(e.Header)
+	outer, inner, hidden, err := p.divide(e.Header)
+	if err != nil {
+		return err
+	}
 	if _, err := io.WriteString(dst, outer+"MIME-Version: 1.0\r\n"); err != nil {
 		return err
 	}
 	w := &stack{top: dst}
-	err := p.open(w)
-	if err == nil {
-		err = writeContent(w.top, inner, e)
+	if err = p.open(w); err == nil {
+		err = p.writeContent(w.top, inner, e, hidden)
 	}
 	return w.close(err)
 }
@@ -110,8 +112,7 @@ func (s *stack) openMultipart(p *plan) error {
 	}
 	m.digests = cms.NewDigests(hashes...)
 	_, err := io.WriteString(s.top, "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\";\r\n"+
-		"\tmicalg="+quoteList(micalg)+"; boundary=\""+m.boundary+"\"\r\n\r\n"+
-		"This is a signed message in MIME format (RFC 1847).\r\n\r\n--"+m.boundary+"\r\n")
+		"\tmicalg="+quoteList(micalg)+"; boundary=\""+m.boundary+"\"\r\n\r\n--"+m.boundary+"\r\n")
 	if err != nil {
 		return err
 	}
@@ -154,29 +155,6 @@ func (m *multipartSigner) Close() error {
 	}
 	_, err = io.WriteString(m.dst, "\r\n--"+m.boundary+"--\r\n")
 	return err
-}
-
-// writeContent writes the innermost entity: canonical line ends, nothing that a relay
-// would alter (RFC 8551, Section 3.1).
-func writeContent(dst io.Writer, header string, e *mimeraw.Entity) error {
-	return mimeraw.WriteSevenBit(dst, header, e.Body)
-}
-
-// splitHeader parts the fields that describe the content, which go inside the protection,
-// from those that describe the message. Fields keep their octets but for line ends.
-func splitHeader(h *mimeraw.Header) (outer, inner string) {
-	var o, i strings.Builder
-	for _, f := range h.Fields {
-		raw := string(mimeraw.Canonical(f.Raw))
-		switch name := strings.ToLower(f.Name); {
-		case strings.HasPrefix(name, "content-"):
-			i.WriteString(raw)
-		case name == "mime-version":
-		default:
-			o.WriteString(raw)
-		}
-	}
-	return o.String(), i.String()
 }
 
 func quoteList(names []string) string {

@@ -39,12 +39,17 @@ func namedCMS(h *mimeraw.Header, mt mimeraw.MediaType, labelled bool) bool {
 	if labelled && mt.Type != "application/octet-stream" {
 		return false
 	}
+	name := strings.ToLower(fileName(h, mt))
+	return strings.HasSuffix(name, ".p7m") || strings.HasSuffix(name, ".p7z") || strings.HasSuffix(name, ".p7s")
+}
+
+// fileName returns the name that an entity gives itself, or "".
+func fileName(h *mimeraw.Header, mt mimeraw.MediaType) string {
 	name := mt.Params["name"]
 	if value, n := h.Get("Content-Disposition"); n > 0 && name == "" {
 		if d, err := mimeraw.ParseDisposition(value); err == nil {
 			name = d.Params["filename"]
 		}
 	}
-	name = strings.ToLower(name)
-	return strings.HasSuffix(name, ".p7m") || strings.HasSuffix(name, ".p7z")
+	return name
 }

@@ -74,6 +74,8 @@ type Option struct {
 	Policy  Policy // needed with Encrypt
 	// Response is the policy of a message this one answers; see [Protected.Response].
 	Response Policy
+	// Draft keeps Bcc fields, inside the protection only. They are dropped otherwise.
+	Draft bool
 }
 
 // A Division is the header of a message divided into two.
@@ -84,8 +86,8 @@ type Division struct {
 }
 
 // Compose divides the header of a message for the form of RFC 9788, Section 5.2.1. Fields
-// go in and out as they were, octet for octet but for line ends. Bcc fields and those that
-// the way of a message adds stay outside; HP-Outer fields it already had are left out.
+// go in and out as they were, octet for octet but for line ends. Fields that the way of a
+// message adds stay outside; HP-Outer fields it already had are left out.
 func Compose(h *mimeraw.Header, opt Option) (*Division, error) {
 	d := &Division{}
 	var structure, record []byte
@@ -102,7 +104,12 @@ func Compose(h *mimeraw.Header, opt Option) (*Division, error) {
 			continue
 		case strings.EqualFold(f.Name, "HP-Outer"):
 			continue
-		case transport(f.Name), strings.EqualFold(f.Name, "Bcc"):
+		case strings.EqualFold(f.Name, "Bcc"):
+			if opt.Draft {
+				d.Inner = append(d.Inner, raw...)
+			}
+			continue
+		case transport(f.Name):
 			d.Outer = append(d.Outer, raw...)
 			continue
 		}
@@ -196,12 +203,10 @@ func contentType(h *mimeraw.Header, encrypt bool) ([]byte, error) {
 	return nil, nil
 }
 
-// canonical gives a field CRLF line ends.
+// canonical gives a field CRLF line ends, the last one too.
 func canonical(raw []byte) []byte {
-	out := make([]byte, 0, len(raw)+2)
-	for line := range strings.Lines(string(raw)) {
-		out = append(out, strings.TrimRight(line, "\r\n")...)
-		out = append(out, '\r', '\n')
+	if len(raw) > 0 && raw[len(raw)-1] != '\n' {
+		raw = append(raw[:len(raw):len(raw)], '\n')
 	}
-	return out
+	return mimeraw.Canonical(raw)
 }

@@ -57,7 +57,6 @@ func TestCompose(t *testing.T) {
 		"Date: Mon, 03 Jun 2024 10:00:00 +0200",
 		`From: "Berta Beispiel" <berta@sender.example>`,
 		"To: Carl <carl@reader.example>,\r\n Dora <dora@reader.example>",
-		"Bcc: emil@reader.example",
 		"Subject: [...]",
 		"Message-ID: <1@sender.example>",
 		"",
@@ -88,6 +87,21 @@ func TestCompose(t *testing.T) {
 	want := []hp.Pair{{Name: "Subject", Value: "The offer\tof the house by the lake"}, {Name: "Keywords", Value: "money, lake"}}
 	if !slices.Equal(d.Hidden, want) {
 		t.Errorf("hidden: %q", d.Hidden)
+	}
+}
+
+// TestBcc: nobody sees who was in Bcc, but the author in a draft (attack row C21).
+func TestBcc(t *testing.T) {
+	h := header(t, "From: a@example.org", "Bcc: secret@reader.example", "bcc : other@reader.example")
+	for _, encrypt := range []bool{false, true} {
+		d, err := hp.Compose(h, hp.Option{Encrypt: encrypt, Policy: policy(t, "no-confidentiality")})
+		if err != nil || strings.Contains(string(d.Outer)+string(d.Inner), "reader.example") {
+			t.Errorf("%s%s, %v", d.Outer, d.Inner, err)
+		}
+	}
+	d, err := hp.Compose(h, hp.Option{Encrypt: true, Policy: policy(t, "no-confidentiality"), Draft: true})
+	if err != nil || strings.Contains(string(d.Outer), "reader.example") || strings.Count(string(d.Inner), "reader.example") != 2 {
+		t.Errorf("draft: %s%s, %v", d.Outer, d.Inner, err)
 	}
 }
 

@@ -1,0 +1,74 @@
+package smime
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/postseal/postseal/internal/hp"
+	"github.com/postseal/postseal/internal/mimeraw"
+)
+
+func (c *Composer) planHeaders(p *plan) error {
+	name := c.ProtectHeaders
+	switch name {
+	case "off":
+		return nil
+	case "":
+		name = "baseline"
+	}
+	policy, ok := hp.Named(name)
+	if !ok {
+		return fmt.Errorf("smime: ProtectHeaders %q is not baseline, shy, no-confidentiality or off", c.ProtectHeaders)
+	}
+	p.headers = &hp.Option{Encrypt: len(c.Recipients) > 0, Policy: policy, Response: c.Response, Draft: c.Draft}
+	p.legacy = c.LegacyDisplay
+	return nil
+}
+
+// divide parts the header of a message into what stands outside and what goes inside the
+// protection. hidden are the fields that people see and that read otherwise outside.
+func (p *plan) divide(h *mimeraw.Header) (outer, inner string, hidden []hp.Pair, err error) {
+	for _, code := range h.Codes() {
+		if fatalDefect(code) || code == mimeraw.CodeMalformedField {
+			// Whoever reads the message would refuse it, or understand it differently.
+			return "", "", nil, &syntaxError{code, "the header of the message is ambiguous: " + code}
+		}
+	}
+	if p.headers == nil {
+		outer, inner = splitHeader(h)
+		return outer, inner, nil, nil
+	}
+	d, err := hp.Compose(h, *p.headers)
+	if err != nil {
+		return "", "", nil, err
+	}
+	return string(d.Outer), string(d.Inner), d.Hidden, nil
+}
+
+// splitHeader parts the fields that describe the content, which go inside the protection,
+// from those that describe the message. Fields keep their octets but for line ends.
+// Nobody is told who was in Bcc.
+func splitHeader(h *mimeraw.Header) (outer, inner string) {
+	var o, i strings.Builder
+	for _, f := range h.Fields {
+		raw := strings.TrimSuffix(string(mimeraw.Canonical(f.Raw)), "\r\n") + "\r\n"
+		switch name := strings.ToLower(f.Name); {
+		case strings.HasPrefix(name, "content-"):
+			i.WriteString(raw)
+		case name == "mime-version", name == "bcc":
+		default:
+			o.WriteString(raw)
+		}
+	}
+	return o.String(), i.String()
+}
+
+// writeContent writes the innermost entity: canonical line ends, nothing that a relay
+// would alter (RFC 8551, Section 3.1).
+func (p *plan) writeContent(dst io.Writer, header string, e *mimeraw.Entity, hidden []hp.Pair) error {
+	if p.legacy && len(hidden) > 0 {
+		return writeLegacy(dst, header, e.Body, hidden)
+	}
+	return mimeraw.WriteSevenBit(dst, header, e.Body)
+}
