@@ -2,6 +2,7 @@ package certstore
 
 import (
 	"crypto/x509"
+	"slices"
 	"strings"
 
 	"github.com/postseal/postseal/internal/mailbox"
@@ -10,12 +11,14 @@ import (
 
 // Mailboxes returns the mail addresses that the certificate names, as it writes them:
 // rfc822Name and SmtpUTF8Mailbox of the subjectAltName first, then emailAddress of the
-// subject (RFC 8550, Section 3). What is no well-formed address is left out. Address is
+// subject (RFC 8550, Section 3), each once. What is no well-formed address is left out. Address is
 // not among them unless the certificate names it.
 func (e *Entry) Mailboxes() []string {
 	var list []string
 	for _, m := range mailbox.Of(e.Certificate) {
-		list = append(list, m.Address)
+		if !slices.Contains(list, m.Address) {
+			list = append(list, m.Address)
+		}
 	}
 	return list
 }

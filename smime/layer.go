@@ -2,6 +2,7 @@ package smime
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 
@@ -102,7 +103,14 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 	l.content = canon
 	l.finish = func() error {
 		l.received = canon.received
-		return p.signaturePart(l, parts)
+		err := p.signaturePart(l, parts)
+		if err != nil {
+			// That the multipart does not end says more than what its last part lacks.
+			if end := lastError(parts); errors.Is(end, io.ErrUnexpectedEOF) {
+				return end
+			}
+		}
+		return err
 	}
 	return l, nil
 }
@@ -147,6 +155,17 @@ func usualHashes() []sigalg.Hash {
 	return []sigalg.Hash{sigalg.SHA256, sigalg.SHA384, sigalg.SHA512, sigalg.SHA1, sigalg.MD5}
 }
 
+// lastError reads a multipart to its end and returns what is wrong with it.
+func lastError(parts *mimeraw.Multipart) error {
+	for {
+		if _, err := parts.NextPart(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
 // signaturePart reads the second part of a multipart/signed entity and its end.
 func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 	part, err := parts.NextPart()
@@ -159,6 +178,9 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 	e, err := mimeraw.ReadEntity(part)
 	if err != nil {
 		return err
+	}
+	if mt, labelled := mediaType(e); !cmsType(mt.Type) && !namedCMS(e.Header, mt, labelled) {
+		return &syntaxError{"mime.signed_parts", "the second part of multipart/signed is not a signature but " + mt.Type}
 	}
 	body, err := e.Decoded()
 	if err != nil {

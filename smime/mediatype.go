@@ -40,7 +40,7 @@ func namedCMS(h *mimeraw.Header, mt mimeraw.MediaType, labelled bool) bool {
 		return false
 	}
 	name := strings.ToLower(fileName(h, mt))
-	return strings.HasSuffix(name, ".p7m") || strings.HasSuffix(name, ".p7z")
+	return strings.HasSuffix(name, ".p7m") || strings.HasSuffix(name, ".p7z") || strings.HasSuffix(name, ".p7s")
 }
 
 // fileName returns the name that an entity gives itself, or "".

@@ -191,11 +191,11 @@ func (m *mimeMaker) delimiters() {
 	m.authentic("e09-twin-prefix", "the boundary inside begins with the one outside: only whole lines are delimiters", m.message(prefix), prefix).
 		Warnings = []string{"mime.boundary_prefix"}
 	m.refused("e09-no-close", "the close delimiter is missing", "valid-multipart", "mime.truncated", m.change(valid, "--outer--\r\n", ""))
-	m.refused("e09-half-close", "half a close delimiter", "valid-multipart", "mime.base64", m.change(valid, "--outer--\r\n", "--outer-\r\n"))
-	m.refused("e09-inside", "the boundary in a line of the signed text", "valid-multipart", "cms.malformed",
+	m.refused("e09-half-close", "half a close delimiter", "valid-multipart", "mime.truncated", m.change(valid, "--outer--\r\n", "--outer-\r\n"))
+	m.refused("e09-inside", "the boundary in a line of the signed text", "valid-multipart", "mime.signed_parts",
 		m.message(m.change(filePart, "see you", "--outer\r\nsee you")))
 	equal := strings.ReplaceAll(nestedPart, "inner", "outer")
-	m.refused("e09-equal", "the same boundary inside and outside", "valid-nested", "cms.malformed", m.message(equal))
+	m.refused("e09-equal", "the same boundary inside and outside", "valid-nested", "mime.signed_parts", m.message(equal))
 	m.refused("e09-early-close", "the close delimiter before the signature", "valid-multipart", "mime.signed_parts",
 		m.change(valid, "\r\n--outer\r\nContent-Type: application", "\r\n--outer--\r\nContent-Type: application"))
 	m.refused("e09-endless-padding", "a delimiter line without end", "e09-twin-padding", "mime.delimiter_padding",
@@ -212,9 +212,9 @@ func (m *mimeMaker) parts() {
 	m.refused("e10-no-part", "no part at all", twin, "mime.signed_parts", head+"--outer--\r\n")
 	m.refused("e10-three-parts", "a third part behind the signature", twin, "mime.signed_parts",
 		m.change(head+body(filePart, signature), "--outer--", "--outer\r\n\r\nPS: sell\r\n--outer--"))
-	m.refused("e10-text-first", "a part before the signed one", twin, "cms.malformed",
+	m.refused("e10-text-first", "a part before the signed one", twin, "mime.signed_parts",
 		head+"--outer\r\n\r\nSell everything.\r\n"+body(filePart, signature))
-	m.refused("e10-wrong-order", "the signature before the text", twin, "cms.malformed",
+	m.refused("e10-wrong-order", "the signature before the text", twin, "mime.signed_parts",
 		head+"--outer\r\n"+signature+"\r\n--outer\r\n"+filePart+"\r\n--outer--\r\n")
 	m.refused("e10-base64-around", "a transfer encoding on the multipart", twin, "mime.encoded_multipart",
 		m.change(head, "\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n")+body(filePart, signature))

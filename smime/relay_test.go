@@ -136,3 +136,30 @@ func TestMIMELimits(t *testing.T) {
 		}
 	}
 }
+
+// A message that no reader would accept is not composed (I01), and one that ends within
+// its header loses nothing.
+func TestComposeHeaders(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	c := &smime.Composer{Signers: []*certstore.Identity{pki.Alice()}, Time: pki.Time}
+	const head = "From: Alice <alice@good.example>\r\n"
+	for _, line := range []string{
+		"From: Eve <eve@evil.example>", "from : eve@evil.example", "Subject: a\x00", "Subject: a\rBcc: eve@evil.example",
+		"Subject: a\x1b[2J", "Subject: a\r\n \r\n b", "no field", "Content-Type: text/plain\r\nContent-Type: text/html",
+	} {
+		var b bytes.Buffer
+		if _, err := c.Compose(&b, strings.NewReader(head+line+"\r\n\r\nhello\r\n")); err == nil || b.Len() > 0 {
+			t.Errorf("%q: %d octets, %v", line, b.Len(), err)
+		}
+	}
+	opener := &smime.Opener{Chain: pki.Verifier()}
+	for _, message := range []string{head + "\r\nhello\r\n", head + "\r\n", head, strings.TrimSpace(head), "From a@b Mon Jun  1 12:00:00 2026\n" + head + "\nhello\n"} {
+		var b bytes.Buffer
+		if _, err := c.Compose(&b, strings.NewReader(message)); err != nil {
+			t.Errorf("%q: %v", message, err)
+		}
+		if m, err := opener.Open(t.Context(), &b); err != nil || m.Report().From != "alice@good.example" {
+			t.Errorf("%q: %v", message, err)
+		}
+	}
+}

@@ -166,12 +166,12 @@ func (p *pass) troubled(depth int) bool {
 	return slices.ContainsFunc(p.problems, func(q problem) bool { return q.depth >= depth-1 })
 }
 
-// unreadable reports whether the input was no message at all or went beyond a limit. A
-// message whose structure contradicts itself was read, and is not authentic.
+// unreadable reports whether the input was no message, or no CMS structure, at all, or went
+// beyond a limit. A message whose protection is malformed was read: it is not authentic.
 func (p *pass) unreadable() bool {
 	for _, q := range p.problems {
-		nothing := q.depth == 0 && len(p.layers) == 0
-		if q.code == "limit.exceeded" || nothing && (p.form.bare || q.code == mimeraw.CodeNoHeader) {
+		first := q.depth == 0 && len(p.layers) == 0
+		if q.code == "limit.exceeded" || first && (p.form.bare || q.code == mimeraw.CodeNoHeader) {
 			return true
 		}
 	}

@@ -36,11 +36,13 @@ func commandNamed(name string) command {
 		return openCommand
 	case "chain":
 		return chainCommand
+	case "certs":
+		return certsCommand
 	}
 	return nil
 }
 
-const usage = "usage: smime sign|encrypt|seal|open|chain [options] ...; smime COMMAND --help"
+const usage = "usage: smime sign|encrypt|seal|open|chain|certs [options] ...; smime COMMAND --help"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 

@@ -53,6 +53,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrEncrypted is the error for a file whose content needs a password: PKCS#12.
 var ErrEncrypted = errors.New("PKCS#12 file: it needs a password and is read as an identity")
 
+var errNothing = errors.New("neither a certificate nor a CRL")
+
 // A Reader reads files with limits other than the usual ones. The zero value of every
 // limit means the one in the package comment.
 type Reader struct {
@@ -91,8 +93,13 @@ func (r Reader) Parse(data []byte) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b.Certificates)+len(b.CRLs) == 0 && len(b.Warnings) > 0 {
-		return nil, errors.Join(b.Warnings...)
+	if len(b.Certificates)+len(b.CRLs) == 0 {
+		switch {
+		case len(b.Warnings) > 0:
+			return nil, errors.Join(b.Warnings...)
+		case b.Format == "pem" || b.Format == "der": // the others can say that they are empty
+			return nil, &Error{b.Format, -1, 0, errNothing}
+		}
 	}
 	if r.Strict && len(b.Warnings) > 0 {
 		return nil, errors.Join(b.Warnings...)

@@ -193,12 +193,14 @@ func (sd *SignedData) readCRLs() error {
 }
 
 func (sd *SignedData) readSignerInfos() error {
+	room := int64(limits.Element)
 	return sd.set(ber.Set, false, limits.SignerInfos, "SignerInfos", func(ber.Tag) error {
 		offset := sd.br.Offset()
-		raw, err := sd.br.Raw(signerInfoSize)
+		raw, err := sd.br.Raw(min(signerInfoSize, room))
 		if err != nil {
 			return err
 		}
+		room -= int64(len(raw))
 		si, err := parseSignerInfo(raw)
 		if err != nil {
 			return relocate(err, offset)

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/cms"
@@ -335,6 +339,81 @@ func indefinite(t testing.TB, der []byte) []byte {
 			out = append(out, b...)
 		}
 	}
+}
+
+// What is no certificate and no CRL is passed over (interop row Q18), but OCSP responses
+// are kept (RFC 5940).
+func TestBag(t *testing.T) {
+	alice := someone(t, "p256")
+	crl, ocsp := []byte{0x30, 3, 2, 1, 1}, []byte{0x30, 3, 0x0a, 1, 0}
+	other := func(format oid.OID, value []byte) []byte {
+		return set(context(1), [][]byte{build(func(b *cryptobyte.Builder) { addOID(b, format) }), value})
+	}
+	certs := [][]byte{{0xa1, 3, 2, 1, 1}, {0xa2, 0x80, 0x30, 0x80, 0, 0, 0, 0}, alice.cert.Raw, {0xa3, 0}, {0xa0, 0}}
+	der := build(func(b *cryptobyte.Builder) {
+		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			addOID(b, oid.SignedData)
+			b.AddASN1(context(0), func(b *cryptobyte.Builder) {
+				b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddASN1Int64(5)
+					b.AddBytes(set(casn1.SET, nil))
+					b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { addOID(b, oid.Data) })
+					b.AddBytes(set(context(0), certs))
+					b.AddBytes(set(context(1), [][]byte{crl, other(oid.RevocationInfoOCSP, ocsp), other("\x2a\x03\x04", []byte{5, 0})}))
+					b.AddBytes(set(casn1.SET, nil))
+				})
+			})
+		})
+	})
+	sd := sd2(t, der)
+	if c := sd.Certificates(); len(c) != 1 || !bytes.Equal(c[0], alice.cert.Raw) {
+		t.Errorf("certificates %x", c)
+	}
+	if c := sd.CRLs(); len(c) != 1 || !bytes.Equal(c[0], crl) {
+		t.Errorf("CRLs %x", c)
+	}
+	if c := sd.OCSPResponses(); len(c) != 1 || !bytes.Equal(c[0], ocsp) {
+		t.Errorf("OCSP responses %x", c)
+	}
+}
+
+// Attack row J07: memory does not grow with the content, reading or writing.
+func TestConstantMemory(t *testing.T) {
+	const size = 64 << 20
+	alice := someone(t, "p256")
+	r, w := io.Pipe()
+	go func() {
+		sw, err := cms.NewSignedWriter(w, []*cms.Signer{alice.signer()}, []*x509.Certificate{alice.cert})
+		if err == nil {
+			_, err = io.CopyN(sw, zeros{}, size)
+		}
+		if err == nil {
+			err = sw.Close()
+		}
+		w.CloseWithError(err)
+	}()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c, err := cms.Open(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, c)
+	if err != nil || n != size || c.Finish() != nil {
+		t.Fatal(n, err, c.Finish())
+	}
+	wantResult(t, "64 MiB", verifyAll(t, c.(*cms.SignedData), nil, cms.VerifyOptions{})[0], "valid")
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 2<<20 {
+		t.Errorf("allocated %d octets in all", used)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func TestOpenErrors(t *testing.T) {

@@ -1,18 +1,144 @@
 package usersmime
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
 	"fmt"
+	"time"
 
-	"github.com/postseal/postseal/internal/bundle"
+	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/pkix"
 )
 
+// parseSigned reads a SignedData. Its content means nothing and may be absent.
 func parseSigned(value []byte) (found []Found, warnings []error, err error) {
-	b, err := bundle.Parse(value)
+	content, err := cms.Open(bytes.NewReader(value))
 	if err != nil {
 		return nil, nil, fmt.Errorf("usersmime: SignedData: %w", err)
 	}
-	for _, c := range b.Certificates {
-		found = append(found, Found{Certificate: c, Chain: c.IsCA})
+	sd, ok := content.(*cms.SignedData)
+	if !ok {
+		return nil, nil, fmt.Errorf("usersmime: a CMS structure, but not SignedData")
 	}
-	return found, b.Warnings, nil
+	if err := sd.Finish(); err != nil {
+		return nil, nil, fmt.Errorf("usersmime: SignedData: %w", err)
+	}
+	var own, chain []Found
+	for i, der := range sd.Certificates() {
+		c, err := pkix.ParseCertificate(der)
+		switch {
+		case err != nil:
+			warnings = append(warnings, fmt.Errorf("usersmime: certificate %d of the SignedData: %w", i, err))
+		case c.BasicConstraintsValid && c.IsCA:
+			chain = append(chain, Found{Certificate: c, Chain: true})
+		default:
+			own = append(own, Found{Certificate: c})
+		}
+	}
+	warnings = append(warnings, readSigner(sd, own)...)
+	if found = append(own, chain...); len(found) == 0 {
+		return nil, nil, fmt.Errorf("usersmime: SignedData without a certificate: %v", warnings)
+	}
+	return found, warnings, nil
+}
+
+// readSigner sets what the first good signature by one of the user's own certificates says
+// about them.
+func readSigner(sd *cms.SignedData, own []Found) (warnings []error) {
+	for _, si := range sd.SignerInfos() {
+		var signer *x509.Certificate
+		for _, f := range own {
+			if si.Matches(f.Certificate) {
+				signer = f.Certificate
+			}
+		}
+		if signer == nil {
+			warnings = append(warnings, fmt.Errorf("usersmime: signed by %s, which is not the user's", si.SignerID()))
+			continue
+		}
+		// QUIRK: Outlook signs these blocks with SHA-1. A forger would need a second preimage.
+		r := si.Verify(signer, sd.EContentType(), sd.Digests(), cms.VerifyOptions{AllowSHA1: true})
+		if r.State != "valid" {
+			warnings = append(warnings, fmt.Errorf("usersmime: signature of %q is %s: %v", signer.Subject, r.State, r.Codes))
+			continue
+		}
+		for i := range own {
+			own[i].Published = true
+			if isCapabilities(r.Capabilities) {
+				own[i].Capabilities = r.Capabilities
+			}
+			own[i].Default = r.EncryptionCertificate != nil && r.EncryptionCertificate.Matches(own[i].Certificate)
+		}
+		return warnings
+	}
+	return warnings
+}
+
+// A Block is what [Sign] writes about a user.
+type Block struct {
+	Certificate  *x509.Certificate   // signs
+	Key          crypto.PrivateKey   // of Certificate
+	Chain        []*x509.Certificate // of Certificate, nearest issuer first
+	Encryption   *x509.Certificate   // to encrypt to, if it is another certificate of the user
+	Capabilities []byte              // DER of SMIMECapabilities; nil means what this module reads
+	Time         time.Time           // the claimed signing time; zero means now
+}
+
+// Sign returns a value of userSMIMECertificate: SignedData with the user's certificates,
+// the path as far as there is room, and the capabilities, signed with the user's key. It
+// takes no more than [MaxValue] octets: self-signed certificates are left out first, then
+// the intermediates from the far end on.
+func Sign(b *Block) ([]byte, error) {
+	chain := b.Chain
+	for {
+		value, err := b.sign(chain)
+		if err != nil {
+			return nil, fmt.Errorf("usersmime: %w", err)
+		}
+		if len(value) <= MaxValue {
+			return value, nil
+		}
+		if len(chain) == 0 {
+			return nil, fmt.Errorf("usersmime: %w", &limits.Exceeded{What: "octets of a userSMIMECertificate value", Max: MaxValue})
+		}
+		chain = shorten(chain)
+	}
+}
+
+// shorten drops a self-signed certificate, or else the last one.
+func shorten(chain []*x509.Certificate) []*x509.Certificate {
+	drop := len(chain) - 1
+	for i, c := range chain {
+		if bytes.Equal(c.RawIssuer, c.RawSubject) {
+			drop = i
+		}
+	}
+	return append(append([]*x509.Certificate(nil), chain[:drop]...), chain[drop+1:]...)
+}
+
+func (b *Block) sign(chain []*x509.Certificate) ([]byte, error) {
+	certs := []*x509.Certificate{b.Certificate}
+	if b.Encryption != nil && !b.Encryption.Equal(certs[0]) {
+		certs = append(certs, b.Encryption)
+	}
+	signer := &cms.Signer{
+		Certificate: b.Certificate, Key: b.Key, Time: b.Time,
+		Capabilities: b.Capabilities, EncryptionCertificate: b.Encryption,
+	}
+	var out bytes.Buffer
+	w, err := cms.NewSignedWriter(&out, []*cms.Signer{signer}, append(certs, chain...))
+	if err != nil {
+		return nil, err
+	}
+	// RFC 2798 would rather have no content at all, but what Outlook writes has a few
+	// octets, so that is what is known to be read.
+	if _, err := w.Write([]byte("S/MIME")); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
