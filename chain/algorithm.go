@@ -23,7 +23,6 @@ type publicKey struct {
 	key      crypto.PublicKey
 	err      error // why it cannot be used
 	cost     int   // in tenths of a P-256 verification
-	rsaBits  int   // 0 for other keys
 	inherits bool  // a DSA key whose parameters are its issuer's (RFC 3279, Section 2.3.2)
 }
 
@@ -43,10 +42,6 @@ func newPublicKey(spki []byte) *publicKey {
 	key, err := sigalg.PublicKey(spki)
 	k := &publicKey{key: key, err: err, cost: 600}
 	if err != nil {
-		var large *limits.Exceeded
-		if errors.As(err, &large) {
-			k.rsaBits = int(large.Max) + 1
-		}
 		return k
 	}
 	switch key := key.(type) {
@@ -68,8 +63,8 @@ func newPublicKey(spki []byte) *publicKey {
 
 // price sets the cost of an RSA key by the squares that one verification takes.
 func (k *publicKey) price(key *rsa.PublicKey) {
-	k.rsaBits = key.N.BitLen()
-	k.cost = max(4, 4*k.rsaBits*k.rsaBits/(2048*2048))
+	bits := key.N.BitLen()
+	k.cost = max(4, 4*bits*bits/(2048*2048))
 	if key.E > 1<<17 {
 		k.cost *= 4
 	}
@@ -113,7 +108,7 @@ type algorithms struct {
 // signature judges the algorithm a certificate, CRL or response is signed with, before
 // any arithmetic. The code alg.legacy is a warning.
 func (a algorithms) signature(algID []byte) (code, detail string) {
-	switch pkix.OID(algID) {
+	switch oid.OID(pkix.OID(algID)) {
 	case oid.SHA256WithRSA, oid.ECDSAWithSHA256, oid.SHA384WithRSA, oid.ECDSAWithSHA384, oid.SHA512WithRSA, oid.ECDSAWithSHA512, oid.Ed25519:
 		return "", ""
 	case oid.MD2WithRSA:
@@ -147,14 +142,14 @@ func (a algorithms) smallest() int {
 	return limits.RSAModulusMin
 }
 
-// key judges the size of a key.
-func (a algorithms) key(k *publicKey) (code, detail string) {
+// size judges the size of a key; bits is 0 for all but RSA.
+func (a algorithms) size(bits int) (code, detail string) {
 	switch {
-	case k.rsaBits == 0:
-	case k.rsaBits < a.smallest():
-		return "alg.weak_key", fmt.Sprintf("its RSA key has %d bits", k.rsaBits)
-	case k.rsaBits > a.maxRSA:
-		return "alg.too_large", fmt.Sprintf("its RSA key has more than %d bits", a.maxRSA)
+	case bits == 0:
+	case bits < a.smallest():
+		return "alg.weak_key", fmt.Sprintf("its RSA key has %d bits", bits)
+	case bits > a.maxRSA:
+		return "alg.too_large", fmt.Sprintf("its RSA key has %d bits, more than %d", bits, a.maxRSA)
 	}
 	return "", ""
 }

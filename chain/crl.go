@@ -251,7 +251,7 @@ func (t *task) signedCRL(s *status, list *crl, path []*node, i int) bool {
 	anchor := path[len(path)-1]
 	failed := "crl.signature"
 	for _, c := range t.crlSigners(list, path, i) {
-		if code, _ := t.algorithms.key(c.publicKey()); code != "" || !t.signs(c, list.sum, list.Algorithm, list.RawTBS, list.Signature) {
+		if code, _ := t.algorithms.size(c.rsaBits); code != "" || !t.signs(c, list.sum, list.Algorithm, list.RawTBS, list.Signature) {
 			continue
 		}
 		if c.Has(pkix.ExtKeyUsage) && c.KeyUsage&x509.KeyUsageCRLSign == 0 {

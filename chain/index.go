@@ -15,8 +15,9 @@ import (
 // computed twice by two goroutines, with the same result.
 type node struct {
 	*pkix.Certificate
-	sum    [32]byte // SHA-256 of the DER
-	origin origin
+	sum     [32]byte // SHA-256 of the DER
+	rsaBits int
+	origin  origin
 
 	public      atomic.Pointer[publicKey]
 	constraints atomic.Pointer[nameConstraints]
@@ -44,7 +45,7 @@ func newNode(der []byte, from origin) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{Certificate: c, sum: sha256.Sum256(der), origin: from}, nil
+	return &node{Certificate: c, sum: sha256.Sum256(der), rsaBits: pkix.RSABits(c.SPKI), origin: from}, nil
 }
 
 // nodeOf makes a node of a certificate, of which only Raw counts.
@@ -127,6 +128,8 @@ func (ix *index) add(c *x509.Certificate, from origin) {
 	if ix.bySum[n.sum] != nil {
 		return
 	}
+	n.publicKey()
+	n.namesBelow()
 	ix.bySum[n.sum] = n
 	ix.bySubject[n.Subject] = append(ix.bySubject[n.Subject], n)
 }

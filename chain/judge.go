@@ -83,13 +83,12 @@ func (t *task) judge(n *node, r role) (list notes) {
 			list.fault(n, code, detail)
 		}
 	}
-	key := n.publicKey()
-	code, detail := t.algorithms.key(key)
+	code, detail := t.algorithms.size(n.rsaBits)
 	list.fault(n, code, detail)
-	if key.err != nil && code == "" && r != leafRole {
-		list.fault(n, "sig.unsupported", "its key cannot be used: "+key.err.Error())
-	}
 	if r != leafRole {
+		if key := n.publicKey(); key.err != nil && code == "" {
+			list.fault(n, "sig.unsupported", "its key cannot be used: "+key.err.Error())
+		}
 		t.judgeIssuer(n, r, &list)
 	}
 	return list
@@ -182,7 +181,7 @@ func (t *task) judgeDuties(n *node, r role, list *notes) {
 	if !t.purpose.web() {
 		return
 	}
-	if n.AKI == nil && r != anchorRole && !t.leafIsAnchor {
+	if n.AKI == nil && r != anchorRole && !t.leafIsAnchor && !n.SelfIssued() {
 		list.fault(n, "ext.missing", "it has no authorityKeyIdentifier")
 	}
 	if n.SKI == nil && n.IsCA {

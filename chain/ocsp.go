@@ -161,7 +161,7 @@ func (t *task) responder(r *response, path []*node, i int) (signer *node, code, 
 		if bytes.Equal(c.SPKI, issuer.SPKI) && c.Subject == issuer.Subject {
 			continue // another certificate of the issuer, which has been tried
 		}
-		if k, _ := t.algorithms.key(c.publicKey()); k != "" || !t.signs(c, r.sum, r.Algorithm, r.RawTBS, r.Signature) {
+		if k, _ := t.algorithms.size(c.rsaBits); k != "" || !t.signs(c, r.sum, r.Algorithm, r.RawTBS, r.Signature) {
 			if code != "ocsp.unauthorized_responder" || detail[0] == 'n' {
 				code, detail = "ocsp.signature", "the signature of the OCSP response does not verify"
 			}

@@ -72,29 +72,36 @@ type Report struct {
 // A Path is the proof that a certificate may be used for a purpose at a time. Only a
 // [Verifier] makes one. The methods of a zero Path panic.
 type Path struct {
-	certs    []*x509.Certificate
+	nodes    []*node
 	at       time.Time
 	purpose  Purpose
 	policies []oid.OID
 }
 
 // Leaf returns the certificate in question.
-func (p *Path) Leaf() *x509.Certificate { return p.certs[0] }
+func (p *Path) Leaf() *x509.Certificate { p.check(); return p.nodes[0].x509() }
 
 // Anchor returns the anchor the path ends at; it is the leaf if that is itself an anchor.
-func (p *Path) Anchor() *x509.Certificate { return p.certs[len(p.certs)-1] }
+func (p *Path) Anchor() *x509.Certificate { p.check(); return p.nodes[len(p.nodes)-1].x509() }
 
 // Certificates returns the path, leaf first, anchor last.
-func (p *Path) Certificates() []*x509.Certificate { _ = p.certs[0]; return slices.Clone(p.certs) }
+func (p *Path) Certificates() []*x509.Certificate { p.check(); return certificates(p.nodes) }
 
 // At returns the instant the path was judged for.
-func (p *Path) At() time.Time { _ = p.certs[0]; return p.at }
+func (p *Path) At() time.Time { p.check(); return p.at }
 
 // Purpose returns what the path was judged for.
-func (p *Path) Purpose() Purpose { _ = p.certs[0]; return p.purpose }
+func (p *Path) Purpose() Purpose { p.check(); return p.purpose }
 
 // Policies returns the user-constrained policy set of RFC 5280, Section 6.1.6, dotted.
-func (p *Path) Policies() []string { _ = p.certs[0]; return dotted(p.policies) }
+func (p *Path) Policies() []string { p.check(); return dotted(p.policies) }
+
+// check panics for a Path that no Verifier made.
+func (p *Path) check() {
+	if len(p.nodes) == 0 {
+		panic("chain: a Path that no Verifier made proves nothing")
+	}
+}
 
 func dotted(set []oid.OID) []string {
 	out := make([]string, len(set))
@@ -113,7 +120,7 @@ func certificates(path []*node) []*x509.Certificate {
 }
 
 func (t *task) proof() *Path {
-	return &Path{certs: certificates(t.best.top.path()), at: time.Unix(t.now, 0).UTC(), purpose: t.purpose, policies: t.best.policies}
+	return &Path{nodes: t.best.top.path(), at: time.Unix(t.now, 0).UTC(), purpose: t.purpose, policies: t.best.policies}
 }
 
 // report tells what the search found; err is why there was none.
@@ -129,6 +136,9 @@ func (t *task) report(err error) *Report {
 		all.fault(nil, code, strings.TrimPrefix(err.Error(), "chain: "))
 	case t.best != nil:
 		all = append(all, t.best.notes...)
+		if t.rev().InsecureOff && t.best.top.length > 1 && t.best.worst() < fault {
+			all.add(warning, nil, "rev.not_checked", "revocation was not checked")
+		}
 		r.Certificates = certificates(t.best.top.path())
 	}
 	if t.gaveUp != "" && (t.best == nil || t.best.worst() >= unknown) {

@@ -36,12 +36,14 @@ type task struct {
 	leafIsAnchor bool
 	only         *node // the one anchor that counts; nil: any
 	groups       []group
+	firstGroups  [4]group         // room for most questions
 	byName       map[string]int32 // index into groups, once there are many
 	broken       map[*node]bool   // certificates that cannot be in a clean path
 	failed       map[*node]int    // how many candidates did not sign a certificate
 	dirty        bool             // broken has grown since the clean distances were measured
 
 	queue       []*step
+	climbing    bool // no anchor is in reach: the longest path is wanted
 	seq         int
 	work        int // signatures, in tenths
 	comparisons int
@@ -211,7 +213,7 @@ func (t *task) extend(s *step, reaching bool) int {
 		return 0
 	}
 	if s.length >= maxDepth {
-		if t.gaveUp == "" && s.penalty == 0 {
+		if t.gaveUp == "" && s.penalty == 0 && !t.climbing {
 			t.gaveUp = "a path is longer than is looked at"
 		}
 		return 0
@@ -326,12 +328,12 @@ func (t *task) place(s *step, r role) {
 
 // link checks that issuer signed child. The answer is remembered across calls.
 func (t *task) link(child, issuer *node) (code, detail string) {
-	key := issuer.publicKey()
-	if key.inherits {
-		return "", "" // known only when the path is complete
-	}
-	if code, _ := t.algorithms.key(key); code != "" || key.err != nil {
+	if code, _ := t.algorithms.size(issuer.rsaBits); code != "" {
 		return "", "" // noted where the key stands; no arithmetic with it
+	}
+	key := issuer.publicKey()
+	if key.inherits || key.err != nil {
+		return "", "" // known when the path is complete, or noted where the key stands
 	}
 	if code, _ := t.algorithms.signature(child.Algorithm); code != "" && code != "alg.legacy" {
 		return "", "" // noted with the child
@@ -352,42 +354,42 @@ func (t *task) link(child, issuer *node) (code, detail string) {
 }
 
 // climb follows the issuers as far as they go where no anchor can be reached by names,
-// to say where the path ends.
+// to say where the path ends. The longest path without fault explains best.
 func (t *task) climb(root *step) {
-	s := root
-	for {
-		t.queue = t.queue[:0]
-		t.extend(s, false)
-		var next *step
-		for c := t.pop(); c != nil; c = t.pop() {
-			if code, detail := t.link(s.n, c.n); code != "" {
-				c.own.fault(s.n, code, detail)
-				c.penalty += 2
-			}
-			c.checked = true
-			if next == nil || c.penalty < next.penalty {
-				next = c
-			}
-			if next.penalty == s.penalty || t.gaveUp != "" {
-				break
-			}
-		}
-		if next == nil {
-			break
-		}
-		s = next
+	if t.climbing = true; t.gaveUp == "" {
+		// The answer is certain; only its explanation is cut short.
+		defer func() { t.gaveUp = "" }()
 	}
+	t.push(root)
+	for range maxFaultySteps {
+		s := t.pop()
+		if s == nil || t.gaveUp != "" && t.best != nil || t.best != nil && t.best.top.penalty <= s.penalty {
+			return
+		}
+		if !s.checked {
+			s.checked = true
+			if code, detail := t.link(s.below.n, s.n); code != "" {
+				s.own.fault(s.below.n, code, detail)
+				s.penalty += 2
+				t.push(s)
+				continue
+			}
+		}
+		if t.extend(s, false) == 0 {
+			t.summit(s)
+		}
+	}
+}
+
+// summit records a path that goes no further and leads to no anchor.
+func (t *task) summit(s *step) {
 	o := &outcome{top: s, notes: s.collect()}
 	g := t.group(s.n.Issuer)
 	switch {
-	case g == nil || len(g.list) == 0:
-		if s.n.SelfIssued() {
-			o.notes.fault(s.n, "path.untrusted_self_signed", "it is self-signed and not among the anchors")
-			break
-		}
-		o.notes.fault(s.n, "path.no_issuer", "no certificate of its issuer "+nameText(s.n.RawIssuer)+" is at hand")
 	case s.n.SelfIssued():
 		o.notes.fault(s.n, "path.untrusted_self_signed", "it is self-signed and not among the anchors")
+	case g == nil || len(g.list) == 0:
+		o.notes.fault(s.n, "path.no_issuer", "no certificate of its issuer "+nameText(s.n.RawIssuer)+" is at hand")
 	}
 	o.notes.fault(nil, "path.no_anchor", "no path leads to an anchor")
 	t.finish(o)
@@ -458,6 +460,9 @@ func (t *task) before(a, b *step) bool {
 	if a.penalty != b.penalty {
 		return a.penalty < b.penalty
 	}
+	if t.climbing && a.length != b.length {
+		return a.length > b.length
+	}
 	if x, y := a.length+t.distance(a.n), b.length+t.distance(b.n); x != y {
 		return x < y
 	}
@@ -481,6 +486,7 @@ func (t *task) distance(n *node) int {
 
 // survey finds every name that can be reached from the leaf and its distance to an anchor.
 func (t *task) survey() {
+	t.groups = t.firstGroups[:0]
 	t.open(t.leaf.Issuer)
 	for i := 0; i < len(t.groups); i++ {
 		list := t.groups[i].list
@@ -496,11 +502,6 @@ func (t *task) survey() {
 		t.groups[i].parents = parents
 	}
 	t.measure(false)
-	if t.groups[0].dist > 0 {
-		for i := range t.groups {
-			t.groups[i].clean = t.groups[i].dist
-		}
-	}
 }
 
 // open returns the group of a name, making it if certificates have it.
@@ -551,53 +552,58 @@ func (t *task) group(name string) *group {
 	return nil
 }
 
-// measure computes distances breadth-first from the groups that hold an anchor, over all
-// certificates or over those without known fault.
+// measure computes distances from the groups that hold an anchor, over all certificates
+// or over those without known fault. Each round settles one more distance.
 func (t *task) measure(clean bool) {
-	children := make([][]int32, len(t.groups))
-	var level []int32
+	if clean {
+		t.cleanParents()
+	}
+	found := false
 	for i := range t.groups {
 		g := &t.groups[i]
 		d := 0
-		if len(g.list) > 0 && slices.ContainsFunc(g.list, func(n *node) bool { return n.origin == fromAnchors && (!clean || !t.broken[n]) }) {
-			d = 1
-			level = append(level, int32(i))
-		}
-		if clean {
-			g.clean = d
-		} else {
-			g.dist = d
-		}
-		if !clean {
-			for _, p := range g.parents {
-				children[p] = append(children[p], int32(i))
+		for _, c := range g.list {
+			if c.origin == fromAnchors && !t.broken[c] {
+				d, found = 1, true
+				break
 			}
-			continue
 		}
+		g.clean = d
+	}
+	for d := 2; found; d++ {
+		found = false
+		for i := range t.groups {
+			g := &t.groups[i]
+			if g.clean != 0 {
+				continue
+			}
+			for _, p := range g.parents {
+				if t.groups[p].clean == d-1 {
+					g.clean, found = d, true
+					break
+				}
+			}
+		}
+	}
+	if !clean {
+		for i := range t.groups {
+			t.groups[i].dist = t.groups[i].clean
+		}
+	}
+}
+
+// cleanParents recomputes the parents of every group without the broken members.
+func (t *task) cleanParents() {
+	for i := range t.groups {
+		g := &t.groups[i]
+		g.parents = g.parents[:0]
 		for _, c := range g.list {
 			if c.origin == fromAnchors || t.broken[c] {
 				continue
 			}
-			if p := t.find(c.Issuer); p >= 0 {
-				children[p] = append(children[p], int32(i))
+			if p := t.find(c.Issuer); p >= 0 && !slices.Contains(g.parents, p) {
+				g.parents = append(g.parents, p)
 			}
 		}
-	}
-	for d := 2; len(level) > 0; d++ {
-		var next []int32
-		for _, p := range level {
-			for _, c := range children[p] {
-				g := &t.groups[c]
-				at := &g.dist
-				if clean {
-					at = &g.clean
-				}
-				if *at == 0 {
-					*at = d
-					next = append(next, c)
-				}
-			}
-		}
-		level = next
 	}
 }

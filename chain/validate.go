@@ -1,5 +1,7 @@
 package chain
 
+import "github.com/postseal/postseal/internal/pkix"
+
 // complete judges a path that reached an anchor: what is left of RFC 5280, Section 6.1
 // once every certificate and every link has been looked at on the way up.
 func (t *task) complete(s *step) {
@@ -19,6 +21,9 @@ func (t *task) complete(s *step) {
 // The anchor's own policies are not looked at.
 func (t *task) checkPolicies(path []*node, o *outcome) {
 	n := len(path) - 1
+	if t.withoutPolicies(path[:n]) {
+		return
+	}
 	s := newPolicyState(&t.policies, n)
 	if n == 0 {
 		o.policies = s.userSet()
@@ -45,6 +50,19 @@ func (t *task) checkPolicies(path []*node, o *outcome) {
 		return
 	}
 	o.policies = set
+}
+
+// withoutPolicies reports whether the outcome of policy processing is plain to see: some
+// certificate has no policies, so none are left, and nothing asks for one.
+func (t *task) withoutPolicies(certs []*node) bool {
+	none := false
+	for _, c := range certs {
+		if c.RequireExplicit >= 0 || c.Has(pkix.ExtMappings) {
+			return false
+		}
+		none = none || !c.Has(pkix.ExtPolicies)
+	}
+	return none && !t.policies.explicit
 }
 
 // checkInherited checks the signatures made with DSA keys that take their parameters from

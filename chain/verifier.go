@@ -46,7 +46,10 @@ type Verifier struct {
 // stand in a path without being trusted. Changes of the collection count for all
 // questions asked after them. Without anchors no certificate is valid.
 func NewVerifier(anchors *Collection, rev Revocation) *Verifier {
-	return &Verifier{rev: rev, anchors: anchors}
+	v := &Verifier{rev: rev, anchors: anchors}
+	v.edges.now = make(map[edge]error, 64)
+	v.members()
+	return v
 }
 
 // members returns the index of the collection as it is now.

@@ -112,8 +112,7 @@ func (s *stack) openMultipart(p *plan) error {
 	}
 	m.digests = cms.NewDigests(hashes...)
 	_, err := io.WriteString(s.top, "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\";\r\n"+
-		"\tmicalg="+quoteList(micalg)+"; boundary=\""+m.boundary+"\"\r\n\r\n"+
-		"This is a signed message in MIME format (RFC 1847).\r\n\r\n--"+m.boundary+"\r\n")
+		"\tmicalg="+quoteList(micalg)+"; boundary=\""+m.boundary+"\"\r\n\r\n--"+m.boundary+"\r\n")
 	if err != nil {
 		return err
 	}

@@ -26,15 +26,17 @@ type Batch struct {
 	Objects []*Object
 	// CRLs are certificate revocation lists that the source holds.
 	CRLs []CRL
-	// Cursor is where to go on after this batch; nil if the source cannot go on from here
-	// and has to begin again after an interruption.
+	// Cursor is where to go on after this batch. A source that cannot go on from just
+	// there repeats an earlier one, or nil to begin again.
 	Cursor []byte
-	// Reset says that the source begins to name everything it has, from the first object
-	// on: because it was asked to, or because it cannot tell what changed.
+	// Reset says that the source begins to name what it has, with the objects of this batch:
+	// because it was asked to, or because it cannot tell what changed.
 	Reset bool
-	// Complete says that everything since the last Reset has been named, or, without one,
-	// everything that changed. What was there before a Reset and was not named since is gone.
+	// Complete says that this is the last batch: the source has named what it was asked for.
 	Complete bool
+	// Everything says, along with Complete, that since the last Reset the source has named
+	// all it has. What was there before and was not named is gone.
+	Everything bool
 }
 
 // An Object is what a source holds about one user, contact or device.
@@ -45,6 +47,8 @@ type Object struct {
 	Name string
 	// Deleted says that the object is gone; everything below is then empty.
 	Deleted bool
+	// Unchanged says that the object is there and as it was; everything below is then empty.
+	Unchanged bool
 	// Addresses are the mail addresses of the object, the primary one first.
 	Addresses []string
 	// Certificates are all that the object has now, not only new ones.
@@ -109,7 +113,7 @@ func (s storeSource) Changes(ctx context.Context, _ []byte) iter.Seq2[*Batch, er
 				b = &Batch{}
 			}
 		}
-		b.Complete = true
+		b.Complete, b.Everything = true, true
 		yield(b, nil)
 	}
 }

@@ -71,7 +71,7 @@ type Report struct {
 type state struct {
 	Version int    `json:"v"`
 	Pass    int64  `json:"pass"`   // number of the last time the source named everything
-	Naming  bool   `json:"naming"` // it was not finished
+	Naming  bool   `json:"naming"` // it is not through with that
 	Cursor  []byte `json:"cursor"` // of the source
 	raw     []byte // as the target has it
 }
@@ -145,7 +145,6 @@ func (r *run) batch(ctx context.Context, b *Batch) error {
 	if b.Reset {
 		next.Pass++
 		next.Naming = true
-		r.report.Full = true
 		clear(r.seen)
 	}
 	u := &Update{Before: r.state.raw, Pass: next.Pass, CRLs: b.CRLs}
@@ -153,7 +152,8 @@ func (r *run) batch(ctx context.Context, b *Batch) error {
 	if err := r.objects(ctx, b, next.Naming, u); err != nil {
 		return err
 	}
-	if b.Complete && next.Naming {
+	if b.Complete && b.Everything {
+		r.report.Full = true
 		// What goes away is removed before the state says that all is named.
 		if err := r.apply(ctx, u, &next); err != nil {
 			return err
@@ -162,8 +162,10 @@ func (r *run) batch(ctx context.Context, b *Batch) error {
 			return err
 		}
 		next = r.state
-		next.Naming = false
 		u = &Update{Before: r.state.raw, Pass: next.Pass}
+	}
+	if b.Complete {
+		next.Naming = false
 	}
 	if err := r.apply(ctx, u, &next); err != nil {
 		return err
@@ -215,8 +217,15 @@ func (r *run) objects(ctx context.Context, b *Batch, naming bool, u *Update) err
 			r.drop(id, have, "object was deleted", u)
 			continue
 		}
-		if reason := r.Rules.covers(o.Name); reason != "" {
+		if reason := r.Rules.covers(o.Name); reason != "" && !o.Unchanged {
 			r.drop(id, have, reason, u)
+			continue
+		}
+		if o.Unchanged {
+			if have != nil {
+				r.report.Unchanged++
+				u.Touch = append(u.Touch, id)
+			}
 			continue
 		}
 		entries, refused := r.Rules.entries(o, r.name, r.now)

@@ -134,7 +134,7 @@ func (w *world) try(configure func(*sync.Syncer), batches ...*sync.Batch) (*sync
 }
 
 func full(objects ...*sync.Object) *sync.Batch {
-	return &sync.Batch{Reset: true, Complete: true, Objects: objects, Cursor: []byte("1")}
+	return &sync.Batch{Reset: true, Complete: true, Everything: true, Objects: objects, Cursor: []byte("1")}
 }
 
 func changes(objects ...*sync.Object) *sync.Batch {
@@ -247,13 +247,19 @@ func TestFullPass(t *testing.T) {
 		}
 		w.holds(all...)
 		// It goes on from where it was, and only now what was not named goes.
-		r := w.run(nil, &sync.Batch{Objects: objects[15:20], Cursor: []byte("x")}, &sync.Batch{Objects: objects[20:25], Complete: true})
+		r := w.run(nil, &sync.Batch{Objects: objects[15:20], Cursor: []byte("x")}, &sync.Batch{Objects: objects[20:25], Complete: true, Everything: true})
 		w.holds(all[:25]...)
 		if r.Removed != 5 || r.Reasons["removed: object is not in the source any more"] != 5 {
 			t.Errorf("report %+v", r)
 		}
 		w.run(nil, full(objects[:3]...))
 		w.holds(all[:3]...)
+		// A source that names what is still there without saying all about it, and one that
+		// names what it has but not everything.
+		w.run(nil, full(&sync.Object{ID: "u0", Unchanged: true}, &sync.Object{ID: "u1", Unchanged: true}, &sync.Object{ID: "u9", Unchanged: true}))
+		w.holds(all[:2]...)
+		w.run(nil, &sync.Batch{Reset: true, Complete: true, Objects: objects[:1]})
+		w.holds(all[:2]...)
 	})
 }
 

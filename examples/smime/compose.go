@@ -20,6 +20,7 @@ type composeOptions struct {
 	out        string
 	clock      string
 	composer   smime.Composer
+	protect    string
 	signerID   string
 	recipID    string
 }
@@ -68,6 +69,10 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 		f.Lookup("opaque").DefValue = "true"
 		f.BoolVar(&o.composer.Triple, "triple", false, "sign again outside the encryption")
 	}
+	// What seal writes hides the subject; sign and encrypt leave the header where it is
+	// unless they are asked.
+	f.StringVar(&o.protect, "protect-headers", fmt.Sprint(name == "seal"), "protect the header too (RFC 9788): true, false, or a policy: baseline, shy, no-confidentiality")
+	f.Lookup("protect-headers").NoOptDefVal = "true"
 	f.StringVar(&o.out, "out", "", "write the message here instead of to standard output")
 	registerClock(f, &o.clock)
 	if done, err := parse(f, args, synopsis, stdout); done || err != nil {
@@ -108,6 +113,15 @@ func (o *composeOptions) settle(name string) error {
 		if !oneOf(choice.value, choice.allowed) {
 			return wrongUsage("--%s %s is not one of %s", choice.flag, choice.value, strings.Trim(choice.allowed, "|"))
 		}
+	}
+	switch o.composer.ProtectHeaders = o.protect; o.protect {
+	case "true":
+		o.composer.ProtectHeaders = ""
+	case "false":
+		o.composer.ProtectHeaders = "off"
+	case "baseline", "shy", "no-confidentiality":
+	default:
+		return wrongUsage("--protect-headers %s is not true, false, baseline, shy or no-confidentiality", o.protect)
 	}
 	o.composer.SignerKeyID = o.signerID == "key-id"
 	o.composer.RecipientKeyID = o.recipID == "key-id"

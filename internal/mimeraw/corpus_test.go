@@ -23,8 +23,8 @@ func TestCorpus(t *testing.T) {
 	}
 	// What is wrong with the few that have something wrong with them.
 	expected := map[string]string{
-		"basicAS2.message":          mimeraw.CodeNoHeader,  // begins with the line of an HTTP request
-		"rawAS2.message":            mimeraw.CodeNoHeader,  // the same
+		"basicAS2.message":          mimeraw.CodeHTTPLine,  // begins with the line of an HTTP request
+		"rawAS2.message":            mimeraw.CodeHTTPLine,  // the same
 		"multipart-alternative.eml": mimeraw.CodeTruncated, // ends without "--"
 	}
 	n := 0

@@ -72,6 +72,9 @@ var headerForms = []struct {
 	{"nothing", "", nil, "", []string{mimeraw.CodeNoHeader}},
 	{"mbox line", "From a@b.example Mon Jun  1 12:00:00 2026\nFrom: a\n\nbody", []string{"From=a"}, "body", []string{mimeraw.CodeMboxLine}},
 	{"mbox line with a zone", "From - Mon Jun 01 12:00:00 2026 +0200\r\nFrom: a\r\n\r\nbody", []string{"From=a"}, "body", []string{mimeraw.CodeMboxLine}},
+	{"HTTP request", "POST / HTTP/1.1\r\nFrom: a\r\n\r\nbody", []string{"From=a"}, "body", []string{mimeraw.CodeHTTPLine}},
+	{"HTTP response", "HTTP/1.1 200 OK\r\nFrom: a\r\n\r\nbody", []string{"From=a"}, "body", []string{mimeraw.CodeHTTPLine}},
+	{"text that begins with POST", "POST early\r\n\r\nAlice\r\n", nil, "POST early\r\n\r\nAlice\r\n", []string{mimeraw.CodeNoHeader}},
 	{"text that begins with From", "From now on, at 12:00, we sell.\r\n\r\nAlice\r\n", nil, "From now on, at 12:00, we sell.\r\n\r\nAlice\r\n", []string{mimeraw.CodeNoHeader}},
 	{"mbox line over text", "From a@b Mon Jun  1 12:00:00 2026\nhello\n", nil, "From a@b Mon Jun  1 12:00:00 2026\nhello\n", []string{mimeraw.CodeNoHeader}},
 }

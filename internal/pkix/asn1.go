@@ -3,6 +3,7 @@ package pkix
 import (
 	"bytes"
 	"fmt"
+	"math/bits"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -233,11 +234,37 @@ func TrimSerial(b []byte) []byte {
 	return b
 }
 
-// OID returns the object identifier that leads an AlgorithmIdentifier.
-func OID(algorithm []byte) oid.OID {
+// OID returns the content of the object identifier that leads an AlgorithmIdentifier.
+func OID(algorithm []byte) []byte {
 	s, seq, id := cryptobyte.String(algorithm), cryptobyte.String(nil), cryptobyte.String(nil)
 	if !s.ReadASN1(&seq, asn1.SEQUENCE) || !seq.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) {
-		return ""
+		return nil
 	}
-	return oid.OID(id)
+	return id
+}
+
+// RSABits returns the size of the modulus of an RSA key in a SubjectPublicKeyInfo, 0 for
+// other keys. It is for asking before anything is computed with the key.
+func RSABits(spki []byte) int {
+	s := cryptobyte.String(spki)
+	var body, alg, key, n cryptobyte.String
+	if !s.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1Element(&alg, asn1.SEQUENCE) || !body.ReadASN1(&key, asn1.BIT_STRING) || len(key) == 0 {
+		return 0
+	}
+	switch oid.OID(OID(alg)) {
+	case oid.RSA, oid.RSAPSS, oid.RSAOAEP:
+	default:
+		return 0
+	}
+	key = key[1:]
+	if !key.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1(&n, asn1.INTEGER) {
+		return 0
+	}
+	if n = TrimSerial(n); len(n) > 1 && n[0] == 0 {
+		n = n[1:]
+	}
+	if len(n) == 0 {
+		return 0
+	}
+	return 8*(len(n)-1) + bits.Len8(n[0])
 }

@@ -49,7 +49,7 @@ func ParseCertificate(der []byte) (*x509.Certificate, error) {
 func (c *Certificate) X509() *x509.Certificate {
 	out := &x509.Certificate{
 		Raw: c.Raw, RawTBSCertificate: c.RawTBS, RawSubjectPublicKeyInfo: c.SPKI, RawSubject: c.RawSubject, RawIssuer: c.RawIssuer,
-		Signature: c.Signature, SignatureAlgorithm: signatureAlgorithm(OID(c.Algorithm)),
+		Signature: c.Signature, SignatureAlgorithm: signatureAlgorithm(oid.OID(OID(c.Algorithm))),
 		Version: c.Version, SerialNumber: c.SerialNumber(), Issuer: nameOf(c.RawIssuer), Subject: nameOf(c.RawSubject),
 		NotBefore: time.Unix(c.NotBefore, 0).UTC(), NotAfter: time.Unix(c.NotAfter, 0).UTC(),
 		KeyUsage: c.KeyUsage, SubjectKeyId: c.SKI, AuthorityKeyId: c.AKI,
@@ -221,7 +221,7 @@ func publicKey(spki []byte) (x509.PublicKeyAlgorithm, any) {
 func keyAlgorithm(spki []byte) x509.PublicKeyAlgorithm {
 	s, seq, alg := cryptobyte.String(spki), cryptobyte.String(nil), cryptobyte.String(nil)
 	if s.ReadASN1(&seq, casn1.SEQUENCE) && seq.ReadASN1Element(&alg, casn1.SEQUENCE) {
-		switch OID(alg) {
+		switch oid.OID(OID(alg)) {
 		case oid.RSA:
 			return x509.RSA
 		case oid.DSA:

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -22,10 +23,22 @@ type Slapd struct {
 	Roots    *x509.CertPool // the authority of its TLS certificate
 	RootFile string         // the same as a PEM file, for other programs
 	process  *process
+	dir      string
+	program  string
 }
 
 // Stop stops the server before the test ends.
 func (s *Slapd) Stop() { s.process.stop() }
+
+// Start starts the server again after [Slapd.Stop], at the same address with the same
+// data; what it had only in memory, such as the log of deletions, is gone.
+func (s *Slapd) Start(t testing.TB) {
+	t.Helper()
+	s.process = start(t, s.dir, nil, nil, s.program, "-d", "0", "-f", filepath.Join(s.dir, "slapd.conf"), "-h", s.URL+" "+s.TLSURL)
+	for _, address := range []string{s.URL, s.TLSURL} {
+		s.process.wait(t, 20*time.Second, dialable(address[strings.LastIndexByte(address, '/')+1:]))
+	}
+}
 
 // adSchema holds the attributes of Active Directory that readers look at, with their
 // object identifiers there.
@@ -87,8 +100,7 @@ access to * by * read
 	os.Remove(data)
 	plain, tls := freePort(t), freePort(t)
 	s.URL, s.TLSURL = fmt.Sprintf("ldap://127.0.0.1:%d", plain), fmt.Sprintf("ldaps://127.0.0.1:%d", tls)
-	s.process = start(t, dir, nil, nil, slapd, "-d", "0", "-f", filepath.Join(dir, "slapd.conf"), "-h", s.URL+" "+s.TLSURL)
-	s.process.wait(t, 20*time.Second, dialable(fmt.Sprintf("127.0.0.1:%d", plain)))
-	s.process.wait(t, 20*time.Second, dialable(fmt.Sprintf("127.0.0.1:%d", tls)))
+	s.dir, s.program = dir, slapd
+	s.Start(t)
 	return s
 }

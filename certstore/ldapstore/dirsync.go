@@ -1,0 +1,195 @@
+package ldapstore
+
+import (
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/postseal/postseal/certstore/sync"
+)
+
+// DirSync returns a source that asks Active Directory what changed, by its directory
+// synchronisation control (MS-ADTS, Section 3.1.1.3.4.1.3). It sees additions, changes and
+// deletions, renames and moves, and needs no more than the right to read: it asks for what
+// the account may see.
+//
+// The directory names changed objects with their changed attributes only; the rest is
+// read again, so that what is carried is always the whole object.
+func (s *Store) DirSync() sync.Source { return &source{s, (*feed).dirSync} }
+
+const (
+	// dirSyncObjectSecurity lets accounts without the right to replicate ask, and shows
+	// them what they may see.
+	dirSyncObjectSecurity = 1
+	// dirSyncOctets bounds one answer of the server.
+	dirSyncOctets = 8 << 20
+	// guidsPerSearch is how many objects one search reads again.
+	guidsPerSearch = 50
+)
+
+func (f *feed) dirSync(raw []byte) error {
+	root, err := f.activeDirectory()
+	if err != nil {
+		return err
+	}
+	at := readCursor(raw, "dirsync")
+	if at.Cookie == nil {
+		at.Naming, f.batch.Reset = true, true
+	}
+	// The cookie is the server's to understand: if it does not any more, because it was
+	// restored or is another one, everything is read anew.
+	known := at.Cookie != nil
+	for {
+		more, entries, cookie, err := f.dirSyncStep(root.base, at.Cookie)
+		var answer *ldap.Error
+		if known && errors.As(err, &answer) && refusesCookie(answer.ResultCode) {
+			at, known = cursor{Kind: "dirsync", Naming: true}, false
+			f.batch.Reset = true
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		known = false
+		at.Cookie = cookie
+		if at.Naming {
+			f.batch.Objects = f.whole(entries)
+		} else if f.batch.Objects, err = f.again(entries); err != nil {
+			return err
+		}
+		if !more {
+			everything := at.Naming
+			at.Naming = false
+			return f.finish(at.bytes(), everything)
+		}
+		if err := f.send(at.bytes()); err != nil {
+			return err
+		}
+	}
+}
+
+// activeDirectory describes a server that is one.
+func (f *feed) activeDirectory() (*rootDSE, error) {
+	root, err := f.store.describe(f.ctx, f.conn)
+	if err != nil {
+		return nil, err
+	}
+	if !root.activeDirectory || root.base == "" {
+		return nil, errors.New("the server is no Active Directory")
+	}
+	return root, nil
+}
+
+// refusesCookie reports whether a result may mean that the cookie is no good.
+func refusesCookie(code uint16) bool {
+	switch code {
+	case ldap.LDAPResultOperationsError, ldap.LDAPResultProtocolError, ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultInvalidAttributeSyntax,
+		ldap.LDAPResultConstraintViolation, ldap.LDAPResultOther:
+		return true
+	}
+	return false
+}
+
+// dirSyncStep asks once and returns what changed, and whether there is more to ask for.
+func (f *feed) dirSyncStep(base string, cookie []byte) (more bool, entries []*ldap.Entry, next []byte, err error) {
+	answered := false
+	err = f.conn.search(f.ctx, &ldap.SearchRequest{
+		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
+		Filter: "(|(objectClass=user)(objectClass=contact))",
+		// The list selects too: isDeleted is for deletions, name for renames and moves.
+		Attributes: append([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses...),
+		Controls: []ldap.Control{
+			ldap.NewRequestControlDirSync(dirSyncObjectSecurity, dirSyncOctets, cookie),
+			ldap.NewControlString(controlShowDeleted, true, ""),
+		},
+	}, func(e *ldap.Entry, _ []ldap.Control) error {
+		f.pulse.beat()
+		entries = append(entries, e)
+		return nil
+	}, func(controls []ldap.Control) error {
+		if c, ok := ldap.FindControl(controls, controlDirSync).(*ldap.ControlDirSync); ok {
+			more, next, answered = c.Flags != 0, c.Cookie, true
+		}
+		return nil
+	})
+	if err == nil && !answered {
+		err = errors.New("the server does not answer to the DirSync control")
+	}
+	return more, entries, next, err
+}
+
+// whole makes objects of entries that hold all their attributes, as they do the first time.
+func (f *feed) whole(entries []*ldap.Entry) []*sync.Object {
+	var list []*sync.Object
+	for _, e := range entries {
+		if o := f.store.syncObject(e); !o.Deleted && f.covers(e.DN) && len(o.Certificates)+len(o.Problems) > 0 {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// covers reports whether a name is below the base of the searches.
+func (f *feed) covers(dn string) bool {
+	base, err := ldap.ParseDN(f.base)
+	if err != nil {
+		return false
+	}
+	name, err := ldap.ParseDN(dn)
+	return err == nil && (base.EqualFold(name) || base.AncestorOfFold(name))
+}
+
+// again reads the objects that changed once more, whole. One that is not to be found was
+// deleted, moved away, or hidden from us.
+func (f *feed) again(entries []*ldap.Entry) ([]*sync.Object, error) {
+	var list []*sync.Object
+	var guids [][]byte
+	names := map[string]string{}
+	for _, e := range entries {
+		o := f.store.syncObject(e)
+		guid := e.GetEqualFoldRawAttributeValue("objectGUID")
+		if o.Deleted || len(guid) != 16 {
+			list = append(list, o)
+			continue
+		}
+		names[o.ID] = e.DN
+		guids = append(guids, guid)
+	}
+	for chunk := range slices.Chunk(guids, guidsPerSearch) {
+		var filter strings.Builder
+		filter.WriteString("(|")
+		for _, guid := range chunk {
+			filter.WriteString("(objectGUID=" + escapeOctets(guid) + ")")
+		}
+		filter.WriteString(")")
+		err := f.search(f.base, f.store.filtered(filter.String()), nil, func(e *ldap.Entry) error {
+			o := f.store.syncObject(e)
+			delete(names, o.ID)
+			list = append(list, o)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, guid := range guids {
+		id := hex.EncodeToString(guid)
+		if dn, missing := names[id]; missing {
+			list = append(list, &sync.Object{ID: id, Name: dn, Deleted: true})
+		}
+	}
+	return list, nil
+}
+
+// escapeOctets writes octets into a filter (RFC 4515, Section 3).
+func escapeOctets(b []byte) string {
+	var s strings.Builder
+	for _, c := range b {
+		s.WriteByte('\\')
+		s.WriteString(hex.EncodeToString([]byte{c}))
+	}
+	return s.String()
+}

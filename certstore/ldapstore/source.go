@@ -1,0 +1,287 @@
+package ldapstore
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/certstore/sync"
+	"github.com/postseal/postseal/internal/limits"
+)
+
+const (
+	controlDirSync     = "1.2.840.113556.1.4.841"
+	controlShowDeleted = "1.2.840.113556.1.4.417"
+	controlSync        = "1.3.6.1.4.1.4203.1.9.1.1"
+)
+
+// Source returns the best source for package certstore/sync that the server offers:
+// DirSync for Active Directory, content synchronisation (RFC 4533) for OpenLDAP, and
+// reading everything page by page for any other.
+func (s *Store) Source(ctx context.Context) (sync.Source, error) {
+	var root *rootDSE
+	err := s.with(ctx, true, func(ctx context.Context, c *conn) (err error) {
+		root, err = s.describe(ctx, c)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case s.globalCatalog():
+		return s.FullPass(), nil
+	case root.activeDirectory && contains(root.controls, controlDirSync):
+		return s.DirSync(), nil
+	case root.activeDirectory:
+		return s.USN(), nil
+	case contains(root.controls, controlSync):
+		return s.Syncrepl(), nil
+	}
+	return s.FullPass(), nil
+}
+
+// FullPass returns a source that reads every object with a certificate, in every run.
+func (s *Store) FullPass() sync.Source { return &source{s, (*feed).full} }
+
+// A source is one way to learn from a directory what changed.
+type source struct {
+	store *Store
+	run   func(*feed, []byte) error
+}
+
+// Name is the URL of the server with the base, however the source works: the ways take
+// over from each other.
+func (s *source) Name() string {
+	base := s.store.Base
+	if base == "" {
+		base = s.store.urlBase
+	}
+	return s.store.String() + "/" + strings.ReplaceAll(base, " ", "%20")
+}
+
+func (s *source) Changes(ctx context.Context, cursor []byte) iter.Seq2[*sync.Batch, error] {
+	return func(yield func(*sync.Batch, error) bool) {
+		err := s.store.withConn(ctx, false, func(ctx context.Context, c *conn) error {
+			base, err := s.store.base(ctx, c)
+			if err != nil {
+				return err
+			}
+			p := s.store.pulse(ctx, c)
+			defer p.stop()
+			f := &feed{store: s.store, ctx: p.ctx, conn: c, base: base, pulse: p, yield: yield, batch: &sync.Batch{}}
+			return p.reason(s.run(f, cursor))
+		})
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(nil, err)
+		}
+	}
+}
+
+// errStopped ends a feed whose consumer wants no more.
+var errStopped = errors.New("stopped")
+
+// A feed is a source at work.
+type feed struct {
+	store *Store
+	ctx   context.Context
+	conn  *conn
+	base  string
+	pulse *pulse
+	yield func(*sync.Batch, error) bool
+	batch *sync.Batch
+}
+
+// batchSize is how many objects go into one batch.
+const batchSize = 500
+
+// send sends the batch that was collected, with the cursor that holds after it.
+func (f *feed) send(cursor []byte) error {
+	f.batch.Cursor = cursor
+	batch := f.batch
+	f.batch = &sync.Batch{}
+	// The consumer may take its time: that is not the server's.
+	f.pulse.pause()
+	more := f.yield(batch, nil)
+	f.pulse.beat()
+	if !more {
+		return errStopped
+	}
+	return nil
+}
+
+// add adds an object to the batch, which goes out with the given cursor when it is full.
+func (f *feed) add(o *sync.Object, cursor []byte) error {
+	f.batch.Objects = append(f.batch.Objects, o)
+	if len(f.batch.Objects) < batchSize {
+		return nil
+	}
+	return f.send(cursor)
+}
+
+// finish sends the last batch, with the revocation lists of the directory.
+func (f *feed) finish(cursor []byte, everything bool) error {
+	crls, err := f.crls()
+	if err != nil {
+		return err
+	}
+	f.batch.CRLs, f.batch.Complete, f.batch.Everything = crls, true, everything
+	return f.send(cursor)
+}
+
+// full reads everything.
+func (f *feed) full([]byte) error {
+	f.batch.Reset = true
+	if err := f.named(nil); err != nil {
+		return err
+	}
+	return f.finish(nil, true)
+}
+
+// named adds every object that has a certificate.
+func (f *feed) named(cursor []byte) error {
+	return f.search(f.base, f.store.filtered(withCertificates), nil, func(e *ldap.Entry) error {
+		return f.add(f.store.syncObject(e), cursor)
+	})
+}
+
+// search runs a paged search and calls found for every entry, with its ranges completed.
+func (f *feed) search(base, filter string, controls []ldap.Control, found func(*ldap.Entry) error) error {
+	var page []*ldap.Entry
+	return f.conn.pages(f.ctx, &ldap.SearchRequest{
+		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
+		Filter: filter, Attributes: f.store.syncAttributes(), Controls: controls,
+	}, func(e *ldap.Entry, _ []ldap.Control) error {
+		f.pulse.beat()
+		page = append(page, e)
+		return nil
+	}, func(bool) error {
+		for _, e := range page {
+			if err := f.conn.ranges(f.ctx, e); err != nil {
+				return err
+			}
+			if err := found(e); err != nil {
+				return err
+			}
+		}
+		page = page[:0]
+		return nil
+	})
+}
+
+// filtered adds the store's own filter.
+func (s *Store) filtered(filter string) string {
+	if s.Filter == "" {
+		return filter
+	}
+	return "(&" + s.Filter + filter + ")"
+}
+
+func (s *Store) syncAttributes() []string {
+	return append(s.attributes(), "objectGUID", "entryUUID", "isDeleted")
+}
+
+// identity returns what identifies an entry for ever: a GUID in Active Directory, an UUID
+// elsewhere (RFC 4530), and failing both its name.
+func identity(e *ldap.Entry) string {
+	if guid := e.GetEqualFoldRawAttributeValue("objectGUID"); len(guid) == 16 {
+		return hex.EncodeToString(guid)
+	}
+	if uuid := e.GetEqualFoldAttributeValue("entryUUID"); uuid != "" {
+		return strings.ToLower(uuid)
+	}
+	return "dn:" + strings.ToLower(e.DN)
+}
+
+// syncObject makes an object of package sync of a directory entry.
+func (s *Store) syncObject(e *ldap.Entry) *sync.Object {
+	if strings.EqualFold(e.GetEqualFoldAttributeValue("isDeleted"), "TRUE") {
+		return &sync.Object{ID: identity(e), Name: e.DN, Deleted: true}
+	}
+	o := s.object(e)
+	out := &sync.Object{ID: identity(e), Name: e.DN, Addresses: o.addresses, Problems: o.problems}
+	for _, v := range o.values {
+		out.Certificates = append(out.Certificates, sync.Certificate{Entry: certstore.Entry{
+			Certificate: v.Certificate, Source: v.attribute, Default: v.Default, Published: v.Published, Capabilities: v.Capabilities,
+		}, Chain: v.Chain})
+	}
+	return out
+}
+
+// crls returns the revocation lists that the directory holds (RFC 4523, Section 2.6); Active
+// Directory keeps them in its configuration.
+func (f *feed) crls() ([]sync.CRL, error) {
+	bases := []string{f.base}
+	root, err := f.store.describe(f.ctx, f.conn)
+	if err != nil {
+		return nil, err
+	}
+	if root.configuration != "" && f.base != "" {
+		bases = append(bases, "CN=Public Key Services,CN=Services,"+root.configuration)
+	}
+	var list []sync.CRL
+	for i, base := range bases {
+		err := f.conn.pages(f.ctx, &ldap.SearchRequest{
+			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
+			Filter: "(|(certificateRevocationList=*)(authorityRevocationList=*)(deltaRevocationList=*))",
+			Attributes: []string{
+				"certificateRevocationList", "certificateRevocationList;binary", "authorityRevocationList", "authorityRevocationList;binary",
+				"deltaRevocationList", "deltaRevocationList;binary",
+			},
+		}, func(e *ldap.Entry, _ []ldap.Control) error {
+			f.pulse.beat()
+			for _, a := range e.Attributes {
+				name, _, _ := strings.Cut(a.Name, ";")
+				for _, der := range a.ByteValues {
+					// A certification authority's entry must have the attributes: one octet stands for no list.
+					if len(der) > 1 && len(list) < limits.CRLs {
+						list = append(list, sync.CRL{Name: name + " of " + e.DN, DER: der})
+					}
+				}
+			}
+			return nil
+		}, nil)
+		var answer *ldap.Error
+		if i > 0 && errors.As(err, &answer) && answer.ResultCode == ldap.LDAPResultNoSuchObject {
+			continue // no public key services in this forest
+		}
+		if err != nil {
+			return nil, fmt.Errorf("revocation lists: %w", err)
+		}
+	}
+	return list, nil
+}
+
+// A cursor is what a source keeps between runs. Only the fields of its kind are set.
+type cursor struct {
+	Kind   string `json:"kind"`
+	Cookie []byte `json:"cookie,omitempty"` // of the server
+	// Naming says that the first pass is not through.
+	Naming bool `json:"naming,omitempty"`
+	// USN is the last change that is known, on the server that Invocation names.
+	USN        int64  `json:"usn,omitempty"`
+	Invocation string `json:"invocation,omitempty"`
+}
+
+// readCursor returns what a cursor says, or the zero value if it is another kind's: then
+// everything is read anew.
+func readCursor(raw []byte, kind string) cursor {
+	var c cursor
+	if json.Unmarshal(raw, &c) != nil || c.Kind != kind {
+		return cursor{Kind: kind}
+	}
+	return c
+}
+
+func (c cursor) bytes() []byte {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // it is made of numbers and strings
+	}
+	return b
+}
