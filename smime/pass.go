@@ -223,8 +223,7 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, body)
-	return err
+	return p.survey(e, body, out)
 }
 
 // out is where content goes: to the sink, hashed and counted.
