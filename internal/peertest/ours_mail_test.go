@@ -25,7 +25,7 @@ func (o ours) SignMail(entity []byte, who string, opaque bool) ([]byte, error) {
 }
 
 func (o ours) EncryptMail(entity []byte, to ...string) ([]byte, error) {
-	c := new(smime.Composer)
+	c := &smime.Composer{ProtectHeaders: "off"}
 	for _, who := range to {
 		c.Recipients = append(c.Recipients, o.lab.PKI.ID(who).Cert)
 	}
