@@ -55,8 +55,8 @@ func (c *Collection) WritePEM(w io.Writer) error {
 	return c.write(w, func(b *bytes.Buffer) error { return bundle.WritePEM(b, c.Certificates()) })
 }
 
-// WriteP7B writes the members as PKCS#7 in DER: a SignedData without signers
-// (RFC 8551, Section 3.8). Its SET is sorted, so the order of the members is lost.
+// WriteP7B writes the members as PKCS#7: a SignedData without signers
+// (RFC 8551, Section 3.8).
 func (c *Collection) WriteP7B(w io.Writer) error {
 	return c.write(w, func(b *bytes.Buffer) error { return bundle.WriteP7B(b, c.Certificates()) })
 }
