@@ -50,14 +50,13 @@ type Composer struct {
 	// "aes256-gcm", "chacha20-poly1305" or "auto". Empty means "auto": AES-256-GCM if
 	// every recipient is known to read it, else AES-256-CBC.
 	Cipher string
-	// Capabilities returns what is known of the owner of a recipient's certificate: the
-	// DER of SMIMECapabilities (RFC 8551, Section 2.5.2), or nil. See
-	// [Resolver.Capabilities]. Capabilities in the certificate itself count without it
-	// (RFC 4262). May be nil.
-	Capabilities func(*x509.Certificate) []byte
 	// KeyTransport is "pkcs1", "oaep" or "auto" for RSA recipients. Empty means "auto":
 	// OAEP where the recipient is known to read it.
 	KeyTransport string
+	// Capabilities returns the DER of a recipient's SMIMECapabilities (RFC 8551, Section
+	// 2.5.2), from a directory or a verified message, or nil if nothing is known. What
+	// the certificate itself states need not be returned. Optional.
+	Capabilities func(*x509.Certificate) []byte
 	// RecipientKeyID names recipients by subjectKeyIdentifier instead of issuer and serial.
 	RecipientKeyID bool
 	// Compress compresses what is encrypted or, without Recipients, the message (RFC 3274).
@@ -145,7 +144,7 @@ type plan struct {
 	signers    []*cms.Signer
 	bag        []*x509.Certificate
 	recipients []*cms.Recipient
-	cipher     string
+	envelope   cms.EnvelopeOptions
 	opaque     bool
 	compress   bool
 	triple     bool
@@ -253,15 +252,25 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	if len(unfit) > 0 {
 		return errors.Join(unfit...)
 	}
-	p.cipher = c.Cipher
-	if p.cipher == "" || p.cipher == "auto" {
-		var reason string
-		p.cipher, reason = c.chooseCipher()
-		p.result.Reasons = append(p.result.Reasons, reason)
+	choice, err := cms.Choose(c.Recipients, cms.Wishes{
+		Cipher: c.Cipher, KeyTransport: c.KeyTransport, KeyID: c.RecipientKeyID, Capabilities: c.capabilities,
+	})
+	if err != nil {
+		return fmt.Errorf("smime: %w", err)
 	}
-	for _, cert := range c.Recipients {
-		p.recipients = append(p.recipients, &cms.Recipient{Certificate: cert, KeyID: c.RecipientKeyID, OAEP: c.KeyTransport == "oaep"})
-	}
-	p.result.Cipher = p.cipher
+	p.recipients, p.envelope = choice.Recipients, choice.Options()
+	p.result.Cipher, p.result.Reasons = choice.Cipher, choice.Reasons
 	return nil
+}
+
+// capabilities reads what the caller knows of a recipient. What cannot be read is not known.
+func (c *Composer) capabilities(cert *x509.Certificate) cms.Capabilities {
+	if c.Capabilities == nil {
+		return nil
+	}
+	known, err := cms.ParseCapabilities(c.Capabilities(cert))
+	if err != nil {
+		return nil
+	}
+	return known
 }

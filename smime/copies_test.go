@@ -233,7 +233,7 @@ func TestDraft(t *testing.T) {
 // TestCapabilitiesChooseTheCipher: authenticated encryption where everybody can read it.
 func TestCapabilitiesChooseTheCipher(t *testing.T) {
 	pki := smimetest.NewPKI(t)
-	gcm := []byte("\x30\x0d\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e")
+	gcm := []byte("\x30\x1a\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2a")
 	cbc := []byte("\x30\x0d\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2a")
 	alice, bob := pki.Alice().Certificate(), pki.Bob().Certificate()
 	for _, c := range []struct {
@@ -256,7 +256,7 @@ func TestCapabilitiesChooseTheCipher(t *testing.T) {
 		r := &smime.Resolver{Store: store}
 		composer := &smime.Composer{Time: pki.Time, Recipients: []*x509.Certificate{alice, bob}, Capabilities: func(c *x509.Certificate) []byte { return r.Capabilities(t.Context(), c) }}
 		result, err := composer.Compose(io.Discard, strings.NewReader(plain))
-		if err != nil || result.Cipher != c.want || len(result.Reasons) != 1 {
+		if err != nil || result.Cipher != c.want || len(result.Reasons) == 0 {
 			t.Errorf("%s: %+v, %v; want %s", c.what, result, err, c.want)
 		}
 	}

@@ -72,7 +72,7 @@ func (p *Policy) cipher(to []*x509.Certificate) string {
 	}
 	return strongFirst(p.Ciphers, func(name string) (bool, bool) {
 		strong, ok := knownCipher(name)
-		return strong && everyoneReads(name, to, nil), ok
+		return strong && everyoneReads(name, to), ok
 	})
 }
 

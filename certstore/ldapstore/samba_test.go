@@ -120,7 +120,7 @@ func testADLookup(t *testing.T, d *domain) {
 			want string
 		}{
 			{certstore.Email("alice@example.test"), "alice2<alice@example.test> alice<alice@example.test>"},
-			{certstore.Email("ALICE.alias@example.test"), "alice2<ALICE.alias@example.test> alice<ALICE.alias@example.test>"},
+			{certstore.Email("ALICE.alias@example.test"), "alice2<alice.alias@example.test> alice<alice.alias@example.test>"},
 			{certstore.Email("contact@example.test"), "contact<contact@example.test>"},
 			{certstore.Email("*@example.test"), ""},
 			{certstore.AnyOf{certstore.Email("alice@example.test"), certstore.Email("contact@example.test")}, "alice2<alice@example.test> alice<alice@example.test> contact<contact@example.test>"},
