@@ -304,7 +304,7 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 		}
 		key = inherit(c.SPKI, params)
 	}
-	e := edge{sum, c.sum}
+	e := edge{sum, c.keySum}
 	err, known := t.v.edges.get(e)
 	if !known || c.publicKey().inherits {
 		if t.work += key.cost; t.work > maxSignatureWork {

@@ -18,6 +18,8 @@ type response struct {
 	sum    [32]byte
 	origin string
 	certs  []*node
+
+	badNonce bool // it was asked with a nonce and came back without
 }
 
 // maxResponses bounds the responses one question looks at; maxAge is how old an answer
@@ -76,6 +78,10 @@ func (t *task) useResponse(s *status, r *response, path []*node, i int) {
 		return
 	case r.ProducedAt > t.now+clockSkew:
 		s.because("ocsp.not_yet_valid", "the OCSP response is made only on "+day(r.ProducedAt))
+		return
+	}
+	if r.badNonce {
+		s.because("ocsp.nonce", "the OCSP response was not made for this request")
 		return
 	}
 	if code, detail := t.algorithms.signature(r.Algorithm); code != "" && code != "alg.legacy" {

@@ -44,6 +44,10 @@ type Composer struct {
 	// KeyTransport is "pkcs1", "oaep" or "auto" for RSA recipients. Empty means "auto":
 	// OAEP where the recipient is known to read it.
 	KeyTransport string
+	// Capabilities returns the DER of a recipient's SMIMECapabilities (RFC 8551, Section
+	// 2.5.2), from a directory or a verified message, or nil if nothing is known. What
+	// the certificate itself states need not be returned. Optional.
+	Capabilities func(*x509.Certificate) []byte
 	// RecipientKeyID names recipients by subjectKeyIdentifier instead of issuer and serial.
 	RecipientKeyID bool
 	// Compress compresses what is encrypted or, without Recipients, the message (RFC 3274).
@@ -131,7 +135,7 @@ type plan struct {
 	signers    []*cms.Signer
 	bag        []*x509.Certificate
 	recipients []*cms.Recipient
-	cipher     string
+	envelope   cms.EnvelopeOptions
 	opaque     bool
 	compress   bool
 	triple     bool
@@ -233,13 +237,25 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	if len(unfit) > 0 {
 		return errors.Join(unfit...)
 	}
-	p.cipher = c.Cipher
-	if p.cipher == "" || p.cipher == "auto" {
-		p.cipher = "aes256-cbc"
+	choice, err := cms.Choose(c.Recipients, cms.Wishes{
+		Cipher: c.Cipher, KeyTransport: c.KeyTransport, KeyID: c.RecipientKeyID, Capabilities: c.capabilities,
+	})
+	if err != nil {
+		return fmt.Errorf("smime: %w", err)
 	}
-	for _, cert := range c.Recipients {
-		p.recipients = append(p.recipients, &cms.Recipient{Certificate: cert, KeyID: c.RecipientKeyID, OAEP: c.KeyTransport == "oaep"})
-	}
-	p.result.Cipher = p.cipher
+	p.recipients, p.envelope = choice.Recipients, choice.Options()
+	p.result.Cipher, p.result.Reasons = choice.Cipher, choice.Reasons
 	return nil
+}
+
+// capabilities reads what the caller knows of a recipient. What cannot be read is not known.
+func (c *Composer) capabilities(cert *x509.Certificate) cms.Capabilities {
+	if c.Capabilities == nil {
+		return nil
+	}
+	known, err := cms.ParseCapabilities(c.Capabilities(cert))
+	if err != nil {
+		return nil
+	}
+	return known
 }

@@ -96,7 +96,7 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 	if err != nil {
 		return nil, err
 	}
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1, mail: true}
 	l.digests = cms.NewDigests(p.candidates(mt.Params["micalg"])...)
 	canon := &canonicalReader{r: part, exact: p.exact, digests: l.digests}
 	canon.canon = mimeraw.NewCanonicaliser(&canon.buf)
@@ -217,7 +217,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 
 // opaqueSigned reads SignedData that carries its content, or certificates alone.
 func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1, mail: !p.form.bare}
 	if sd.HasContent() {
 		// The announced digests need not be those the signers use (attacks.md, A12).
 		sd.Compute(p.digests...)

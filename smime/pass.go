@@ -39,6 +39,7 @@ type pass struct {
 	subject     string
 	content     Content
 	hash        hash.Hash
+	checks      int // signatures verified so far
 	problems    []problem
 	warnings    []string
 
@@ -222,8 +223,7 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, body)
-	return err
+	return p.survey(e, body, out)
 }
 
 // out is where content goes: to the sink, hashed and counted.

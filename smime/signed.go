@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
@@ -28,6 +29,7 @@ type signedLayer struct {
 	digests  *cms.Digests // of the content as the signature should cover it
 	received *cms.Digests // of the octets as received, if they are others
 	missing  bool         // detached, and nobody gave the content
+	mail     bool         // nothing but id-data is expected (attacks.md, A21)
 
 	infos       []*cms.SignerInfo
 	contentType oid.OID
@@ -51,7 +53,9 @@ func (l *signedLayer) take(sd *cms.SignedData) error {
 	if err := sd.Finish(); err != nil {
 		return err
 	}
-	l.contentType = sd.EContentType()
+	if l.contentType = sd.EContentType(); l.contentType != oid.Data && l.mail && len(sd.SignerInfos()) > 0 {
+		return &syntaxError{"cms.content_type", "what is signed is no mail but " + l.contentType.String()}
+	}
 	l.infos = sd.SignerInfos()
 	l.crls, l.ocsp = sd.CRLs(), sd.OCSPResponses()
 	for _, der := range sd.Certificates() {
@@ -84,6 +88,10 @@ func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
 	var best *Signature
 	var rivals []*Signature
 	for _, cert := range candidates {
+		if p.checks++; p.checks > limits.SignatureChecks {
+			s.Codes = append(s.Codes, "limit.signature_checks")
+			return s
+		}
 		s := p.judgeWith(l, si, cert)
 		if s.Crypto == "valid" && s.Trust == "valid" {
 			rivals = append(rivals, s)
@@ -234,7 +242,7 @@ func (p *pass) signerCertificates(l *signedLayer, si *cms.SignerInfo) ([]*x509.C
 	var found []*x509.Certificate
 	add := func(c *x509.Certificate) {
 		same := func(x *x509.Certificate) bool { return bytes.Equal(x.Raw, c.Raw) }
-		if si.Matches(c) && !slices.ContainsFunc(found, same) && len(found) < 8 {
+		if si.Matches(c) && !slices.ContainsFunc(found, same) && len(found) < limits.SignerCandidates {
 			found = append(found, c)
 		}
 	}

@@ -16,10 +16,12 @@ import (
 func TestPostgres(t *testing.T) {
 	address := servertest.Postgres(t)
 	n := 0
-	suite(t, func(t *testing.T) string {
+	fresh := func(t testing.TB) string {
 		n++
 		return newSchema(t, address, fmt.Sprintf("test%d", n))
-	})
+	}
+	suite(t, func(t *testing.T) string { return fresh(t) })
+	t.Run("Conformance", func(t *testing.T) { conformance(t, fresh) })
 }
 
 // newSchema makes an empty schema on a server and returns its URL.

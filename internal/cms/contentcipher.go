@@ -50,6 +50,16 @@ var contentCiphers = [...]struct {
 	{"rc2-cbc", oid.RC2CBC, modeCBC, 0, true},
 }
 
+// cipherOID returns the identifier of the content cipher with a name.
+func cipherOID(name string) oid.OID {
+	for _, known := range contentCiphers {
+		if known.name == name {
+			return known.oid
+		}
+	}
+	return ""
+}
+
 // A contentCipher is a content-encryption algorithm with its parameters.
 type contentCipher struct {
 	name   string

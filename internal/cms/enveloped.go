@@ -139,16 +139,7 @@ func (e *EnvelopedData) Attributes() []Attribute { return e.attributes }
 // authentication one failure in about 250 passes for success, with content that makes no
 // sense.
 func (e *EnvelopedData) Unlock(ri *RecipientInfo, key crypto.PrivateKey, opt DecryptOptions) error {
-	if e.plain != nil || e.err != nil {
-		return errUnlocked
-	}
-	if e.content.text == nil {
-		return errNoText
-	}
-	if e.cipherErr != nil {
-		return e.cipherErr
-	}
-	if err := e.cipher.allowed(opt); err != nil {
+	if err := e.unlockable(opt); err != nil {
 		return err
 	}
 	opt.Originators = append(e.originatorCertificates(), opt.Originators...)
@@ -159,6 +150,19 @@ func (e *EnvelopedData) Unlock(ri *RecipientInfo, key crypto.PrivateKey, opt Dec
 	defer clear(cek)
 	e.plain, err = e.cipher.open(cek, e.content.text, e.tail)
 	return err
+}
+
+// unlockable says what everybody can see to stand in the way of any key.
+func (e *EnvelopedData) unlockable(opt DecryptOptions) error {
+	switch {
+	case e.plain != nil || e.err != nil:
+		return errUnlocked
+	case e.content.text == nil:
+		return errNoText
+	case e.cipherErr != nil:
+		return e.cipherErr
+	}
+	return e.cipher.allowed(opt)
 }
 
 // originatorCertificates are needed only for key agreement with a static key.

@@ -37,7 +37,7 @@ type Signer struct {
 
 // Hash returns the hash function the signer uses.
 func (s *Signer) Hash() sigalg.Hash {
-	if s.Digest != 0 {
+	if s.Digest != 0 || s.Certificate == nil {
 		return s.Digest
 	}
 	pub, err := sigalg.PublicKey(s.Certificate.RawSubjectPublicKeyInfo)
