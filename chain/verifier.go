@@ -202,6 +202,3 @@ func (t *task) addUntrusted(n *node) bool {
 	t.bag[n.Subject] = append(t.bag[n.Subject], n)
 	return true
 }
-
-// search runs the search.
-func (t *task) search() { t.run() }
