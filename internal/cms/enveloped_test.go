@@ -481,8 +481,9 @@ func TestHeldContentIsBounded(t *testing.T) {
 	if _, err := io.CopyN(w, zero{}, cipherstream.LongestCCM(12)); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.Write([]byte{1}); err == nil {
-		t.Error("held more than the limit")
+	var limit *limits.Exceeded
+	if _, err := w.Write([]byte{1}); !errors.As(err, &limit) || limit.Max != cipherstream.LongestCCM(12) {
+		t.Error("more than the limit:", err)
 	}
 	if err := w.Close(); err == nil {
 		t.Error("closed as if all had been written")
@@ -510,7 +511,6 @@ func TestHeldContentIsBounded(t *testing.T) {
 	if err := e.Unlock(e.Recipients()[0], h.key, cms.DecryptOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	var limit *limits.Exceeded
 	if n, err := io.Copy(io.Discard, e); n != 0 || !errors.As(err, &limit) || limit.Max != cipherstream.LongestCCM(12) {
 		t.Error(n, err)
 	}
