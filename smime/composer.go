@@ -24,6 +24,12 @@ type Composer struct {
 	// Recipients can decrypt. A message is composed for all of them or not at all.
 	Recipients []*x509.Certificate
 
+	// Bcc are recipients that nobody else is told of. Only [Composer.ComposeCopies] can
+	// serve them. BccMode says how: "each" with a copy of their own, "together" with one
+	// copy for all of them, or "refuse". Empty means "each".
+	Bcc     []*x509.Certificate
+	BccMode string
+
 	// Opaque signs as application/pkcs7-mime, which survives relays that rewrite text,
 	// instead of multipart/signed, which everybody can read (RFC 8551, Section 3.5).
 	Opaque bool
@@ -36,6 +42,9 @@ type Composer struct {
 	Include string
 	// SignerKeyID names signers by subjectKeyIdentifier instead of issuer and serial.
 	SignerKeyID bool
+	// OmitCapabilities leaves out what tells correspondents which ciphers they may use
+	// (RFC 8551, Section 2.5.2).
+	OmitCapabilities bool
 
 	// Cipher is "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-gcm", "aes192-gcm",
 	// "aes256-gcm", "chacha20-poly1305" or "auto". Empty means "auto": AES-256-GCM if
@@ -146,6 +155,9 @@ type plan struct {
 
 func (c *Composer) plan() (*plan, error) {
 	p := &plan{opaque: c.Opaque, compress: c.Compress, triple: c.Triple, result: &Composed{}}
+	if len(c.Bcc) > 0 {
+		return nil, errors.New("smime: a Composer with Bcc composes copies; see ComposeCopies")
+	}
 	if len(c.Signers) == 0 && len(c.Recipients) == 0 {
 		return nil, errors.New("smime: a Composer needs Signers or Recipients")
 	}
@@ -184,6 +196,9 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 		s := &cms.Signer{
 			Certificate: id.Certificate(), Key: id.Key(), Digest: digest,
 			PSS: c.PSS, KeyID: c.SignerKeyID, Time: now,
+		}
+		if c.OmitCapabilities {
+			s.Capabilities = []byte{}
 		}
 		if err := s.Check(); err != nil {
 			return fmt.Errorf("smime: signer %s: %w", id.Certificate().Subject, err)

@@ -45,6 +45,8 @@ type pass struct {
 
 	wantExact   bool          // a signature covers the octets as received
 	wantDigests []sigalg.Hash // a signature uses a digest that was not computed
+
+	damage, wantDamage []wantedDigest // digests that were signed, of parts that have others
 }
 
 // A layerReader is a layer while it is being read.
@@ -74,11 +76,13 @@ func (p *pass) next() *pass {
 	q := newPass(p.ctx, p.o, p.sink, p.form)
 	q.exact = p.exact || p.wantExact
 	q.digests = append(append(q.digests, p.digests...), p.wantDigests...)
+	q.damage = append(append(q.damage, p.damage...), p.wantDamage...)
 	return q
 }
 
 func (p *pass) wantsMore() bool {
-	return p.wantExact && !p.exact || len(p.wantDigests) > 0
+	return p.wantExact && !p.exact || len(p.wantDigests) > 0 ||
+		len(p.wantDamage) > 0 && len(p.damage) == 0 && p.sink == io.Discard
 }
 
 // run reads src to its end and returns the report. The error is nil unless reading src
@@ -153,7 +157,7 @@ func (p *pass) settle(i int, err error) error {
 	p.problems = append(kept, problem{i, codeDecrypt})
 	p.warnings = nil
 	p.protection, p.parts = nil, nil
-	p.wantDigests, p.wantExact = nil, false
+	p.wantDigests, p.wantExact, p.wantDamage = nil, false, nil
 	return nil
 }
 

@@ -28,6 +28,7 @@ type signedLayer struct {
 	finish   func() error
 	digests  *cms.Digests // of the content as the signature should cover it
 	received *cms.Digests // of the octets as received, if they are others
+	damage   *damage      // tries out what may have happened to the part; may be nil
 	missing  bool         // detached, and nobody gave the content
 	mail     bool         // nothing but id-data is expected (attacks.md, A21)
 
@@ -148,6 +149,7 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 		}
 	}
 	if h, ok := si.DigestAlgorithm(); ok && l.content != nil {
+		p.explain(l, r, h)
 		if _, computed := l.digests.Sum(h); !computed && p.allowed(h) {
 			p.wantDigests = append(p.wantDigests, h)
 		}

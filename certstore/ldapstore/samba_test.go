@@ -95,6 +95,16 @@ func TestSamba(t *testing.T) {
 	t.Run("USN", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "usn", (*ldapstore.Store).USN, true) }))
 	t.Run("FullPass", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "full", (*ldapstore.Store).FullPass, false) }))
 	t.Run("Cursors", d.in(testADCursors))
+	t.Run("Publish", d.in(func(t *testing.T, d *domain) {
+		d.addUser("publisher")
+		for _, name := range []string{"twice1", "twice2"} {
+			d.addUser(name)
+			d.change(name, func(m *ldap.ModifyRequest) { m.Replace("mail", []string{"twice@example.test"}) })
+		}
+		b := &bench{d.store("ldaps://" + d.Address), d.admin, d.dn("publisher"), "", d.ca}
+		testPublish(t, b)
+		testPublishTogether(t, b)
+	}))
 	t.Run("Kerberos", d.in(testADKerberos))
 	t.Run("OrdinaryAccount", d.in(testADOrdinary))
 }

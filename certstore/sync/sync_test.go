@@ -50,9 +50,16 @@ type target interface {
 	All(context.Context) iter.Seq2[*certstore.Entry, error]
 }
 
-// memoryTarget is a memory store with its state file.
+// writable is a store that a state file makes a target of.
+type writable interface {
+	certstore.Store
+	certstore.Writer
+	All(context.Context) iter.Seq2[*certstore.Entry, error]
+}
+
+// memoryTarget is a store with its state file.
 type memoryTarget struct {
-	*certstore.Memory
+	writable
 	sync.Target
 }
 
@@ -73,6 +80,18 @@ func targets(t *testing.T, test func(t *testing.T, to target)) {
 			t.Fatal(err)
 		}
 		test(t, memoryTarget{&m, w})
+	})
+	t.Run("Folder", func(t *testing.T) {
+		d, err := certstore.OpenDir(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		w, err := sync.ToWriter(d, filepath.Join(t.TempDir(), "state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, memoryTarget{d, w})
 	})
 }
 

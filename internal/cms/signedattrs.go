@@ -36,7 +36,9 @@ func (s *Signer) signedAttributes(alg *sigalg.Algorithm, digest []byte) []byte {
 	if capabilities == nil {
 		capabilities = OwnCapabilities().DER()
 	}
-	attrs = append(attrs, attribute(oid.SMIMECapabilities, func(b *cryptobyte.Builder) { b.AddBytes(capabilities) }))
+	if len(capabilities) > 0 {
+		attrs = append(attrs, attribute(oid.SMIMECapabilities, func(b *cryptobyte.Builder) { b.AddBytes(capabilities) }))
+	}
 	if c := s.encryptionCertificate(); c != nil {
 		id := IssuerAndSerialNumber{RawIssuer: c.RawIssuer, Serial: c.SerialNumber}
 		var der cryptobyte.Builder

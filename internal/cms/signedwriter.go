@@ -28,7 +28,7 @@ type Signer struct {
 	Time        time.Time         // the claimed signing time; zero means now
 
 	// Capabilities is the DER of SMIMECapabilities (RFC 8551, Section 2.5.2). Nil means
-	// what this module can read.
+	// what this module can read, an empty slice leaves the attribute out.
 	Capabilities []byte
 	// EncryptionCertificate is the certificate that replies should be encrypted to. Nil
 	// means Certificate, if its key usage allows that.
