@@ -3,9 +3,14 @@ package chain_test
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/json"
+	"math/big"
 	"testing"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/postseal/postseal/chain"
 	lenient "github.com/postseal/postseal/internal/pkix"
@@ -14,13 +19,18 @@ import (
 // FuzzExplain changes what a message brings. Whatever it is, there is an answer with its
 // reasons, and valid is only what the anchor's keys have signed.
 func FuzzExplain(f *testing.F) {
-	root := issue(f, nil, "Root", ca)
-	sub := issue(f, root, "Issuing", ca)
-	leaf := issue(f, sub, "alice", mail, sources("http://crl.example/", "http://ocsp.example/"))
-	list, response := listing(f, sub, nil, root), answer(f, sub, sub, leaf, nil)
+	// The processes of a fuzzing run must all make the same certificates.
+	key := func(n byte) crypto.Signer { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize)) }
+	number := func(n int64) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.SerialNumber = big.NewInt(n) }
+	}
+	root := issueWith(f, key(1), nil, "Root", ca, number(1))
+	sub := issueWith(f, key(2), root, "Issuing", ca, number(2))
+	leaf := issueWith(f, key(3), sub, "alice", mail, number(3), sources("http://crl.example/", "http://ocsp.example/"))
+	list := listing(f, sub, nil, root)
 	signed := [][]byte{leaf.RawTBSCertificate, sub.RawTBSCertificate}
-	f.Add(leaf.Raw, sub.Raw, list, response)
-	f.Add(sub.Raw, leaf.Raw, response, list)
+	f.Add(leaf.Raw, sub.Raw, list, []byte(ocsp.TryLaterErrorResponse))
+	f.Add(sub.Raw, leaf.Raw, list, list)
 	f.Fuzz(func(t *testing.T, a, b, c, d []byte) {
 		rev := chain.Revocation{AllowUnknown: true, CRLs: [][]byte{c, d}, OCSP: [][]byte{d, c}}
 		r := verifier(collection(root)).Explain(context.Background(), chain.Request{
