@@ -76,9 +76,6 @@ func (t *task) useResponse(s *status, r *response, path []*node, i int) {
 	case r.UnknownCritical != nil || slices.ContainsFunc(match, func(x *pkix.Single) bool { return x.UnknownCritical != nil }):
 		s.because("ocsp.unknown_critical", "the OCSP response has an unknown critical extension")
 		return
-	case r.ProducedAt > t.now+clockSkew:
-		s.because("ocsp.not_yet_valid", "the OCSP response is made only on "+day(r.ProducedAt))
-		return
 	}
 	if r.badNonce {
 		s.because("ocsp.nonce", "the OCSP response was not made for this request")
@@ -97,9 +94,6 @@ func (t *task) useResponse(s *status, r *response, path []*node, i int) {
 		t.useSingle(s, r, x, signer)
 	}
 }
-
-// clockSkew is how far a responder's clock may be ahead, in seconds.
-const clockSkew = 300
 
 func (t *task) useSingle(s *status, r *response, x *pkix.Single, signer *node) {
 	source := "the OCSP response of " + subjectText(signer) + fromTo(x.ThisUpdate, x.NextUpdate, x.HasNextUpdate)

@@ -108,8 +108,8 @@ func TestSmimeConfigTakesEffect(t *testing.T) {
 	}
 }
 
-// A token signs in a device: its type is nobody else's.
-type token struct{ crypto.Signer }
+// A card signs in a device: its type is nobody else's.
+type card struct{ crypto.Signer }
 
 func TestPolicySigner(t *testing.T) {
 	pki := smimetest.NewPKI(t)
@@ -121,8 +121,8 @@ func TestPolicySigner(t *testing.T) {
 	if x, y := pkiSum(newer), pkiSum(same); y < x {
 		smallest = same
 	}
-	key := token{old.Key().(crypto.Signer)}
-	card, err := certstore.NewIdentity(old.Certificate(), key)
+	key := card{old.Key().(crypto.Signer)}
+	inCard, err := certstore.NewIdentity(old.Certificate(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestPolicySigner(t *testing.T) {
 		{"of equals always the same", smime.Policy{}, []*certstore.Identity{same, old, newer}, smallest},
 		{"of equals always the same", smime.Policy{}, []*certstore.Identity{newer, same}, smallest},
 		{"the user's choice", smime.Policy{UserChoosesSigner: true}, []*certstore.Identity{old, newer}, old},
-		{"only devices", smime.Policy{HardwareKeys: true}, []*certstore.Identity{newer, card}, card},
+		{"only devices", smime.Policy{HardwareKeys: true}, []*certstore.Identity{newer, inCard}, inCard},
 		{"only devices, none there", smime.Policy{HardwareKeys: true}, []*certstore.Identity{newer}, nil},
 		{"nobody", smime.Policy{}, nil, nil},
 	} {

@@ -16,8 +16,11 @@ import (
 var (
 	errLocked   = errors.New("the content has not been unlocked")
 	errUnlocked = errors.New("the content has been unlocked or read already")
-	errNoText   = errors.New("the structure holds no encrypted content")
 )
+
+// ErrNoContent says that an encrypted structure holds no content (RFC 5652, Section 6.1
+// leaves it optional, for content that travels elsewhere).
+var ErrNoContent = errors.New("the structure holds no encrypted content")
 
 // An EnvelopedData is an EnvelopedData (RFC 5652, Section 6) or AuthEnvelopedData
 // (RFC 5083) that is being read. [EnvelopedData.Unlock] it with the key of one of its
@@ -158,7 +161,7 @@ func (e *EnvelopedData) unlockable(opt DecryptOptions) error {
 	case e.plain != nil || e.err != nil:
 		return errUnlocked
 	case e.content.text == nil:
-		return errNoText
+		return ErrNoContent
 	case e.cipherErr != nil:
 		return e.cipherErr
 	}
@@ -245,7 +248,7 @@ func (e *EnvelopedData) end(err error) {
 	case cipherstream.ErrOpen:
 		err = ErrDecrypt
 	case cipherstream.ErrTooLong:
-		err = &limits.Exceeded{What: "octets under " + e.cipher.name, Max: limits.HeldInMemory}
+		err = &limits.Exceeded{What: "octets under " + e.cipher.name, Max: e.cipher.longest(e.plain)}
 	}
 	e.err = err
 }

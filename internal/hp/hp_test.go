@@ -74,8 +74,8 @@ func TestCompose(t *testing.T) {
 		"HP-Outer: Subject: [...]",
 		"HP-Outer: Message-ID: <1@sender.example>",
 		"MIME-Version: 1.0",
-		"Content-Transfer-Encoding: 7bit",
 		"Content-Type: text/plain;\r\n\tcharset=utf-8;\r\n\thp=\"cipher\"",
+		"Content-Transfer-Encoding: 7bit",
 		"",
 	}, "\r\n")
 	if string(d.Outer) != outer {
