@@ -100,6 +100,10 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 	l.digests = cms.NewDigests(p.candidates(mt.Params["micalg"])...)
 	canon := &canonicalReader{r: part, exact: p.exact, digests: l.digests}
 	canon.canon = mimeraw.NewCanonicaliser(&canon.buf)
+	if len(p.damage) > 0 {
+		l.damage = newDamage(p.damage)
+		canon.damage = l.damage
+	}
 	l.content = canon
 	l.finish = func() error {
 		l.received = canon.received
@@ -304,6 +308,7 @@ type canonicalReader struct {
 	exact    bool
 	digests  *cms.Digests
 	received *cms.Digests // nil as long as the part is canonical
+	damage   *damage      // may be nil
 	canon    *mimeraw.Canonicaliser
 	buf      bytes.Buffer
 	in, out  []byte
@@ -345,4 +350,7 @@ func (c *canonicalReader) fill() {
 		c.received.Write(raw)
 	}
 	c.digests.Write(c.out)
+	if c.damage != nil {
+		c.damage.Write(c.out)
+	}
 }

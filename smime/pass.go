@@ -39,12 +39,16 @@ type pass struct {
 	subject     string
 	content     Content
 	hash        hash.Hash
-	checks      int // signatures verified so far
+	checks      int // signatures verified so far, in the passes before too
+	work        int // what they cost, in the unit of sigalg.Cost
+	budget      int // what is left for paths, see chain.Request
 	problems    []problem
 	warnings    []string
 
 	wantExact   bool          // a signature covers the octets as received
 	wantDigests []sigalg.Hash // a signature uses a digest that was not computed
+
+	damage, wantDamage []wantedDigest // digests that were signed, of parts that have others
 }
 
 // A layerReader is a layer while it is being read.
@@ -66,7 +70,7 @@ type problem struct {
 }
 
 func newPass(ctx context.Context, o *Opener, sink io.Writer, f form) *pass {
-	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: sha256.New()}
+	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: sha256.New(), budget: limits.PathWork}
 }
 
 // next returns the pass to make after this one.
@@ -74,11 +78,14 @@ func (p *pass) next() *pass {
 	q := newPass(p.ctx, p.o, p.sink, p.form)
 	q.exact = p.exact || p.wantExact
 	q.digests = append(append(q.digests, p.digests...), p.wantDigests...)
+	q.damage = append(append(q.damage, p.damage...), p.wantDamage...)
+	q.checks, q.work, q.budget = p.checks, p.work, p.budget
 	return q
 }
 
 func (p *pass) wantsMore() bool {
-	return p.wantExact && !p.exact || len(p.wantDigests) > 0
+	return p.wantExact && !p.exact || len(p.wantDigests) > 0 ||
+		len(p.wantDamage) > 0 && len(p.damage) == 0 && p.sink == io.Discard
 }
 
 // run reads src to its end and returns the report. The error is nil unless reading src
@@ -153,7 +160,7 @@ func (p *pass) settle(i int, err error) error {
 	p.problems = append(kept, problem{i, codeDecrypt})
 	p.warnings = nil
 	p.protection, p.parts = nil, nil
-	p.wantDigests, p.wantExact = nil, false
+	p.wantDigests, p.wantExact, p.wantDamage = nil, false, nil
 	return nil
 }
 
