@@ -10,8 +10,6 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
-	"math"
-	"slices"
 
 	mldsax509 "filippo.io/mldsa/x509"
 	"golang.org/x/crypto/cryptobyte"
@@ -170,16 +168,9 @@ func (p *parts) identitySelections() []selection {
 	return list
 }
 
-func (s *Store) scanIdentities(ctx context.Context, aead cipher.AEAD, sel selection, q certstore.Query, seen map[int64]bool, yield func(*certstore.Identity, error) bool) bool {
-	query := s.dialect.placeholders("SELECT c.id, c.der, i.intermediates, i.sealed FROM " + sel.from +
-		" WHERE " + sel.where + " AND " + sel.key + " > ? ORDER BY " + sel.key + " LIMIT " + fmt.Sprint(pageSize))
-	after := int64(math.MinInt64)
-	for {
-		stmt, err := s.statement(ctx, query)
-		var rows *sql.Rows
-		if err == nil {
-			rows, err = stmt.QueryContext(ctx, append(slices.Clone(sel.args), after)...)
-		}
+func (s *Store) scanIdentities(ctx context.Context, aead cipher.AEAD, sel selection, asked certstore.Query, seen map[int64]bool, yield func(*certstore.Identity, error) bool) bool {
+	for q := s.newPager("c.id, c.der, i.intermediates, i.sealed", sel); ; {
+		rows, err := q.rows(ctx)
 		var page []identityRow
 		if err == nil {
 			err = each(rows, func(rows *sql.Rows) error {
@@ -193,8 +184,11 @@ func (s *Store) scanIdentities(ctx context.Context, aead cipher.AEAD, sel select
 			yield(nil, fmt.Errorf("sqlstore: %w", err))
 			return false
 		}
+		last, again := turn(q, page, func(r identityRow) int64 { return r.id })
+		if again {
+			continue
+		}
 		for _, r := range page {
-			after = r.id
 			if seen[r.id] {
 				continue
 			}
@@ -204,11 +198,11 @@ func (s *Store) scanIdentities(ctx context.Context, aead cipher.AEAD, sel select
 				yield(nil, fmt.Errorf("sqlstore: identity %d: %w", r.id, err))
 				return false
 			}
-			if q.Match(id.Certificate()) && !yield(id, nil) {
+			if asked.Match(id.Certificate()) && !yield(id, nil) {
 				return false
 			}
 		}
-		if len(page) < pageSize {
+		if last {
 			return true
 		}
 	}

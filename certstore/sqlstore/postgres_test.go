@@ -67,3 +67,7 @@ func TestPostgresOwnSchema(t *testing.T) {
 		t.Errorf("wrong password: %v", err)
 	}
 }
+
+func BenchmarkPostgres(b *testing.B) {
+	benchmarkLookup(b, servertest.Postgres(b))
+}

@@ -78,7 +78,7 @@ const smallContent = 64 << 10
 //
 // Content up to 64 KiB becomes DER but for the order of the recipients, larger content
 // BER of indefinite length, in constant memory. AES-CCM is an exception: it holds the
-// content, up to limits.HeldInMemory.
+// content, which must be less than 16 MiB.
 //
 // A recipient whose key cannot be used, and one that is weaker than the cipher, is an
 // error, and nothing is written.
