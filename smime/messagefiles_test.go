@@ -325,7 +325,7 @@ func (m *mimeMaker) protectedHeaders() {
 func (m *mimeMaker) samples() {
 	alternative := multipart("alternative", "Content-Type: text/plain\r\n\r\nDear Bob,\r\n", "Content-Type: text/html\r\n\r\n<html><body><p>Dear Bob,</p></body></html>\r\n")
 	bodies := map[string]string{
-		"simple":  "Content-Type: text/plain; charset=us-ascii\r\n\r\nDear Bob,\r\n",
+		"simple": "Content-Type: text/plain; charset=us-ascii\r\n\r\nDear Bob,\r\n",
 		"complex": multipartAt("outermost", "mixed", alternative,
 			"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n\r\niVBORw==\r\n"),
 	}
