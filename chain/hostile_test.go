@@ -292,3 +292,22 @@ func BenchmarkHostile(b *testing.B) {
 		})
 	}
 }
+
+// Questions that somebody else asked together share one bound.
+func TestBudget(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	v := verifier(collection(root))
+	budget := 100
+	ask := func() *chain.Report {
+		return v.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate, Untrusted: certs(leaf, leaf, leaf, leaf), Budget: &budget})
+	}
+	expect(t, ask(), "valid")
+	if budget >= 100 || budget < 80 {
+		t.Errorf("a question left %d of 100", budget)
+	}
+	budget = 0
+	if r := ask(); r.Verdict != "indeterminate" || r.Codes[0] != "path.budget" || r.Path != nil {
+		t.Errorf("without a budget the answer is %s %v", r.Verdict, r.Codes)
+	}
+}

@@ -39,7 +39,9 @@ type pass struct {
 	subject     string
 	content     Content
 	hash        hash.Hash
-	checks      int // signatures verified so far
+	checks      int // signatures verified so far, in the passes before too
+	work        int // what they cost, in the unit of sigalg.Cost
+	budget      int // what is left for paths, see chain.Request
 	problems    []problem
 	warnings    []string
 
@@ -68,7 +70,7 @@ type problem struct {
 }
 
 func newPass(ctx context.Context, o *Opener, sink io.Writer, f form) *pass {
-	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: sha256.New()}
+	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: sha256.New(), budget: limits.PathWork}
 }
 
 // next returns the pass to make after this one.
@@ -77,6 +79,7 @@ func (p *pass) next() *pass {
 	q.exact = p.exact || p.wantExact
 	q.digests = append(append(q.digests, p.digests...), p.wantDigests...)
 	q.damage = append(append(q.damage, p.damage...), p.wantDamage...)
+	q.checks, q.work, q.budget = p.checks, p.work, p.budget
 	return q
 }
 
