@@ -2,6 +2,7 @@ package chain
 
 import (
 	"crypto/x509"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -130,10 +131,11 @@ func (t *task) report(err error) *Report {
 	switch {
 	case err != nil:
 		code := "parse.malformed"
-		if t.leaf == nil && t.req.Leaf == nil {
-			code = "request.malformed"
+		var q *requestError
+		if errors.As(err, &q) {
+			code = q.code
 		}
-		all.fault(nil, code, strings.TrimPrefix(err.Error(), "chain: "))
+		all.fault(nil, code, err.Error())
 	case t.best != nil:
 		all = append(all, t.best.notes...)
 		if t.rev().InsecureOff && t.best.top.length > 1 && t.best.worst() < fault {

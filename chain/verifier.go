@@ -3,7 +3,6 @@ package chain
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -129,10 +128,10 @@ type Request struct {
 	Budget *int
 }
 
-var (
-	errNoLeaf  = errors.New("chain: no certificate to verify")
-	errPurpose = errors.New("chain: unknown purpose")
-)
+// A requestError is a question that cannot be asked.
+type requestError struct{ code, detail string }
+
+func (e *requestError) Error() string { return e.detail }
 
 // task prepares a question. The task is usable for a report even if err is not nil.
 func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
@@ -153,7 +152,7 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 		t.now = time.Now().Unix()
 	}
 	if !t.purpose.known() {
-		return t, fmt.Errorf("%w %q", errPurpose, string(q.Purpose))
+		return t, &requestError{"request.unsupported", fmt.Sprintf("unknown purpose %q", string(q.Purpose))}
 	}
 	if q.MaxDepth != nil {
 		t.maxDepth = *q.MaxDepth
@@ -162,7 +161,7 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 	for _, p := range q.Policies {
 		id, err := oid.Parse(p)
 		if err != nil {
-			return t, fmt.Errorf("chain: policy %q is no object identifier", p)
+			return t, &requestError{"request.malformed", fmt.Sprintf("policy %q is no object identifier", p)}
 		}
 		t.policies.initial = append(t.policies.initial, id)
 	}
@@ -170,7 +169,7 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 		t.policies.initial = nil
 	}
 	if q.Leaf == nil {
-		return t, errNoLeaf
+		return t, &requestError{"request.malformed", "no certificate to judge"}
 	}
 	leaf, err := nodeOf(q.Leaf, fromMessage)
 	if err != nil {
