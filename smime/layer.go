@@ -199,7 +199,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 	if sd.HasContent() {
 		return &syntaxError{"cms.two_contents", "the detached signature carries a content of its own"}
 	}
-	if err := l.take(sd); err != nil {
+	if err := p.take(l, sd); err != nil {
 		return err
 	}
 	switch _, err := parts.NextPart(); {
@@ -227,11 +227,11 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 		l.content = sd
 		l.finish = func() error {
 			l.digests = sd.Digests()
-			return l.take(sd)
+			return p.take(l, sd)
 		}
 		return l, nil
 	}
-	if err := l.take(sd); err != nil {
+	if err := p.take(l, sd); err != nil {
 		return nil, err
 	}
 	if len(l.infos) == 0 {
@@ -246,9 +246,13 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 }
 
 // attach gives a bare detached signature its content.
-func (p *pass) attach(l *signedLayer) error {
-	if l.content != nil || l.layer.Kind != "signed" {
+func (p *pass) attach(layer layerReader) error {
+	l, ok := layer.(*signedLayer)
+	if !ok || l.content != nil {
 		return &syntaxError{"cms.two_contents", "the structure carries a content of its own"}
+	}
+	if l.layer.Kind != "signed" {
+		return nil // nobody signed, which is told for itself
 	}
 	var hs []sigalg.Hash
 	for _, si := range l.infos {

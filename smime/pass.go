@@ -195,12 +195,12 @@ func (p *pass) walkCMS(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if s, ok := layer.(*signedLayer); ok && p.form.detached != nil {
-		if err := p.attach(s); err != nil {
+	p.layers = append(p.layers, layer)
+	if p.form.detached != nil {
+		if err := p.attach(layer); err != nil {
 			return err
 		}
 	}
-	p.layers = append(p.layers, layer)
 	content := layer.next()
 	if content == nil {
 		return nil

@@ -47,9 +47,14 @@ func (l *signedLayer) complete() error {
 
 // take reads what follows the content of SignedData. Certificates that cannot be read are
 // left out: mail carries such objects.
-func (l *signedLayer) take(sd *cms.SignedData) error {
+func (p *pass) take(l *signedLayer, sd *cms.SignedData) error {
 	if err := sd.Finish(); err != nil {
 		return err
+	}
+	// Time stamps, receipts and whatever else people sign is not mail (RFC 8551, Section
+	// 2.4.1; attacks.md, A21).
+	if !p.form.bare && sd.EContentType() != oid.Data && len(sd.SignerInfos()) > 0 {
+		p.problems = append(p.problems, problem{l.depth, "cms.content_type"})
 	}
 	l.contentType = sd.EContentType()
 	l.infos = sd.SignerInfos()
