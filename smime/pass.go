@@ -215,6 +215,10 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	mt, _ := mediaType(e)
 	p.content.Type = mt.Type
 	out := p.out()
+	odd := new(oddOctets)
+	if _, n := e.Header.Get("Content-Type"); n == 0 && p.malleable() {
+		out = io.MultiWriter(out, odd)
+	}
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
 	}
@@ -222,8 +226,29 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, body)
+	if _, err = io.Copy(out, body); err == nil && odd.seen {
+		return &syntaxError{"mime.control", "what was deciphered is no text, and does not say what else it is"}
+	}
 	return err
+}
+
+// oddOctets notices control characters, which no text holds. What says of itself that it is
+// text, by saying nothing (RFC 2045, Section 5.2), and came out of encryption that does not
+// protect integrity, is otherwise hard to tell from what another key makes of a ciphertext
+// (attacks.md, C02 and C07).
+type oddOctets struct{ seen bool }
+
+func (o *oddOctets) Write(b []byte) (int, error) {
+	if o.seen {
+		return len(b), nil
+	}
+	for _, c := range b {
+		if c < ' ' && (c < '\t' || c > '\r') && c != 0x1b {
+			o.seen = true
+			break
+		}
+	}
+	return len(b), nil
 }
 
 // out is where content goes: to the sink, hashed and counted.
