@@ -463,6 +463,19 @@ func TestOpenFilesAreCurrent(t *testing.T) {
 			}
 		}
 	}
+	all, err := filepath.Glob(filepath.Join(openFolder, "*.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all {
+		if name := filepath.Base(path); made[strings.TrimSuffix(name, filepath.Ext(name))] {
+			continue
+		}
+		if *updateOpen && os.Remove(path) == nil {
+			continue
+		}
+		t.Errorf("%s is made by nobody", path)
+	}
 }
 
 // fileSigner makes the same signature each time. It names no capabilities, because those
