@@ -216,8 +216,11 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	p.content.Type = mt.Type
 	out := p.out()
 	odd := new(oddOctets)
-	if _, n := e.Header.Get("Content-Type"); n == 0 && p.malleable() {
-		out = io.MultiWriter(out, odd)
+	if p.malleable() {
+		odd.Write(e.Header.Raw)
+		if _, n := e.Header.Get("Content-Type"); n == 0 {
+			out = io.MultiWriter(out, odd)
+		}
 	}
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
@@ -227,15 +230,15 @@ func (p *pass) release(e *mimeraw.Entity) error {
 		return err
 	}
 	if _, err = io.Copy(out, body); err == nil && odd.seen {
-		return &syntaxError{"mime.control", "what was deciphered is no text, and does not say what else it is"}
+		return &syntaxError{"mime.control", "control characters where text was deciphered"}
 	}
 	return err
 }
 
-// oddOctets notices control characters, which no text holds. What says of itself that it is
-// text, by saying nothing (RFC 2045, Section 5.2), and came out of encryption that does not
-// protect integrity, is otherwise hard to tell from what another key makes of a ciphertext
-// (attacks.md, C02 and C07).
+// oddOctets notices control characters, which neither a header holds nor a body that says
+// of itself, by saying nothing, that it is text (RFC 2045, Section 5.2). What came out of
+// encryption that does not protect integrity is otherwise hard to tell from what another
+// key, or a changed ciphertext, makes of it (attacks.md, C02 and C07).
 type oddOctets struct{ seen bool }
 
 func (o *oddOctets) Write(b []byte) (int, error) {
