@@ -150,6 +150,9 @@ func (t *task) fetch(jobs []*job) (done []*job) {
 // search looks for a path with what is at hand, then with what the store has, and last,
 // if that is wanted, with issuers fetched from where certificates say they are.
 func (t *task) search() {
+	if t.gaveUp != "" {
+		return // before it began
+	}
 	t.run()
 	for range maxStoreRounds {
 		if t.v.Intermediates == nil || !t.askStore() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/asn1"
@@ -290,5 +291,46 @@ func BenchmarkHostile(b *testing.B) {
 				verifier(collection(root)).Explain(context.Background(), chain.Request{Leaf: h.leaf.Certificate, Untrusted: bag})
 			}
 		})
+	}
+}
+
+// Questions that somebody else asked together share one bound.
+func TestBudget(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	v := verifier(collection(root))
+	budget := 100
+	ask := func() *chain.Report {
+		return v.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate, Untrusted: certs(leaf, leaf, leaf, leaf), Budget: &budget})
+	}
+	expect(t, ask(), "valid")
+	if budget >= 100 || budget < 80 {
+		t.Errorf("a question left %d of 100", budget)
+	}
+	budget = 0
+	if r := ask(); r.Verdict != "indeterminate" || r.Codes[0] != "path.budget" || r.Path != nil {
+		t.Errorf("without a budget the answer is %s %v", r.Verdict, r.Codes)
+	}
+}
+
+// Keys that cannot be read stand beside the issuer's, and one of them under its name.
+func TestUnreadableKeys(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	sub := issue(t, root, "Issuing", ca)
+	leaf := issue(t, sub, "alice", mail)
+	rsaKey := &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 1 << 40}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(7), Subject: sub.Subject, SubjectKeyId: sub.SubjectKeyId,
+		NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(1, 0, 0),
+	}
+	ca(template)
+	der, err := x509.CreateCertificate(rand.Reader, template, root.Certificate, rsaKey, root.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := &entity{Certificate: &x509.Certificate{Raw: der}}
+	expect(t, explain(t, root, leaf, chain.Request{}, fake, sub), "valid")
+	if r := explain(t, root, leaf, chain.Request{}, fake); r.Verdict == "valid" {
+		t.Error("a path leads through a key that cannot be read")
 	}
 }

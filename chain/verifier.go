@@ -85,6 +85,7 @@ func (v *Verifier) Explain(ctx context.Context, q Request) *Report {
 	if err == nil {
 		t.search()
 	}
+	t.charge()
 	r := t.report(err)
 	if err == nil && !q.ClaimedTime.IsZero() {
 		v.compareClaim(ctx, q, r)
@@ -149,6 +150,12 @@ type Request struct {
 
 	AllowSHA1  bool        // in addition to the verifier's setting
 	Revocation *Revocation // instead of the verifier's
+
+	// Budget is what is left of the work for several questions that somebody else asked
+	// together, as the signers of one message do, in verifications of an ECDSA signature
+	// with P-256. Explain takes what it spent from it. Once nothing is left, answers are
+	// indeterminate with code path.budget. nil: every question has a bound of its own.
+	Budget *int
 }
 
 // A requestError is a question that cannot be asked.
@@ -202,6 +209,10 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 		return t, err
 	}
 	t.leaf = leaf
+	if q.Budget != nil && *q.Budget <= 0 {
+		t.gaveUp = "what came with it took too much work"
+		return t, nil
+	}
 	if known := t.ix.bySum[leaf.sum]; known != nil && known.origin == fromAnchors {
 		t.leafIsAnchor = true
 	}
@@ -233,4 +244,19 @@ func (t *task) addUntrusted(n *node) bool {
 	}
 	t.bag[n.Subject] = append(t.bag[n.Subject], n)
 	return true
+}
+
+// charge takes what the question cost from a shared budget: signatures and, by the time
+// they take, the partial paths and the comparisons of names, and reading what came with it.
+func (t *task) charge() {
+	if t.req.Budget == nil {
+		return
+	}
+	size := 0
+	for _, list := range [][][]byte{t.req.CRLs, t.req.OCSP} {
+		for _, der := range list {
+			size += len(der)
+		}
+	}
+	*t.req.Budget -= t.work/10 + t.steps/8 + t.comparisons/512 + len(t.req.Untrusted)/2 + size>>16
 }

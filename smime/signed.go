@@ -16,6 +16,7 @@ import (
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // A signedLayer is SignedData, detached or opaque, or the certificates-only form. While
@@ -89,7 +90,7 @@ func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
 	var best *Signature
 	var rivals []*Signature
 	for _, cert := range candidates {
-		if p.checks++; p.checks > limits.SignatureChecks {
+		if p.checks++; p.checks > limits.SignatureChecks || p.work > limits.SignatureWork {
 			s.Codes = append(s.Codes, "limit.signature_checks")
 			return s
 		}
@@ -134,6 +135,11 @@ func rank(s *Signature) int {
 // judgeWith answers the three questions for one candidate certificate.
 func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certificate) *Signature {
 	s := &Signature{Trust: "not-checked", Address: "not-checked", Codes: []string{}}
+	cost := 0
+	if key, err := sigalg.PublicKey(cert.RawSubjectPublicKeyInfo); err == nil {
+		cost = sigalg.Cost(key)
+	}
+	p.work += cost
 	r := si.Verify(cert, l.contentType, l.digests, p.verifyOptions())
 	switch {
 	case r.State == "valid" && l.received != nil:
@@ -141,6 +147,7 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 	case r.State == "valid" && p.exact && l.layer.Form == "multipart":
 		r.Codes = append(r.Codes, "mime.not_canonical")
 	case r.State == "invalid" && l.received != nil:
+		p.work += cost
 		if other := si.Verify(cert, l.contentType, l.received, p.verifyOptions()); other.State == "valid" {
 			p.wantExact = true
 			if p.oneShot {
@@ -190,7 +197,7 @@ func (p *pass) judgeTrust(s *Signature, l *signedLayer, cert *x509.Certificate, 
 	}
 	r := p.o.Chain.Explain(p.ctx, chain.Request{
 		Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp,
-		ClaimedTime: claimed,
+		ClaimedTime: claimed, Budget: &p.budget,
 	})
 	s.Trust = string(r.Verdict)
 	s.Codes = append(s.Codes, r.Codes...)
