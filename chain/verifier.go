@@ -85,10 +85,7 @@ func (v *Verifier) Explain(ctx context.Context, q Request) *Report {
 	if err == nil {
 		t.search()
 	}
-<<<<<<< HEAD
 	t.charge()
-	return t.report(err)
-=======
 	r := t.report(err)
 	if err == nil && !q.ClaimedTime.IsZero() {
 		v.compareClaim(ctx, q, r)
@@ -113,7 +110,6 @@ func (v *Verifier) compareClaim(ctx context.Context, q Request, r *Report) {
 	case r.Verdict == valid && (slices.Contains(then.Codes, "time.expired") || slices.Contains(then.Codes, "time.not_yet_valid")):
 		r.warn("time.claim_outside_validity", "the signer claims to have signed on "+at+", when the path was not valid")
 	}
->>>>>>> chain
 }
 
 // A Request is one question. The zero value of every field but Leaf is the default. Of
