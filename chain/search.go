@@ -25,7 +25,8 @@ type task struct {
 	ctx        context.Context
 	req        *Request
 	ix         *index
-	bag        map[string][]*node
+	bag        map[string][]*node // untrusted, by subject
+	seen       map[[32]byte]bool  // what is in the bag
 	purpose    Purpose
 	algorithms algorithms
 	policies   policyInput
