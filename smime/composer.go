@@ -131,10 +131,10 @@ func (c *Composer) Compose(dst io.Writer, src io.Reader) (*Composed, error) {
 	}
 	e, err := mimeraw.ReadEntity(src)
 	if err != nil {
-		return nil, fmt.Errorf("smime: reading the message: %w", err)
+		return nil, fmt.Errorf("smime: reading the message: %w", tooLarge(err))
 	}
 	if err := plan.write(dst, e); err != nil {
-		return nil, fmt.Errorf("smime: composing: %w", err)
+		return nil, fmt.Errorf("smime: composing: %w", tooLarge(err))
 	}
 	return plan.result, nil
 }

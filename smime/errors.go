@@ -3,13 +3,17 @@ package smime
 import (
 	"errors"
 	"strings"
+
+	"github.com/postseal/postseal/internal/limits"
 )
 
 // Errors that Open, OpenTo and the composing calls may wrap.
 var (
 	ErrNotSigned = errors.New("the message is not signed")
 	ErrNoKey     = errors.New("no private key for any recipient")
-	ErrTooLarge  = errors.New("the content exceeds MaxMemory")
+	// ErrTooLarge is for content beyond MaxMemory, and for a message to be composed that
+	// is beyond a bound of what can be read again.
+	ErrTooLarge = errors.New("the content exceeds MaxMemory")
 	// ErrDecrypt is deliberately vague: it must not tell a forger which step failed.
 	ErrDecrypt = errors.New("the message cannot be decrypted")
 )
@@ -43,3 +47,16 @@ type RecipientError struct {
 func (e *RecipientError) Error() string {
 	return "smime: " + e.Recipient + ": " + e.Detail + " (" + e.Code + ")"
 }
+
+// tooLarge makes ErrTooLarge of an exceeded limit, and leaves other errors as they are.
+func tooLarge(err error) error {
+	if _, ok := errors.AsType[*limits.Exceeded](err); ok {
+		return &limitError{err}
+	}
+	return err
+}
+
+type limitError struct{ err error }
+
+func (e *limitError) Error() string   { return e.err.Error() }
+func (e *limitError) Unwrap() []error { return []error{ErrTooLarge, e.err} }

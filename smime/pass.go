@@ -203,9 +203,9 @@ func (p *pass) walkCMS(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if s, ok := layer.(*signedLayer); ok && p.form.detached != nil {
-		if err := p.attach(s); err != nil {
-			return err
+	if p.form.detached != nil {
+		if err := p.attach(layer); err != nil {
+			p.problems = append(p.problems, problem{len(p.layers), codeOf(err)})
 		}
 	}
 	p.layers = append(p.layers, layer)
