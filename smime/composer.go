@@ -124,7 +124,12 @@ func (p *pushWriter) Close() error {
 // Compose reads the message src and writes the protected message to dst, in constant
 // memory. If it returns an error, what was written is no message and must be discarded;
 // unfit certificates are found before anything is written.
-func (c *Composer) Compose(dst io.Writer, src io.Reader) (*Composed, error) {
+func (c *Composer) Compose(dst io.Writer, src io.Reader) (_ *Composed, err error) {
+	defer func() {
+		if caught := recovered(recover()); caught != nil {
+			err = caught
+		}
+	}()
 	plan, err := c.plan()
 	if err != nil {
 		return nil, err
@@ -190,6 +195,9 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 		return fmt.Errorf("smime: Digest %q is not sha256, sha384 or sha512", c.Digest)
 	}
 	for _, id := range c.Signers {
+		if id == nil {
+			return errors.New("smime: a signer is nil")
+		}
 		if err := fitToSign(id.Certificate(), now); err != nil {
 			return err
 		}
@@ -245,6 +253,9 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	}
 	var unfit []error
 	for _, cert := range c.Recipients {
+		if cert == nil {
+			return errors.New("smime: a recipient is nil")
+		}
 		if err := fitToEncrypt(cert, now); err != nil {
 			unfit = append(unfit, err)
 		}
