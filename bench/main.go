@@ -33,6 +33,7 @@ func main() {
 	peerMax := flag.Int64("peer-max", 64<<20, "largest content for the other Go library, which holds it several times over")
 	one := flag.String("one", "", "run one operation in this process: engine/operation (used by bench itself)")
 	dir := flag.String("dir", "", "folder for files; a temporary one if empty")
+	table := flag.String("table", "both", "programs, calls or both")
 	flag.Parse()
 	if *one != "" {
 		exitOn(runOne(*one, *dir))
@@ -49,10 +50,12 @@ func main() {
 	for s := range strings.SplitSeq(*sizes, ",") {
 		size, err := strconv.ParseInt(s, 10, 64)
 		exitOn(err)
-		exitOn(b.programs(size, *only))
+		if *table != "calls" {
+			exitOn(b.programs(size, *only))
+		}
 	}
 	for s := range strings.SplitSeq(*sizes, ",") {
-		if size, _ := strconv.ParseInt(s, 10, 64); size <= 64<<20 {
+		if size, _ := strconv.ParseInt(s, 10, 64); size <= 64<<20 && *table != "programs" {
 			exitOn(b.calls(size, *only))
 		}
 	}
@@ -101,13 +104,13 @@ func (b *bench) programs(size int64, only string) error {
 			continue
 		}
 		if op.input != "" {
-			if _, err := b.child("make/"+op.input, true); err != nil {
+			if _, err := b.child("make/" + op.input); err != nil {
 				return err
 			}
 		}
 		var ours, openssl, peer, raw measure
 		for range b.n { // taking turns, so that load on the machine meets everybody
-			m, err := b.child("ours/"+op.name, false)
+			m, err := b.child("ours/" + op.name)
 			if err != nil {
 				return err
 			}
@@ -117,7 +120,7 @@ func (b *bench) programs(size int64, only string) error {
 			}
 			openssl.better(m)
 			if op.peer != nil && size <= b.peerMax {
-				if m, err = b.child("smallstep/"+op.name, false); err != nil {
+				if m, err = b.child("smallstep/" + op.name); err != nil {
 					return err
 				}
 				peer.better(m)
@@ -139,8 +142,8 @@ func (b *bench) programs(size int64, only string) error {
 	return w.Flush()
 }
 
-// child runs an operation in a process of its own. Whatever it keeps goes to a file.
-func (b *bench) child(what string, keep bool) (measure, error) {
+// child runs an operation in a process of its own.
+func (b *bench) child(what string) (measure, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return measure{}, err
