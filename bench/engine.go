@@ -108,8 +108,9 @@ func find(name string) (operation, error) {
 	return operation{}, fmt.Errorf("no operation %q", name)
 }
 
-// runOne is what a process of its own does: ours/x, smallstep/x, or make/x, which keeps
-// what operation x writes in a file of that name.
+// runOne is what a process of its own does: ours/x, smallstep/x, raw/x, which prints the
+// time of the bare primitive, or make/x, which keeps what operation x writes in a file of
+// that name.
 func runOne(what, dir string) error {
 	engine, name, _ := strings.Cut(what, "/")
 	op, err := find(name)
@@ -129,6 +130,13 @@ func runOne(what, dir string) error {
 		return op.ours(e, s, io.Discard)
 	case "smallstep":
 		return op.peer(e, s)
+	case "raw":
+		content, err := os.ReadFile(filepath.Join(dir, "content"))
+		if err != nil {
+			return err
+		}
+		fmt.Print(op.raw(content))
+		return nil
 	case "make":
 		f, err := os.Create(filepath.Join(dir, name))
 		if err != nil {
@@ -139,29 +147,28 @@ func runOne(what, dir string) error {
 	return fmt.Errorf("no engine %q", engine)
 }
 
-// prepare returns a call of op on memory.
-func (b *bench) prepare(op operation) (func() error, error) {
+// prepare returns a call of op on memory, and the content.
+func (b *bench) prepare(op operation) (call func() error, content []byte, err error) {
 	e, err := loadEnv(b.dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	content, err := os.ReadFile(filepath.Join(b.dir, "content"))
-	if err != nil {
-		return nil, err
+	if content, err = os.ReadFile(filepath.Join(b.dir, "content")); err != nil {
+		return nil, nil, err
 	}
 	s := source{content: held(content)}
 	if op.input != "" {
 		from, err := find(op.input)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		var made bytes.Buffer
 		if err := from.ours(e, s, &made); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		s.input = held(made.Bytes())
 	}
-	return func() error { return op.ours(e, s, io.Discard) }, nil
+	return func() error { return op.ours(e, s, io.Discard) }, content, nil
 }
 
 func held(b []byte) func() (io.ReadCloser, error) {

@@ -22,7 +22,7 @@ type operation struct {
 	ours    func(e *env, s source, w io.Writer) error
 	openssl func(dir string) []string
 	peer    func(e *env, s source) error // nil if the other library does not have it
-	raw     func(size int64) time.Duration
+	raw     func(content []byte) time.Duration
 }
 
 // A source is where an operation reads.
@@ -202,39 +202,44 @@ func opensslDecrypt(input string, args ...string) func(string) []string {
 	}
 }
 
-// rawPiece is how much a bare primitive is given at a time.
+// rawPiece is how much a bare primitive is given at a time. What it makes is overwritten by
+// the next piece.
 const rawPiece = 64 << 10
 
-// bare times work over size octets, piece by piece.
-func bare(size int64, work func(piece []byte)) time.Duration {
-	piece := make([]byte, rawPiece)
+// bare times work over content, piece by piece.
+func bare(content []byte, work func(piece []byte)) time.Duration {
 	start := time.Now()
-	for ; size > 0; size -= rawPiece {
-		work(piece[:min(size, rawPiece)])
+	for len(content) > 0 {
+		n := min(len(content), rawPiece)
+		work(content[:n])
+		content = content[n:]
 	}
 	return time.Since(start)
 }
 
-func rawSHA256(size int64) time.Duration {
+func rawSHA256(content []byte) time.Duration {
 	h := sha256.New()
-	return bare(size, func(p []byte) { h.Write(p) })
+	return bare(content, func(p []byte) { h.Write(p) })
 }
 
-func rawCBCEncrypt(size int64) time.Duration {
+func rawCBCEncrypt(content []byte) time.Duration {
 	b, _ := aes.NewCipher(make([]byte, 32))
-	m := cipher.NewCBCEncrypter(b, make([]byte, 16))
-	return bare(size, func(p []byte) { m.CryptBlocks(p, p[:len(p)&^15]) })
+	return rawBlocks(content, cipher.NewCBCEncrypter(b, make([]byte, 16)))
 }
 
-func rawCBCDecrypt(size int64) time.Duration {
+func rawCBCDecrypt(content []byte) time.Duration {
 	b, _ := aes.NewCipher(make([]byte, 32))
-	m := cipher.NewCBCDecrypter(b, make([]byte, 16))
-	return bare(size, func(p []byte) { m.CryptBlocks(p, p[:len(p)&^15]) })
+	return rawBlocks(content, cipher.NewCBCDecrypter(b, make([]byte, 16)))
 }
 
-func rawGCM(size int64) time.Duration {
+func rawBlocks(content []byte, m cipher.BlockMode) time.Duration {
+	out := make([]byte, rawPiece)
+	return bare(content, func(p []byte) { m.CryptBlocks(out, p[:len(p)&^15]) })
+}
+
+func rawGCM(content []byte) time.Duration {
 	b, _ := aes.NewCipher(make([]byte, 32))
 	g, _ := cipher.NewGCM(b)
-	out := make([]byte, 0, rawPiece+16)
-	return bare(size, func(p []byte) { g.Seal(out, make([]byte, 12), p, nil) })
+	out, nonce := make([]byte, 0, rawPiece+16), make([]byte, 12)
+	return bare(content, func(p []byte) { g.Seal(out, nonce, p, nil) })
 }
