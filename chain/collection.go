@@ -261,8 +261,8 @@ func nameKey(raw []byte) string {
 }
 
 // selfSigningCost bounds the signatures that one call of Add checks, in the unit of
-// publicKey.cost: a quarter of a second.
-const selfSigningCost = 16_000
+// sigalg.Cost: a quarter of a second, or a thousand roots of 4096 bits.
+const selfSigningCost = 40_000
 
 // selfSigned reports whether c is signed with its own key, and takes what that costs from
 // left. Where the signature cannot be checked, equal names and key identifiers decide: what

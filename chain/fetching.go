@@ -150,6 +150,9 @@ func (t *task) fetch(jobs []*job) (done []*job) {
 // search looks for a path with what is at hand, then with what the store has, and last,
 // if that is wanted, with issuers fetched from where certificates say they are.
 func (t *task) search() {
+	if t.gaveUp != "" {
+		return // before it began
+	}
 	t.run()
 	for range maxStoreRounds {
 		if t.v.Intermediates == nil || !t.askStore() {
@@ -173,7 +176,7 @@ func (t *task) search() {
 func (t *task) again() {
 	work, evidence := t.work, t.evidence
 	*t = task{
-		v: t.v, ctx: t.ctx, req: t.req, ix: t.ix, bag: t.bag, purpose: t.purpose, algorithms: t.algorithms, policies: t.policies, now: t.now,
+		v: t.v, ctx: t.ctx, req: t.req, ix: t.ix, bag: t.bag, purpose: t.purpose, algorithms: t.algorithms, policies: t.policies, now: t.now, present: t.present,
 		maxDepth: t.maxDepth, leaf: t.leaf, leafIsAnchor: t.leafIsAnchor, early: t.early, work: work, evidence: evidence,
 	}
 	if evidence != nil {

@@ -385,3 +385,16 @@ func TestReportTellsSources(t *testing.T) {
 		t.Errorf("no answer in\n%s", r)
 	}
 }
+
+// An answer that was not made for this request is refused where a nonce is wanted.
+func TestNonce(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail, sources("", "http://ocsp.example/"))
+	f := &counting{data: map[string][]byte{"http://ocsp.example/": answer(t, root, root, leaf, nil)}}
+	expect(t, judge(t, root, leaf, chain.Revocation{Fetcher: f}), "valid")
+	r := judge(t, root, leaf, chain.Revocation{Fetcher: f, Nonce: true})
+	expect(t, r, "rev.unknown")
+	if len(r.Codes) < 2 || r.Codes[1] != "ocsp.nonce" {
+		t.Errorf("codes %v", r.Codes)
+	}
+}

@@ -96,10 +96,14 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 	if err != nil {
 		return nil, err
 	}
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1, mail: true}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1}
 	l.digests = cms.NewDigests(p.candidates(mt.Params["micalg"])...)
 	canon := &canonicalReader{r: part, exact: p.exact, digests: l.digests}
 	canon.canon = mimeraw.NewCanonicaliser(&canon.buf)
+	if len(p.damage) > 0 {
+		l.damage = newDamage(p.damage)
+		canon.damage = l.damage
+	}
 	l.content = canon
 	l.finish = func() error {
 		l.received = canon.received
@@ -199,7 +203,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 	if sd.HasContent() {
 		return &syntaxError{"cms.two_contents", "the detached signature carries a content of its own"}
 	}
-	if err := l.take(sd); err != nil {
+	if err := p.take(l, sd); err != nil {
 		return err
 	}
 	switch _, err := parts.NextPart(); {
@@ -217,7 +221,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 
 // opaqueSigned reads SignedData that carries its content, or certificates alone.
 func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1, mail: !p.form.bare}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1}
 	if sd.HasContent() {
 		// The announced digests need not be those the signers use (attacks.md, A12).
 		sd.Compute(p.digests...)
@@ -225,10 +229,10 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 			sd.Compute(usualHashes()...)
 		}
 		l.content, l.digests = sd, sd.Digests()
-		l.finish = func() error { return l.take(sd) }
+		l.finish = func() error { return p.take(l, sd) }
 		return l, nil
 	}
-	if err := l.take(sd); err != nil {
+	if err := p.take(l, sd); err != nil {
 		return nil, err
 	}
 	if len(l.infos) == 0 {
@@ -243,9 +247,13 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 }
 
 // attach gives a bare detached signature its content.
-func (p *pass) attach(l *signedLayer) error {
-	if l.content != nil || l.layer.Kind != "signed" {
+func (p *pass) attach(layer layerReader) error {
+	l, ok := layer.(*signedLayer)
+	if !ok || l.content != nil {
 		return &syntaxError{"cms.two_contents", "the structure carries a content of its own"}
+	}
+	if l.layer.Kind != "signed" {
+		return nil // nobody signed, which is told for itself
 	}
 	var hs []sigalg.Hash
 	for _, si := range l.infos {
@@ -301,6 +309,7 @@ type canonicalReader struct {
 	exact    bool
 	digests  *cms.Digests
 	received *cms.Digests // nil as long as the part is canonical
+	damage   *damage      // may be nil
 	canon    *mimeraw.Canonicaliser
 	buf      bytes.Buffer
 	in, out  []byte
@@ -342,4 +351,7 @@ func (c *canonicalReader) fill() {
 		c.received.Write(raw)
 	}
 	c.digests.Write(c.out)
+	if c.damage != nil {
+		c.damage.Write(c.out)
+	}
 }

@@ -38,12 +38,16 @@ type pass struct {
 	content     Content
 	hash        *cms.Digests // of the content
 	hashed      bool         // the innermost layer computes it
-	checks      int // signatures verified so far
+	checks      int          // signatures verified so far, in the passes before too
+	work        int          // what they cost, in the unit of sigalg.Cost
+	budget      int          // what is left for paths, see chain.Request
 	problems    []problem
 	warnings    []string
 
 	wantExact   bool          // a signature covers the octets as received
 	wantDigests []sigalg.Hash // a signature uses a digest that was not computed
+
+	damage, wantDamage []wantedDigest // digests that were signed, of parts that have others
 }
 
 // A layerReader is a layer while it is being read.
@@ -65,7 +69,7 @@ type problem struct {
 }
 
 func newPass(ctx context.Context, o *Opener, sink io.Writer, f form) *pass {
-	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: cms.NewDigests(sigalg.SHA256)}
+	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: cms.NewDigests(sigalg.SHA256), budget: limits.PathWork}
 }
 
 // next returns the pass to make after this one.
@@ -73,11 +77,14 @@ func (p *pass) next() *pass {
 	q := newPass(p.ctx, p.o, p.sink, p.form)
 	q.exact = p.exact || p.wantExact
 	q.digests = append(append(q.digests, p.digests...), p.wantDigests...)
+	q.damage = append(append(q.damage, p.damage...), p.wantDamage...)
+	q.checks, q.work, q.budget = p.checks, p.work, p.budget
 	return q
 }
 
 func (p *pass) wantsMore() bool {
-	return p.wantExact && !p.exact || len(p.wantDigests) > 0
+	return p.wantExact && !p.exact || len(p.wantDigests) > 0 ||
+		len(p.wantDamage) > 0 && len(p.damage) == 0 && p.sink == io.Discard
 }
 
 // run reads src to its end and returns the report. The error is nil unless reading src
@@ -152,7 +159,7 @@ func (p *pass) settle(i int, err error) error {
 	p.problems = append(kept, problem{i, codeDecrypt})
 	p.warnings = nil
 	p.protection, p.parts = nil, nil
-	p.wantDigests, p.wantExact = nil, false
+	p.wantDigests, p.wantExact, p.wantDamage = nil, false, nil
 	return nil
 }
 
@@ -195,12 +202,12 @@ func (p *pass) walkCMS(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if s, ok := layer.(*signedLayer); ok && p.form.detached != nil {
-		if err := p.attach(s); err != nil {
+	p.layers = append(p.layers, layer)
+	if p.form.detached != nil {
+		if err := p.attach(layer); err != nil {
 			return err
 		}
 	}
-	p.layers = append(p.layers, layer)
 	content := layer.next()
 	if content == nil {
 		return nil
@@ -217,6 +224,13 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	mt, _ := mediaType(e)
 	p.content.Type = mt.Type
 	out := p.out()
+	odd := new(oddOctets)
+	if p.malleable() {
+		odd.Write(e.Header.Raw)
+		if _, n := e.Header.Get("Content-Type"); n == 0 {
+			out = io.MultiWriter(out, odd)
+		}
+	}
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
 	}
@@ -224,7 +238,13 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if err != nil {
 		return err
 	}
-	return p.survey(e, body, out)
+	if err := p.survey(e, body, out); err != nil {
+		return err
+	}
+	if odd.seen {
+		return &syntaxError{"mime.control", "control characters where text was deciphered"}
+	}
+	return nil
 }
 
 // shareHash takes the hash of the content from the innermost layer, if that is signed and
@@ -237,6 +257,25 @@ func (p *pass) shareHash() {
 	if ok && l.digests != nil && slices.Contains(l.digests.Hashes(), sigalg.SHA256) {
 		p.hash, p.hashed = l.digests, true
 	}
+}
+
+// oddOctets notices control characters, which neither a header holds nor a body that says
+// of itself, by saying nothing, that it is text (RFC 2045, Section 5.2). What came out of
+// encryption that does not protect integrity is otherwise hard to tell from what another
+// key, or a changed ciphertext, makes of it (attacks.md, C02 and C07).
+type oddOctets struct{ seen bool }
+
+func (o *oddOctets) Write(b []byte) (int, error) {
+	if o.seen {
+		return len(b), nil
+	}
+	for _, c := range b {
+		if c < ' ' && (c < '\t' || c > '\r') && c != 0x1b {
+			o.seen = true
+			break
+		}
+	}
+	return len(b), nil
 }
 
 // out is where content goes: to the sink, hashed and counted.

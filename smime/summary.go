@@ -78,6 +78,8 @@ func (r *Report) complaint() string {
 		return "Encrypted with a cipher that is too weak"
 	case has("decrypt."):
 		return "Encrypted, and cannot be decrypted"
+	case has("relay."):
+		return "Changed by a mail system on its way, after it was signed"
 	case has("digest.mismatch"):
 		return "Changed after it was signed"
 	case has("cms.certs_only"):

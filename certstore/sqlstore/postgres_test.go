@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/internal/servertest"
 )
 
+// Attack row H09: as TestSQLite. Attack row H10: as TestSQLite, and on a server.
 func TestPostgres(t *testing.T) {
 	address := servertest.Postgres(t)
 	n := 0
@@ -66,4 +67,8 @@ func TestPostgresOwnSchema(t *testing.T) {
 	if _, err := sqlstore.Open(t.Context(), "postgres://postgres:wrong@"+strings.SplitN(address, "@", 2)[1]); err == nil || strings.Contains(err.Error(), "wrong@") {
 		t.Errorf("wrong password: %v", err)
 	}
+}
+
+func BenchmarkPostgres(b *testing.B) {
+	benchmarkLookup(b, servertest.Postgres(b))
 }

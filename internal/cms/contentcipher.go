@@ -185,6 +185,17 @@ func (c *contentCipher) open(key []byte, text io.Reader, tail cipherstream.Tail)
 	return cipherstream.NewCBCReader(text, b, c.iv, tail)
 }
 
+// longest is the length of content, in octets, beyond which r reports that it is too long.
+func (c *contentCipher) longest(r io.Reader) int64 {
+	if c.mode == modeCCM {
+		return min(limits.HeldInMemory, cipherstream.LongestCCM(len(c.iv)))
+	}
+	if _, tried := r.(*trial); tried {
+		return limits.HeldInMemory
+	}
+	return cipherstream.LongestGCM
+}
+
 // block returns the block cipher of a CBC cipher.
 func (c *contentCipher) block(key []byte) (cipher.Block, error) {
 	switch c.oid {

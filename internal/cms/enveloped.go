@@ -248,7 +248,7 @@ func (e *EnvelopedData) end(err error) {
 	case cipherstream.ErrOpen:
 		err = ErrDecrypt
 	case cipherstream.ErrTooLong:
-		err = &limits.Exceeded{What: "octets under " + e.cipher.name, Max: limits.HeldInMemory}
+		err = &limits.Exceeded{What: "octets under " + e.cipher.name, Max: e.cipher.longest(e.plain)}
 	}
 	e.err = err
 }
