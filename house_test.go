@@ -132,6 +132,7 @@ func mayImport(dir string) []string {
 		may []string
 	}{
 		{"examples", []string{"smime", "chain", "certstore", "examples"}},
+		{"bench", []string{"smime", "chain", "certstore", "internal"}},
 		{"smime", []string{"smime", "chain", "certstore", "internal"}},
 		{"chain", []string{"certstore", "internal"}},
 		{"certstore", []string{"certstore", "internal"}},
@@ -188,7 +189,7 @@ func homes() map[string][]string {
 		"github.com/jackc/pgx":               {"certstore/sqlstore", "internal/servertest"},
 		"github.com/ThalesGroup/crypto11":    {"certstore/pkcs11store", "examples"},
 		"github.com/miekg/pkcs11":            {"certstore/pkcs11store", "examples"},
-		"github.com/smallstep/pkcs7":         {"internal/peertest"},
+		"github.com/smallstep/pkcs7":         {"internal/peertest", "bench"},
 		"software.sslmate.com/src/go-pkcs12": {"internal/peertest"},
 	}
 }
