@@ -447,6 +447,28 @@ func testSharing(t *testing.T, to target) {
 	w.holds("a<a@example.test>")
 }
 
+// Other rules make the source name everything again; the same ones do not.
+func TestRulesChange(t *testing.T) { targets(t, testRulesChange) }
+
+func testRulesChange(t *testing.T, to target) {
+	w := newWorld(t, to)
+	o := object("one", at, w.cert("a", nil, "a@example.test"))
+	w.run(nil, full(o))
+	within := func(dn string) func(*sync.Syncer) {
+		return func(s *sync.Syncer) { s.Rules.Within = []string{dn} }
+	}
+	for _, step := range []struct {
+		dn     string
+		cursor string
+	}{{"ou=people,dc=test", ""}, {"ou=people,dc=test", "1"}, {"ou=staff,dc=test", ""}, {"ou=staff,dc=test", "1"}} {
+		w.run(within(step.dn), full(o))
+		if string(w.src.asked) != step.cursor {
+			t.Errorf("%s: asked for changes since %q, want %q", step.dn, w.src.asked, step.cursor)
+		}
+	}
+	w.holds()
+}
+
 func TestUpdate(t *testing.T) { targets(t, testUpdate) }
 
 func testUpdate(t *testing.T, to target) {
