@@ -37,7 +37,10 @@ func newPublicKey(spki []byte) *publicKey {
 		return &publicKey{inherits: true, cost: sigalg.Cost(new(dsa.PublicKey))}
 	}
 	key, err := sigalg.PublicKey(spki)
-	return &publicKey{key: key, err: err, cost: sigalg.Cost(key)}
+	if err != nil {
+		return &publicKey{err: err, cost: sigalg.Cost(nil)}
+	}
+	return &publicKey{key: key, cost: sigalg.Cost(key)}
 }
 
 // splitDSA returns the parameters of a DSA key, empty if they are inherited, and the

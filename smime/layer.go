@@ -228,11 +228,8 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 		if len(sd.Digests().Hashes()) == 0 {
 			sd.Compute(usualHashes()...)
 		}
-		l.content = sd
-		l.finish = func() error {
-			l.digests = sd.Digests()
-			return l.take(sd)
-		}
+		l.content, l.digests = sd, sd.Digests()
+		l.finish = func() error { return l.take(sd) }
 		return l, nil
 	}
 	if err := l.take(sd); err != nil {

@@ -2,10 +2,8 @@ package smime
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"hash"
 	"io"
 	"slices"
 
@@ -38,10 +36,11 @@ type pass struct {
 	author      author
 	subject     string
 	content     Content
-	hash        hash.Hash
-	checks      int // signatures verified so far, in the passes before too
-	work        int // what they cost, in the unit of sigalg.Cost
-	budget      int // what is left for paths, see chain.Request
+	hash        *cms.Digests // of the content
+	hashed      bool         // the innermost layer computes it
+	checks      int          // signatures verified so far, in the passes before too
+	work        int          // what they cost, in the unit of sigalg.Cost
+	budget      int          // what is left for paths, see chain.Request
 	problems    []problem
 	warnings    []string
 
@@ -70,7 +69,7 @@ type problem struct {
 }
 
 func newPass(ctx context.Context, o *Opener, sink io.Writer, f form) *pass {
-	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: sha256.New(), budget: limits.PathWork}
+	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: cms.NewDigests(sigalg.SHA256), budget: limits.PathWork}
 }
 
 // next returns the pass to make after this one.
@@ -213,6 +212,7 @@ func (p *pass) walkCMS(r io.Reader) error {
 	if content == nil {
 		return nil
 	}
+	p.shareHash()
 	_, err = io.Copy(p.out(), content)
 	return err
 }
@@ -220,6 +220,7 @@ func (p *pass) walkCMS(r io.Reader) error {
 // release passes the innermost entity on, octet for octet.
 func (p *pass) release(e *mimeraw.Entity) error {
 	p.innerHeader = e.Header.Raw
+	p.shareHash()
 	mt, _ := mediaType(e)
 	p.content.Type = mt.Type
 	out := p.out()
@@ -233,13 +234,27 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	return p.survey(e, body, out)
 }
 
+// shareHash takes the hash of the content from the innermost layer, if that is signed and
+// computes it anyway: it is of the same octets, all that the layer's reader hands out.
+func (p *pass) shareHash() {
+	if len(p.layers) == 0 {
+		return
+	}
+	l, ok := p.layers[len(p.layers)-1].(*signedLayer)
+	if ok && l.digests != nil && slices.Contains(l.digests.Hashes(), sigalg.SHA256) {
+		p.hash, p.hashed = l.digests, true
+	}
+}
+
 // out is where content goes: to the sink, hashed and counted.
 func (p *pass) out() io.Writer { return &contentWriter{p} }
 
 type contentWriter struct{ p *pass }
 
 func (w *contentWriter) Write(b []byte) (int, error) {
-	w.p.hash.Write(b)
+	if !w.p.hashed {
+		w.p.hash.Write(b)
+	}
 	w.p.content.Bytes += int64(len(b))
 	n, err := w.p.sink.Write(b)
 	if err != nil {
@@ -250,7 +265,8 @@ func (w *contentWriter) Write(b []byte) (int, error) {
 
 func (p *pass) released() *Content {
 	c := p.content
-	c.SHA256 = hex.EncodeToString(p.hash.Sum(nil))
+	sum, _ := p.hash.Sum(sigalg.SHA256)
+	c.SHA256 = hex.EncodeToString(sum)
 	return &c
 }
 
