@@ -233,9 +233,17 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	if len(unfit) > 0 {
 		return errors.Join(unfit...)
 	}
-	p.cipher = c.Cipher
-	if p.cipher == "" || p.cipher == "auto" {
+	switch p.cipher = c.Cipher; p.cipher {
+	case "", "auto":
 		p.cipher = "aes256-cbc"
+	case "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-gcm", "aes192-gcm", "aes256-gcm", "chacha20-poly1305":
+	default:
+		return fmt.Errorf("smime: Cipher %q is none that this package writes", c.Cipher)
+	}
+	switch c.KeyTransport {
+	case "", "auto", "pkcs1", "oaep":
+	default:
+		return fmt.Errorf("smime: KeyTransport %q is not pkcs1, oaep or auto", c.KeyTransport)
 	}
 	for _, cert := range c.Recipients {
 		p.recipients = append(p.recipients, &cms.Recipient{Certificate: cert, KeyID: c.RecipientKeyID, OAEP: c.KeyTransport == "oaep"})
