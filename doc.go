@@ -7,7 +7,7 @@
 //   - [github.com/postseal/postseal/chain] decides whether a certificate is to be trusted
 //     for a purpose, with a collection of anchors and intermediates that the caller owns.
 //   - [github.com/postseal/postseal/certstore] finds certificates and keys. Its folders
-//     hold the stores that need a dependency of their own.
+//     hold the stores that need a dependency of their own: directories, databases, the DNS.
 //
 // Imports point one way: smime uses chain and certstore, chain uses certstore, and
 // nothing points back. The folder examples has a quick start and a command-line program.

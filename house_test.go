@@ -138,7 +138,8 @@ func mayImport(dir string) []string {
 		{"internal/oid", nil},
 		{"internal/limits", nil},
 		{"internal/ber", []string{"internal/oid", "internal/limits"}},
-		{"internal/mimeraw", []string{"internal/limits"}},
+		{"internal/offload", nil},
+		{"internal/mimeraw", []string{"internal/limits", "internal/offload"}},
 		{"internal", []string{"internal"}},
 	} {
 		if within(dir, row.dir) {
@@ -168,58 +169,68 @@ func TestImportsPointDownward(t *testing.T) {
 	}
 }
 
-// homes says where a module may be imported. A prefix that ends in no slash covers the
-// module's packages too.
+// homes says where the code of a package may import a module; tests may anywhere. "."
+// stands for everywhere.
 func homes() map[string][]string {
 	return map[string][]string{
 		"golang.org/x/crypto":                {"."},
 		"golang.org/x/net/idna":              {"."},
 		"golang.org/x/text":                  {"."},
 		"filippo.io/mldsa":                   {"."},
-		"software.sslmate.com/src/go-pkcs12": {"certstore", "internal/keyfile", "smime/smimetest", "internal/peertest", "examples"},
 		"github.com/emersion/go-message":     {"smime", "examples"},
-		"github.com/smallstep/pkcs7":         {"internal/peertest", "internal/bundle"}, // bundle in its tests only
+		"github.com/spf13/pflag":             {"examples"},
+		"golang.org/x/term":                  {"examples"},
 		"github.com/go-ldap/ldap":            {"certstore/ldapstore", "internal/servertest"},
 		"github.com/go-asn1-ber/asn1-ber":    {"certstore/ldapstore"},
+		"github.com/google/uuid":             {"certstore/ldapstore"}, // in the signatures of go-ldap
 		"github.com/miekg/dns":               {"certstore/smimeastore", "internal/servertest"},
-		"modernc.org/sqlite":                 {"certstore/sqlstore", "internal/servertest"},
+		"modernc.org/sqlite":                 {"certstore/sqlstore"},
 		"github.com/jackc/pgx":               {"certstore/sqlstore", "internal/servertest"},
 		"github.com/ThalesGroup/crypto11":    {"certstore/pkcs11store", "examples"},
 		"github.com/miekg/pkcs11":            {"certstore/pkcs11store", "examples"},
-		"github.com/spf13/pflag":             {"examples"},
-		"golang.org/x/term":                  {"examples"},
-		"github.com/cloudflare/circl":        {"internal/sigalg/circl"},
+		"github.com/smallstep/pkcs7":         {"internal/peertest"},
+		"software.sslmate.com/src/go-pkcs12": {"internal/peertest"},
 	}
 }
 
 func TestDependenciesStayAtHome(t *testing.T) {
+	code := homes()
 	for _, f := range sources(t) {
+		inCode := f.imports(false)
 		for _, imported := range f.imports(true) {
-			host, _, _ := strings.Cut(imported, "/")
-			if !strings.Contains(host, ".") || within(imported, module) {
-				if imported == "C" || imported == "unsafe" {
-					t.Errorf("%s imports %q", f.path, imported)
-				}
+			if imported == "C" || imported == "unsafe" {
+				t.Errorf("%s imports %q", f.path, imported)
+			}
+			home, known := homeOf(code, imported)
+			if !foreign(imported) {
 				continue
 			}
-			allowed := false
-			for prefix, dirs := range homes() {
-				if within(imported, prefix) {
-					allowed = dirs[0] == "." || within(f.path, dirs...)
-				}
-			}
-			if !allowed {
-				t.Errorf("%s imports %s, which has its home elsewhere or none", f.path, imported)
+			if !known {
+				t.Errorf("%s imports %s, which is none of the modules agreed on", f.path, imported)
+			} else if slices.Contains(inCode, imported) && home[0] != "." && !within(f.path, home...) {
+				t.Errorf("%s imports %s, whose home is %v", f.path, imported, home)
 			}
 		}
-		if within(f.path, "smime", "chain", "certstore", "internal") && !within(f.path, "internal/peertest", "internal/servertest") {
-			for _, imported := range f.imports(false) {
-				if imported == "regexp" {
-					t.Errorf("%s imports regexp: input is parsed, not matched", f.path)
-				}
-			}
+		if within(f.path, "smime", "chain", "certstore", "internal") && !within(f.path, "internal/peertest", "internal/servertest") &&
+			slices.Contains(inCode, "regexp") {
+			t.Errorf("%s imports regexp: input is parsed, not matched", f.path)
 		}
 	}
+}
+
+// foreign reports whether an import is neither of the standard library nor of this module.
+func foreign(imported string) bool {
+	host, _, _ := strings.Cut(imported, "/")
+	return strings.Contains(host, ".") && !within(imported, module)
+}
+
+func homeOf(homes map[string][]string, imported string) ([]string, bool) {
+	for prefix, dirs := range homes {
+		if within(imported, prefix) {
+			return dirs, true
+		}
+	}
+	return nil, false
 }
 
 // TestModuleFile checks that go.mod marks as indirect what no package imports, and nothing
@@ -229,28 +240,34 @@ func TestModuleFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	direct := map[string]bool{} // by module; false if marked as indirect
-	requirement := regexp.MustCompile(`(?m)^(?:require )?\s*([a-z0-9.-]+\.[a-z]+/\S+) v\S+( // indirect)?$`)
+	requirement := regexp.MustCompile(`(?m)^((?:require )?\s*([a-z0-9.-]+\.[a-z]+/\S+) v\S+)( // indirect)?$`)
+	used := map[string]bool{} // by module
 	for _, m := range requirement.FindAllSubmatch(text, -1) {
-		direct[string(m[1])] = len(m[2]) == 0
+		used[string(m[2])] = false
 	}
-	used := map[string]bool{}
 	for _, f := range sources(t) {
 		for _, imported := range f.imports(true) {
 			best := ""
-			for m := range direct {
+			for m := range used {
 				if within(imported, m) && len(m) > len(best) {
 					best = m
 				}
 			}
-			used[best] = true
+			if best != "" {
+				used[best] = true
+			} else if foreign(imported) {
+				t.Errorf("%s imports %s, which go.mod does not require", f.path, imported)
+			}
 		}
 	}
-	for m, is := range direct {
-		if is != used[m] {
-			behind(t, "go.mod: %s is direct: %v, imported: %v", m, is, used[m])
+	want := requirement.ReplaceAllStringFunc(string(text), func(line string) string {
+		m := requirement.FindStringSubmatch(line)
+		if used[m[2]] {
+			return m[1]
 		}
-	}
+		return m[1] + " // indirect"
+	})
+	stayOrUpdate(t, "go.mod", string(text), want)
 }
 
 func TestPackageNames(t *testing.T) {

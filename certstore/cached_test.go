@@ -68,11 +68,14 @@ func TestCachedAges(t *testing.T) {
 		ask("renewed", "x@example.org", 2, 0, 1, 2)
 		time.Sleep(2 * time.Hour)
 		ask("too old", "x@example.org", 3, time.Second, 1, 2)
+		synctest.Wait()
 		slow.err = errStore
 		time.Sleep(time.Hour)
 		ask("stale, and the store is down", "x@example.org", 4, 0, 1, 2)
 		time.Sleep(2 * time.Second)
 		ask("stale still", "x@example.org", 5, 0, 1, 2)
+		time.Sleep(2 * time.Second)
+		synctest.Wait() // the one asked behind is through
 		slow.err = nil
 		c.Forget()
 		ask("forgotten", "x@example.org", 6, time.Second, 1, 2)

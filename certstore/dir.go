@@ -136,7 +136,7 @@ func (d *Dir) look(ctx context.Context) (*dirState, error) {
 		info, err := d.root.Stat(name)
 		if err != nil || !info.Mode().IsRegular() {
 			if err == nil {
-				err = errors.New("not a regular file")
+				err = errNotRegular
 			}
 			f := &dirFile{errs: []error{err}}
 			changed = changed || old == nil || old.info != nil || old.errs[0].Error() != err.Error()
@@ -147,14 +147,8 @@ func (d *Dir) look(ctx context.Context) (*dirState, error) {
 			files[name] = old
 			continue
 		}
-		f := d.read(name, info, now)
-		if old != nil && old.info != nil && f.sum == old.sum && len(f.errs) == 0 && len(old.errs) == 0 {
-			old.info, old.settled = f.info, f.settled // touched, or looked at too soon
-			files[name] = old
-			continue
-		}
-		changed = true
-		files[name] = f
+		files[name] = d.read(name, info, now, old)
+		changed = changed || !files[name].same
 	}
 	d.files, d.looked = files, now
 	if changed {

@@ -26,6 +26,7 @@ import (
 type dirFile struct {
 	info    fs.FileInfo // nil if it could not even be looked at
 	settled bool        // it had not just been changed when it was read
+	same    bool        // it holds what it held when it was read before
 	sum     [32]byte
 	entries []Entry
 	keys    []crypto.PrivateKey
@@ -42,27 +43,35 @@ func (f *dirFile) unchanged(info fs.FileInfo) bool {
 		f.info.Size() == info.Size() && f.info.ModTime().Equal(info.ModTime()) && f.info.Mode() == info.Mode()
 }
 
-// read reads the file name.
-func (d *Dir) read(name string, info fs.FileInfo, now time.Time) *dirFile {
-	f := &dirFile{info: info, settled: now.Sub(info.ModTime()) > settling}
-	fail := func(err error) { f.errs = append(f.errs, err) }
+// load reads the octets of the file name.
+func (d *Dir) load(name string) ([]byte, error) {
 	// Not to wait for a pipe that was put in the place of the file in the meantime.
 	file, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		fail(err)
-		return f
+		return nil, err
 	}
 	defer file.Close()
-	if now, err := file.Stat(); err != nil || !now.Mode().IsRegular() {
-		fail(errors.New("not a regular file"))
-		return f
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errNotRegular
 	}
-	data, err := io.ReadAll(io.LimitReader(file, limits.SerializedStore+1))
+	return io.ReadAll(io.LimitReader(file, limits.SerializedStore+1))
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// read reads the file name, unless it holds what it held when old was read.
+func (d *Dir) read(name string, info fs.FileInfo, now time.Time, old *dirFile) *dirFile {
+	f := &dirFile{info: info, settled: now.Sub(info.ModTime()) > settling}
+	data, err := d.load(name)
 	if err != nil {
-		fail(err)
+		f.errs = []error{err}
 		return f
 	}
 	f.sum = sha256.Sum256(data)
+	if old != nil && old.sum == f.sum && old.info.Mode() == info.Mode() {
+		f.entries, f.keys, f.errs, f.same = old.entries, old.keys, old.errs, true
+		return f
+	}
 	if isVCard(data) {
 		f.entries, f.errs = readVCard(data, name)
 		return f
@@ -76,7 +85,7 @@ func (d *Dir) read(name string, info fs.FileInfo, now time.Time) *dirFile {
 		}
 		return f
 	case err != nil && known(name):
-		fail(err)
+		f.errs = []error{err}
 		return f
 	case err != nil:
 		return f // some other file: not ours to complain about

@@ -310,3 +310,90 @@ func TestDirRaces(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Nobody is asked for a password twice because a file was looked at twice.
+func TestDirAsksOnce(t *testing.T) {
+	key := newKey(t)
+	file, err := gopkcs12.Modern2023.Encode(key, selfSigned(t, key, 1, "x@example.org"), nil, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, path := folder(t, map[string][]byte{"x.p12": file})
+	asked := 0
+	d.Password = func(name string) (string, error) {
+		asked++
+		return "secret", nil
+	}
+	for range 3 {
+		if identitiesOf(t, d, "x@example.org") != 1 {
+			t.Error("identity not found")
+		}
+	}
+	if err := os.WriteFile(filepath.Join(path, "y.pem"), certPEM(selfSigned(t, key, 2)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if identitiesOf(t, d, "x@example.org") != 1 || asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+// BenchmarkDir prints what a query of a folder costs beside the same query of memory.
+func BenchmarkDir(b *testing.B) {
+	key := newKey(b)
+	files := map[string][]byte{}
+	var m certstore.Memory
+	for i := range 200 {
+		c := selfSigned(b, key, int64(i), fmt.Sprintf("u%d@example.org", i))
+		files[fmt.Sprintf("u%d.pem", i)] = certPEM(c)
+		m.Add(c)
+	}
+	d, path := folder(b, files)
+	old := time.Now().Add(-time.Hour)
+	for name := range files {
+		if err := os.Chtimes(filepath.Join(path, name), old, old); err != nil {
+			b.Fatal(err)
+		}
+	}
+	measure := func(s certstore.Store, n int) time.Duration {
+		begin := time.Now()
+		for range n {
+			serials(b, s.Certificates(b.Context(), certstore.Email("u7@example.org")))
+		}
+		return time.Since(begin) / time.Duration(n)
+	}
+	measure(d, 1)
+	memory := measure(&m, 1000)
+	for b.Loop() {
+		measure(d, 1)
+	}
+	b.ReportMetric(float64(measure(d, 20))/float64(memory), "x-memory")
+	d.Interval = time.Hour
+	b.ReportMetric(float64(measure(d, 1000))/float64(memory), "x-memory-with-interval")
+}
+
+// BenchmarkMemory prints how much longer a query takes among a hundred times the entries.
+func BenchmarkMemory(b *testing.B) {
+	key := newKey(b)
+	cert := selfSigned(b, key, 1, "u@example.org")
+	fill := func(n int) *certstore.Memory {
+		m := &certstore.Memory{}
+		for i := range n {
+			if err := m.Put(b.Context(), &certstore.Entry{Certificate: cert, Address: fmt.Sprintf("u%d@example.org", i)}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return m
+	}
+	measure := func(m *certstore.Memory) time.Duration {
+		begin := time.Now()
+		for range 2000 {
+			serials(b, m.Certificates(b.Context(), certstore.Email("u7@example.org")))
+		}
+		return time.Since(begin)
+	}
+	few, many := fill(20), fill(2000)
+	for b.Loop() {
+		measure(many)
+	}
+	b.ReportMetric(float64(measure(many))/float64(measure(few)), "x-few")
+}

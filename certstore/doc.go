@@ -20,8 +20,8 @@
 //
 // # Limits
 //
-// Key files may be hostile: all key derivation in one file together is bounded by ten
-// million rounds of a hash function, counted before the first is spent, so that the worst
-// file costs about a second; sizes, nesting and counts are bounded as well. A folder is read
-// through [os.Root]: no link or name leads out of it.
+// Key files may be hostile: all key derivation in one file together is bounded by seven and a
+// half million rounds of a hash function, counted before the first is spent, so that the
+// worst file costs about a second; sizes, nesting and counts are bounded as well. A folder is
+// read through [os.Root]: no link or name leads out of it.
 package certstore

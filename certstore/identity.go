@@ -16,6 +16,7 @@ import (
 	"filippo.io/mldsa"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/x448"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -76,6 +77,8 @@ func checkKey(key crypto.PrivateKey) error {
 // publicKey returns the public half of key.
 func publicKey(key crypto.PrivateKey) (crypto.PublicKey, bool) {
 	switch k := key.(type) {
+	case *x448.PrivateKey:
+		return x448Public(k.PublicKey()), true
 	case crypto.Decapsulator:
 		return k.Encapsulator(), true
 	case crypto.Signer:
@@ -87,6 +90,10 @@ func publicKey(key crypto.PrivateKey) (crypto.PublicKey, bool) {
 	}
 	return nil, false
 }
+
+// An x448Public is the public half of the one key that no interface of the standard
+// library fits.
+type x448Public []byte
 
 // ownsKey reports whether pub is the key that c certifies. Types are no help: crypto/x509
 // gives one for signing to every certificate with an elliptic curve key, a token that
@@ -109,6 +116,8 @@ func ownsKey(c *x509.Certificate, pub crypto.PublicKey) bool {
 			return alg == oid.X25519
 		}
 		return alg == oid.ECPublicKey && curve == ecdhCurve(k.Curve())
+	case x448Public:
+		return alg == oid.X448
 	case ed25519.PublicKey:
 		return alg == oid.Ed25519
 	case *mldsa.PublicKey:
@@ -131,6 +140,8 @@ func publicBits(pub crypto.PublicKey) []byte {
 			return nil
 		}
 		return b
+	case x448Public:
+		return k
 	case ed25519.PublicKey:
 		return k
 	case interface{ Bytes() []byte }: // of crypto/ecdh, ML-DSA and every crypto.Encapsulator

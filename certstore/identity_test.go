@@ -19,6 +19,7 @@ import (
 
 	"filippo.io/mldsa"
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/x448"
 )
 
 // A certificate as crypto/x509 leaves it where it knows the key algorithm not: no public
@@ -73,6 +74,10 @@ func TestNewIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	x448Key, err := x448.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
 	broken := *rsaKey
 	broken.D = new(big.Int).Add(rsaKey.D, big.NewInt(2))
 
@@ -93,6 +98,7 @@ func TestNewIdentity(t *testing.T) {
 		{"EC token for agreement", ecCert, agreeToken{ecDH}, true},
 		{"Ed25519", selfSigned(t, ed, 3), ed, true},
 		{"X25519", unknownKey(t, x25519OID, x25519.PublicKey().Bytes()), x25519, true},
+		{"X448", unknownKey(t, asn1.ObjectIdentifier{1, 3, 101, 111}, x448Key.PublicKey()), x448Key, true},
 		{"ML-DSA", unknownKey(t, mldsa65OID, dsa.PublicKey().Bytes()), dsa, true},
 		{"ML-KEM", unknownKey(t, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 4, 2}, kem.EncapsulationKey().Bytes()), kem, true},
 		{"ML-KEM token", unknownKey(t, asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 4, 2}, kem.EncapsulationKey().Bytes()), kemToken{kem}, true},

@@ -16,8 +16,8 @@ import (
 // order; the intermediates of each are those of the file that lead up from it, nearest
 // first, and a root, if the file has it, last.
 //
-// Keys may be RSA, ECDSA on the NIST curves, Ed25519, X25519, ML-DSA and ML-KEM (768 and
-// 1024, with their seed). A key that cannot be read, or is inconsistent in itself, is an
+// Keys may be RSA, of the NIST curves, Ed25519, X25519, X448, ML-KEM, and ML-DSA with its
+// seed. A key that cannot be read, or is inconsistent in itself, is an
 // error, and so is a file without any identity. If the password is wrong,
 // errors.Is(err, [x509.IncorrectPasswordError]) holds.
 //

@@ -3,9 +3,6 @@ package chain
 import (
 	"crypto"
 	"crypto/dsa"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 
@@ -22,7 +19,7 @@ import (
 type publicKey struct {
 	key      crypto.PublicKey
 	err      error // why it cannot be used
-	cost     int   // in tenths of a P-256 verification
+	cost     int   // see sigalg.Cost
 	inherits bool  // a DSA key whose parameters are its issuer's (RFC 3279, Section 2.3.2)
 }
 
@@ -37,37 +34,13 @@ func (n *node) publicKey() *publicKey {
 
 func newPublicKey(spki []byte) *publicKey {
 	if params, _, ok := splitDSA(spki); ok && len(params) == 0 {
-		return &publicKey{inherits: true, cost: 60}
+		return &publicKey{inherits: true, cost: sigalg.Cost(new(dsa.PublicKey))}
 	}
 	key, err := sigalg.PublicKey(spki)
-	k := &publicKey{key: key, err: err, cost: 600}
 	if err != nil {
-		return k
+		return &publicKey{err: err, cost: sigalg.Cost(nil)}
 	}
-	switch key := key.(type) {
-	case *rsa.PublicKey:
-		k.price(key)
-	case *sigalg.PSSPublicKey:
-		k.price(key.PublicKey)
-	case *ecdsa.PublicKey:
-		if k.cost = 10; key.Params().BitSize != 256 {
-			k.cost = key.Params().BitSize / 4
-		}
-	case ed25519.PublicKey:
-		k.cost = 10
-	case *dsa.PublicKey:
-		k.cost = 60
-	}
-	return k
-}
-
-// price sets the cost of an RSA key by the squares that one verification takes.
-func (k *publicKey) price(key *rsa.PublicKey) {
-	bits := key.N.BitLen()
-	k.cost = max(4, 4*bits*bits/(2048*2048))
-	if key.E > 1<<17 {
-		k.cost *= 4
-	}
+	return &publicKey{key: key, cost: sigalg.Cost(key)}
 }
 
 // splitDSA returns the parameters of a DSA key, empty if they are inherited, and the

@@ -2,7 +2,6 @@ package chain
 
 import (
 	"bytes"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -13,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // A Collection is a virtual certificate collection: the trust anchors a verifier accepts
@@ -48,11 +47,14 @@ type collectionIndex struct {
 }
 
 // Add adds certificates: self-signed ones as trust anchors, others as intermediates. One
-// that is there already stays what it is.
+// that is there already stays what it is. One call checks the signatures of a
+// thousand real roots and more; of a file made of nothing but costly keys the last ones
+// become intermediates.
 func (c *Collection) Add(certs ...*x509.Certificate) {
 	anchor := make([]bool, len(certs))
+	left := selfSigningCost
 	for i, cert := range certs {
-		anchor[i] = selfSigned(cert)
+		anchor[i] = selfSigned(cert, &left)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -258,20 +260,27 @@ func nameKey(raw []byte) string {
 	return "\x00" + string(raw)
 }
 
-// selfSigned reports whether c is signed with its own key. Where the algorithm cannot be
-// checked, equal names and key identifiers decide: what is wrong about such a certificate
-// shows when a path ends at it.
-func selfSigned(c *x509.Certificate) bool {
+// selfSigningCost bounds the signatures that one call of Add checks, in the unit of
+// sigalg.Cost: a quarter of a second, or a thousand roots of 4096 bits.
+const selfSigningCost = 40_000
+
+// selfSigned reports whether c is signed with its own key, and takes what that costs from
+// left. Where the signature cannot be checked, equal names and key identifiers decide: what
+// is wrong about such a certificate shows when a path ends at it.
+func selfSigned(c *x509.Certificate, left *int) bool {
 	if nameKey(c.RawSubject) != nameKey(c.RawIssuer) {
 		return false
 	}
 	if len(c.AuthorityKeyId) > 0 && len(c.SubjectKeyId) > 0 && !bytes.Equal(c.AuthorityKeyId, c.SubjectKeyId) {
 		return false
 	}
-	if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() > limits.RSAModulusMax {
-		return true
+	p, err := pkix.Parse(c.Raw)
+	if err != nil {
+		return false
 	}
-	err := c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
-	var insecure x509.InsecureAlgorithmError
-	return err == nil || errors.Is(err, x509.ErrUnsupportedAlgorithm) || errors.As(err, &insecure)
+	k := newPublicKey(p.SPKI)
+	if *left -= k.cost; *left < 0 {
+		return false
+	}
+	return !errors.Is(k.verify(p.Algorithm, p.RawTBS, p.Signature), sigalg.ErrInvalid)
 }

@@ -2,11 +2,15 @@ package chain
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
+	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/bundle"
 	"github.com/postseal/postseal/internal/limits"
 )
@@ -35,8 +39,33 @@ func ReadCollection(r io.Reader) (*Collection, error) {
 	return c, nil
 }
 
-// Warnings returns what [ReadCollection] left out or found odd in the file, each with its
-// place; nil if nothing.
+// AddFolder adds every certificate in the files of a folder, of any format that
+// [ReadCollection] reads, as [Collection.Add] does. Sub-folders and links that lead out of
+// it are left alone. What cannot be read is told by [Collection.Warnings].
+func (c *Collection) AddFolder(path string) error {
+	dir, err := certstore.OpenDir(path)
+	if err != nil {
+		return fmt.Errorf("chain: reading a collection: %w", err)
+	}
+	defer dir.Close()
+	dir.Interval = time.Hour // one look is enough
+	var certs []*x509.Certificate
+	for e, err := range dir.All(context.Background()) {
+		if err != nil {
+			return fmt.Errorf("chain: reading a collection: %w", err)
+		}
+		certs = append(certs, e.Certificate)
+	}
+	c.Add(certs...)
+	warnings := dir.Errors()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.warnings = append(c.warnings, warnings...)
+	return nil
+}
+
+// Warnings returns what [ReadCollection] and [Collection.AddFolder] left out or found odd,
+// each with its place; nil if nothing.
 func (c *Collection) Warnings() []error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,8 +84,8 @@ func (c *Collection) WritePEM(w io.Writer) error {
 	return c.write(w, func(b *bytes.Buffer) error { return bundle.WritePEM(b, c.Certificates()) })
 }
 
-// WriteP7B writes the members as PKCS#7 in DER: a SignedData without signers
-// (RFC 8551, Section 3.8). Its SET is sorted, so the order of the members is lost.
+// WriteP7B writes the members as PKCS#7: a SignedData without signers
+// (RFC 8551, Section 3.8).
 func (c *Collection) WriteP7B(w io.Writer) error {
 	return c.write(w, func(b *bytes.Buffer) error { return bundle.WriteP7B(b, c.Certificates()) })
 }

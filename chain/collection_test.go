@@ -184,6 +184,26 @@ func TestCollectionFiles(t *testing.T) {
 	}
 }
 
+func TestCollectionFolder(t *testing.T) {
+	p := newCollectionPKI(t, "Root")
+	path := t.TempDir()
+	for name, data := range map[string][]byte{"root.der": p.root.Raw, "issuing.cer": p.issuing.Raw, "broken.pem": []byte("x"), "README": []byte("x")} {
+		if err := os.WriteFile(filepath.Join(path, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var c chain.Collection
+	if err := c.AddFolder(path); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Anchors()) != 1 || c.Len() != 2 || len(c.Warnings()) != 1 || !strings.Contains(c.Warnings()[0].Error(), "broken.pem") {
+		t.Errorf("%d anchors of %d, warnings %v", len(c.Anchors()), c.Len(), c.Warnings())
+	}
+	if err := c.AddFolder(filepath.Join(path, "missing")); err == nil {
+		t.Error("a folder that is not there was read")
+	}
+}
+
 func TestCollectionCorpus(t *testing.T) {
 	dir := os.Getenv("POSTSEAL_CORPUS")
 	if dir == "" {

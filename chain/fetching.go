@@ -1,6 +1,256 @@
 package chain
 
-// maxFetches bounds the fetches one question may make.
-const maxFetches = 8
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"strings"
+	"sync"
+	"time"
 
-func (t *task) fetchStatus(s *status, path []*node, i int) {}
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/bundle"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/pkix"
+)
+
+// Bounds of the network use of one question.
+const (
+	maxFetches       = 8
+	maxIssuerFetches = 3
+	maxParallel      = 4
+	maxStoreRounds   = 8 // times the store is asked for a missing issuer
+	nonceLength      = 32
+)
+
+// A job is one fetch.
+type job struct {
+	kind    string // "crl", "ocsp" or "issuer"
+	url     string
+	request []byte
+	nonce   []byte
+	data    []byte
+	err     error
+}
+
+// fetchStatuses gets what is missing for the certificates of a path whose status is not
+// known: OCSP answers first, lists for those that are still in the dark. The path has been
+// verified up to an anchor, so the addresses come from CAs and not from who wrote the mail.
+func (t *task) fetchStatuses(path []*node, missing func() []int) {
+	for _, round := range []func(*node, *node) []*job{t.ocspJobs, t.crlJobs} {
+		var jobs []*job
+		for _, i := range missing() {
+			jobs = append(jobs, round(path[i], path[i+1])...)
+		}
+		for _, j := range t.fetch(jobs) {
+			t.useFetched(j)
+		}
+	}
+}
+
+// useFetched adds what a job brought to the evidence.
+func (t *task) useFetched(j *job) {
+	e := t.evidence
+	clear(e.signers)
+	switch {
+	case j.err != nil:
+		e.failures = append(e.failures, "from "+printable(j.url)+": "+j.err.Error())
+	case j.kind == "crl":
+		t.addCRL(j.data, j.url)
+	case j.kind == "ocsp":
+		r := t.addResponse(j.data, j.url)
+		if r != nil && j.nonce != nil && !bytes.Equal(r.Nonce, j.nonce) {
+			r.badNonce = true
+		}
+	}
+}
+
+// ocspJobs asks every responder that c names about c.
+func (t *task) ocspJobs(c, issuer *node) (jobs []*job) {
+	for method, uri := range pkix.Access(c.InfoAccess) {
+		if oid.OID(method) != oid.AccessOCSP || !fetchable(uri) {
+			continue
+		}
+		// SHA-1 names the issuer here and protects nothing; it is what every responder knows.
+		name, key := certID(oid.SHA1, c, issuer)
+		var nonce []byte
+		if t.rev().Nonce {
+			nonce = make([]byte, nonceLength)
+			rand.Read(nonce)
+		}
+		jobs = append(jobs, &job{kind: "ocsp", url: uri, request: pkix.OCSPRequest(oid.SHA1, name, key, c.Serial, nonce), nonce: nonce})
+	}
+	return jobs
+}
+
+// crlJobs gets the lists, and their deltas, that c names.
+func (t *task) crlJobs(c, _ *node) (jobs []*job) {
+	for _, value := range [][]byte{c.DistributionPoints, c.FreshestCRL} {
+		for p := range pkix.Points(value) {
+			for form, v := range p.FullName {
+				if form == pkix.URI && fetchable(string(v)) {
+					jobs = append(jobs, &job{kind: "crl", url: string(v)})
+				}
+			}
+		}
+	}
+	return jobs
+}
+
+// fetchable leaves ldap pointers and the like alone; the Fetcher decides about the rest.
+func fetchable(uri string) bool {
+	scheme, _, ok := strings.Cut(uri, "://")
+	return ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
+}
+
+// fetch runs the jobs side by side, each address once per question, within the bounds of
+// number and time. It returns those that were run.
+func (t *task) fetch(jobs []*job) (done []*job) {
+	e, rev := t.evidence, t.rev()
+	if e.deadline.IsZero() {
+		total := rev.PerVerification
+		if total <= 0 {
+			total = 15 * time.Second
+		}
+		e.deadline = time.Now().Add(total)
+		e.fetched = map[string]bool{}
+	}
+	one := rev.PerFetch
+	if one <= 0 {
+		one = 5 * time.Second
+	}
+	for _, j := range jobs {
+		key := j.kind + j.url
+		if j.kind == "ocsp" && j.nonce == nil {
+			key += string(j.request)
+		}
+		if e.left > 0 && !e.fetched[key] {
+			e.fetched[key] = true
+			e.left--
+			done = append(done, j)
+		}
+	}
+	ctx, cancel := context.WithDeadline(t.ctx, e.deadline)
+	defer cancel()
+	slots := make(chan struct{}, maxParallel)
+	var wg sync.WaitGroup
+	for _, j := range done {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			ctx, cancel := context.WithTimeout(ctx, one)
+			defer cancel()
+			j.data, j.err = rev.Fetcher.Fetch(ctx, j.kind, j.url, j.request)
+		})
+	}
+	wg.Wait()
+	return done
+}
+
+// search looks for a path with what is at hand, then with what the store has, and last,
+// if that is wanted, with issuers fetched from where certificates say they are.
+func (t *task) search() {
+	if t.gaveUp != "" {
+		return // before it began
+	}
+	t.run()
+	for range maxStoreRounds {
+		if t.v.Intermediates == nil || !t.askStore() {
+			break
+		}
+		t.again()
+	}
+	rev := t.rev()
+	if rev.Fetcher == nil || !rev.FetchIssuers || rev.InsecureOff && t.best != nil && t.best.worst() < unknown {
+		return
+	}
+	for range maxIssuerFetches {
+		if !t.fetchIssuers() {
+			return
+		}
+		t.again()
+	}
+}
+
+// again forgets what depended on the certificates at hand and searches anew.
+func (t *task) again() {
+	work, evidence := t.work, t.evidence
+	*t = task{
+		v: t.v, ctx: t.ctx, req: t.req, ix: t.ix, bag: t.bag, purpose: t.purpose, algorithms: t.algorithms, policies: t.policies, now: t.now, present: t.present,
+		maxDepth: t.maxDepth, leaf: t.leaf, leafIsAnchor: t.leafIsAnchor, early: t.early, work: work, evidence: evidence,
+	}
+	if evidence != nil {
+		clear(evidence.statuses)
+		clear(evidence.signers)
+	}
+	t.run()
+}
+
+// lacking returns the certificates of the best path whose issuer was not found.
+func (t *task) lacking() (list []*node) {
+	if t.best == nil || t.best.worst() < fault {
+		return nil
+	}
+	for _, n := range t.best.notes {
+		if n.at == nil {
+			continue
+		}
+		switch n.code {
+		case "path.no_issuer", "path.untrusted_self_signed", "sig.invalid":
+			list = append(list, n.at)
+		}
+	}
+	if !t.best.complete && len(list) == 0 {
+		list = append(list, t.best.top.n)
+	}
+	return list
+}
+
+// askStore looks for missing issuers in the store and reports whether anything new came.
+func (t *task) askStore() (found bool) {
+	for _, n := range t.lacking() {
+		for e, err := range t.v.Intermediates.Certificates(t.ctx, certstore.RawSubject(n.RawIssuer)) {
+			if err != nil {
+				t.early.add(warning, nil, "path.store", "the store of intermediates failed: "+err.Error())
+				break
+			}
+			if c, err := nodeOf(e.Certificate, fromStore); err == nil && c.Subject == n.Issuer && t.addUntrusted(c) {
+				found = true
+			}
+		}
+	}
+	return found
+}
+
+// fetchIssuers follows the caIssuers addresses of certificates whose issuer is missing.
+func (t *task) fetchIssuers() (found bool) {
+	var jobs []*job
+	for _, n := range t.lacking() {
+		for method, uri := range pkix.Access(n.InfoAccess) {
+			if oid.OID(method) == oid.AccessCAIssuers && fetchable(uri) {
+				jobs = append(jobs, &job{kind: "issuer", url: uri})
+			}
+		}
+	}
+	if len(jobs) == 0 {
+		return false
+	}
+	t.known()
+	for _, j := range t.fetch(jobs[:min(len(jobs), maxIssuerFetches)]) {
+		if j.err != nil {
+			t.early.add(warning, nil, "path.fetch_failed", "an issuer could not be fetched from "+printable(j.url)+": "+j.err.Error())
+			continue
+		}
+		b, err := bundle.Parse(j.data)
+		if err != nil {
+			t.early.add(warning, nil, "path.fetch_failed", "no certificate came from "+printable(j.url))
+			continue
+		}
+		for _, c := range b.Certificates[:min(len(b.Certificates), 16)] {
+			if n, err := nodeOf(c, fromNetwork); err == nil && t.addUntrusted(n) {
+				found = true
+			}
+		}
+	}
+	return found
+}

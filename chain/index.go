@@ -16,6 +16,7 @@ import (
 type node struct {
 	*pkix.Certificate
 	sum     [32]byte // SHA-256 of the DER
+	keySum  [32]byte // SHA-256 of the SubjectPublicKeyInfo
 	rsaBits int
 	origin  origin
 
@@ -45,7 +46,7 @@ func newNode(der []byte, from origin) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{Certificate: c, sum: sha256.Sum256(der), rsaBits: pkix.RSABits(c.SPKI), origin: from}, nil
+	return &node{Certificate: c, sum: sha256.Sum256(der), keySum: sha256.Sum256(c.SPKI), rsaBits: pkix.RSABits(c.SPKI), origin: from}, nil
 }
 
 // nodeOf makes a node of a certificate, of which only Raw counts.
@@ -78,7 +79,7 @@ func (n *node) x509() *x509.Certificate {
 // sameKey reports whether two certificates certify one key under one name: the same
 // entity in the sense of RFC 5280, Section 6.1.
 func (n *node) sameEntity(o *node) bool {
-	return n.Subject == o.Subject && bytes.Equal(n.SPKI, o.SPKI)
+	return n.keySum == o.keySum && n.Subject == o.Subject
 }
 
 // order sorts candidates so that no order of input can change an answer: by origin,

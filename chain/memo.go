@@ -7,8 +7,9 @@ import (
 	"github.com/postseal/postseal/internal/pkix"
 )
 
-// An edge names a signature: of a certificate, by the key in another.
-type edge struct{ child, issuer [32]byte }
+// An edge names a signature by the digests of what is signed, signature included, and of
+// the key.
+type edge struct{ child, key [32]byte }
 
 // maxEdges bounds each of the two generations of remembered signatures: 4 MB at most.
 const maxEdges = 1 << 15

@@ -34,16 +34,20 @@ type Revocation struct {
 	// That has to happen before anything is verified: whoever made the message learns
 	// when and from where it is read.
 	FetchIssuers bool
+	// Nonce asks OCSP responders for an answer made for this request (RFC 9654) and
+	// takes no other from them. Responders with prepared answers cannot serve that.
+	Nonce bool
 	// PerFetch and PerVerification bound the time of one fetch and of all fetches of one
 	// question. Zero means 5 and 15 seconds.
 	PerFetch, PerVerification time.Duration
 }
 
 // A Fetcher gets revocation data and issuers from the network. Package chain/fetch has
-// one. Fetch gets the object at url; request is the body of an OCSP request to be posted
-// there, or nil. What it returns is not trusted.
+// one. Fetch gets the object at url, which is of kind "crl", "ocsp" or "issuer"; request
+// is the DER of the OCSPRequest for that kind and nil for the others. Several calls may
+// run at once. What it returns is not trusted.
 type Fetcher interface {
-	Fetch(ctx context.Context, url string, request []byte) ([]byte, error)
+	Fetch(ctx context.Context, kind, url string, request []byte) ([]byte, error)
 }
 
 // A state is what is known about one certificate.
@@ -68,7 +72,7 @@ type status struct {
 // because notes why something did not count, each code once.
 func (s *status) because(code, detail string) {
 	for i := range s.reasons {
-		if s.reasons[i].code == code {
+		if s.reasons[i].code == code && (code != "rev.fetch_failed" || s.reasons[i].detail == detail) {
 			return
 		}
 	}
@@ -76,7 +80,10 @@ func (s *status) because(code, detail string) {
 }
 
 // take records what verified data says. The worse state wins.
-func (s *status) take(st state, r *pkix.Revoked, source string) {
+func (t *task) take(s *status, st state, r *pkix.Revoked, source string) {
+	if st >= stateHold && t.present > t.now && r.At > t.now && !(r.HasInvalidity && r.InvalidityAt <= t.now) {
+		st, source = stateGood, source+"; revoked only on "+day(r.At)
+	}
 	if st > s.state {
 		s.state, s.revoked, s.source = st, r, source
 	}
@@ -96,6 +103,20 @@ func (t *task) revocation(path []*node, o *outcome) {
 	rev := t.rev()
 	if rev.InsecureOff {
 		return // the report says so
+	}
+	t.known()
+	missing := func() (list []int) {
+		for i := len(path) - 2; i >= 0; i-- {
+			if t.status(path, i).state == stateUnknown {
+				list = append(list, i)
+			}
+		}
+		// What is learned next may change the answers about the others too.
+		clear(t.evidence.statuses)
+		return list
+	}
+	if rev.Fetcher != nil {
+		t.fetchStatuses(path, missing)
 	}
 	for i := len(path) - 2; i >= 0; i-- {
 		s := t.status(path, i)
@@ -177,8 +198,10 @@ func (t *task) status(path []*node, i int) *status {
 	e.pending[c] = true
 	t.askOCSP(s, path, i)
 	t.askCRLs(s, path, i)
-	if s.state == stateUnknown && t.rev().Fetcher != nil {
-		t.fetchStatus(s, path, i)
+	if s.state == stateUnknown {
+		for _, f := range e.failures {
+			s.because("rev.fetch_failed", f)
+		}
 	}
 	delete(e.pending, c)
 	e.statuses[key] = s
@@ -199,6 +222,7 @@ type evidence struct {
 	pending  map[*node]bool
 	signers  map[signerKey]*verdictOf
 	fetched  map[string]bool
+	failures []string  // what could not be fetched and why
 	left     int       // fetches that may still be made
 	deadline time.Time // for all fetches
 }

@@ -29,8 +29,9 @@ type task struct {
 	purpose    Purpose
 	algorithms algorithms
 	policies   policyInput
-	now        int64
-	maxDepth   int // most CAs between leaf and anchor; -1: any
+	now        int64 // the instant certificates are judged for
+	present    int64 // the instant revocation data is judged for
+	maxDepth   int   // most CAs between leaf and anchor; -1: any
 
 	leaf         *node
 	leafIsAnchor bool
@@ -60,6 +61,7 @@ type group struct {
 	name    string
 	list    []*node
 	parents []int32 // groups of the issuers of its members
+	level   int     // fewest CAs, self-issued ones apart, between the leaf and a member
 	dist    int     // certificates to an anchor by names, 0 if none is reached
 	clean   int     // the same over certificates without fault
 }
@@ -71,11 +73,18 @@ type step struct {
 	length  int   // certificates so far
 	cas     int   // of these, issuers that are not self-issued
 	own     notes // about n in this place
-	penalty int   // faults in the path so far, or reasons to come last
-	rank    int
+	penalty int   // faults in the path so far, those foreseen included
+	credit  int   // of these, faults that were foreseen and have not been met
+	rank    int   // key identifiers that do not match
 	seq     int
 	checked bool // the signature of below verifies with n's key, or the failure is in own
-	stale   bool // penalised for not leading to an anchor cleanly
+}
+
+// charge adds faults to the penalty, those that were foreseen first.
+func (s *step) charge(faults int) {
+	used := min(faults, s.credit)
+	s.credit -= used
+	s.penalty += faults - used
 }
 
 func (s *step) anchor() bool { return s.n.origin == fromAnchors }
@@ -153,6 +162,7 @@ func (t *task) run() {
 				return
 			}
 			if faulty++; faulty > maxFaultySteps {
+				t.settle(s)
 				return
 			}
 		}
@@ -171,6 +181,20 @@ func (t *task) run() {
 	}
 }
 
+// linkFault is the penalty of a signature that does not verify: a certificate that is
+// merely expired explains more.
+const linkFault = 2
+
+// settle ends a search for an explanation that takes too long with the best path in the
+// queue that has reached an anchor.
+func (t *task) settle(s *step) {
+	for ; s != nil && t.best == nil; s = t.pop() {
+		if s.anchor() && s.checked {
+			t.complete(s)
+		}
+	}
+}
+
 // penalty of an outcome, comparable with that of a step.
 func (o *outcome) penalty() int {
 	if o.worst() < fault {
@@ -181,9 +205,8 @@ func (o *outcome) penalty() int {
 
 // visit checks the signature that leads to s and goes on from there.
 func (t *task) visit(s *step) {
-	if !s.stale && s.penalty == 0 && !s.anchor() && !t.cleanly(s.n) {
-		s.stale = true
-		s.penalty++
+	if s.penalty == 0 && !s.anchor() && !t.cleanly(s.n) {
+		s.penalty, s.credit = linkFault, linkFault
 		t.push(s)
 		return
 	}
@@ -191,12 +214,10 @@ func (t *task) visit(s *step) {
 		s.checked = true
 		if code, detail := t.link(s.below.n, s.n); code != "" {
 			s.own.fault(s.below.n, code, detail)
-			if s.own.worst() == fault {
-				s.penalty += 2
-				t.severed(s.below.n)
-				t.push(s)
-				return
-			}
+			t.severed(s.below.n)
+			s.charge(linkFault)
+			t.push(s)
+			return
 		}
 	}
 	if s.anchor() {
@@ -232,7 +253,7 @@ func (t *task) extend(s *step, reaching bool) int {
 		} else if reaching && t.distance(c) == 0 {
 			continue
 		}
-		next := &step{n: c, below: s, length: s.length + 1, cas: s.cas, penalty: s.penalty, seq: t.seq}
+		next := &step{n: c, below: s, length: s.length + 1, cas: s.cas, penalty: s.penalty, credit: s.credit, rank: s.rank, seq: t.seq}
 		t.seq++
 		if next.own = t.judge(c, r); next.own.worst() == fault {
 			t.spoil(c)
@@ -243,11 +264,11 @@ func (t *task) extend(s *step, reaching bool) int {
 		}
 		for i := range next.own {
 			if next.own[i].level == fault {
-				next.penalty++
+				next.charge(1)
 			}
 		}
 		if s.n.AKI != nil && c.SKI != nil && !bytes.Equal(s.n.AKI, c.SKI) {
-			next.rank = 1
+			next.rank++
 		}
 		t.push(next)
 		pushed++
@@ -303,6 +324,9 @@ func (s *step) repeats(c *node) bool {
 func (t *task) place(s *step, r role) {
 	if n := s.n; n.PathLen >= 0 && s.cas > n.PathLen {
 		s.own.fault(n, "ca.path_len", "more CAs stand below it than its basicConstraints allow")
+		if g := t.group(n.Subject); g != nil && g.level > n.PathLen {
+			t.spoil(n)
+		}
 	}
 	between := s.cas
 	if r != anchorRole && !s.n.SelfIssued() {
@@ -321,6 +345,9 @@ func (t *task) place(s *step, r role) {
 		}
 		if code, detail := nc.check(b.n.Certificate, &t.comparisons); code != "" {
 			s.own.fault(b.n, code, detail+" ("+subjectText(s.n)+")")
+			if b.below == nil {
+				t.spoil(s.n) // the leaf is in every path
+			}
 			return
 		}
 	}
@@ -338,7 +365,7 @@ func (t *task) link(child, issuer *node) (code, detail string) {
 	if code, _ := t.algorithms.signature(child.Algorithm); code != "" && code != "alg.legacy" {
 		return "", "" // noted with the child
 	}
-	edge := edge{child.sum, issuer.sum}
+	edge := edge{child.sum, issuer.keySum}
 	err, known := t.v.edges.get(edge)
 	if !known {
 		if t.work += key.cost; t.work > maxSignatureWork {
@@ -370,7 +397,7 @@ func (t *task) climb(root *step) {
 			s.checked = true
 			if code, detail := t.link(s.below.n, s.n); code != "" {
 				s.own.fault(s.below.n, code, detail)
-				s.penalty += 2
+				s.charge(linkFault)
 				t.push(s)
 				continue
 			}
@@ -466,6 +493,12 @@ func (t *task) before(a, b *step) bool {
 	if x, y := a.length+t.distance(a.n), b.length+t.distance(b.n); x != y {
 		return x < y
 	}
+	if a.rank != b.rank && a.penalty == 0 {
+		return a.rank < b.rank
+	}
+	if a.length != b.length {
+		return a.length > b.length
+	}
 	if a.rank != b.rank {
 		return a.rank < b.rank
 	}
@@ -487,7 +520,7 @@ func (t *task) distance(n *node) int {
 // survey finds every name that can be reached from the leaf and its distance to an anchor.
 func (t *task) survey() {
 	t.groups = t.firstGroups[:0]
-	t.open(t.leaf.Issuer)
+	t.open(t.leaf.Issuer, 0)
 	for i := 0; i < len(t.groups); i++ {
 		list := t.groups[i].list
 		var parents []int32
@@ -495,7 +528,7 @@ func (t *task) survey() {
 			if c.origin == fromAnchors {
 				continue
 			}
-			if p := t.open(c.Issuer); p >= 0 && !slices.Contains(parents, p) {
+			if p := t.open(c.Issuer, t.groups[i].level+1); p >= 0 && !slices.Contains(parents, p) {
 				parents = append(parents, p)
 			}
 		}
@@ -505,7 +538,7 @@ func (t *task) survey() {
 }
 
 // open returns the group of a name, making it if certificates have it.
-func (t *task) open(name string) int32 {
+func (t *task) open(name string, level int) int32 {
 	if i := t.find(name); i >= 0 {
 		return i
 	}
@@ -513,7 +546,7 @@ func (t *task) open(name string) int32 {
 		t.gaveUp = "too many issuers"
 		return -1
 	}
-	g := group{name: name, list: t.ix.bySubject[name]}
+	g := group{name: name, list: t.ix.bySubject[name], level: level}
 	if more := t.bag[name]; len(more) > 0 {
 		g.list = append(slices.Clone(g.list), more...)
 	}

@@ -24,6 +24,16 @@ type Composer struct {
 	// Recipients can decrypt. A message is composed for all of them or not at all.
 	Recipients []*x509.Certificate
 
+	// CoverHeader refuses a message with an address in To or Cc that none of Recipients'
+	// certificates names, so that nobody gets a message he cannot read. Groups have to be
+	// expanded before; see [Resolver.Resolve].
+	CoverHeader bool
+	// Bcc are recipients that nobody else is told of. Only [Composer.ComposeCopies] can
+	// serve them. BccMode says how: "each" with a copy of their own, "together" with one
+	// copy for all of them, or "refuse". Empty means "each".
+	Bcc     []*x509.Certificate
+	BccMode string
+
 	// Opaque signs as application/pkcs7-mime, which survives relays that rewrite text,
 	// instead of multipart/signed, which everybody can read (RFC 8551, Section 3.5).
 	Opaque bool
@@ -36,6 +46,9 @@ type Composer struct {
 	Include string
 	// SignerKeyID names signers by subjectKeyIdentifier instead of issuer and serial.
 	SignerKeyID bool
+	// OmitCapabilities leaves out what tells correspondents which ciphers they may use
+	// (RFC 8551, Section 2.5.2).
+	OmitCapabilities bool
 
 	// Cipher is "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-gcm", "aes192-gcm",
 	// "aes256-gcm", "chacha20-poly1305" or "auto". Empty means "auto": AES-256-GCM if
@@ -44,6 +57,10 @@ type Composer struct {
 	// KeyTransport is "pkcs1", "oaep" or "auto" for RSA recipients. Empty means "auto":
 	// OAEP where the recipient is known to read it.
 	KeyTransport string
+	// Capabilities returns the DER of a recipient's SMIMECapabilities (RFC 8551, Section
+	// 2.5.2), from a directory or a verified message, or nil if nothing is known. What
+	// the certificate itself states need not be returned. Optional.
+	Capabilities func(*x509.Certificate) []byte
 	// RecipientKeyID names recipients by subjectKeyIdentifier instead of issuer and serial.
 	RecipientKeyID bool
 	// Compress compresses what is encrypted or, without Recipients, the message (RFC 3274).
@@ -120,6 +137,9 @@ func (c *Composer) Compose(dst io.Writer, src io.Reader) (*Composed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("smime: reading the message: %w", err)
 	}
+	if err := plan.covered(e.Header); err != nil {
+		return nil, err
+	}
 	if err := plan.write(dst, e); err != nil {
 		return nil, fmt.Errorf("smime: composing: %w", err)
 	}
@@ -131,22 +151,32 @@ type plan struct {
 	signers    []*cms.Signer
 	bag        []*x509.Certificate
 	recipients []*cms.Recipient
-	cipher     string
+	envelope   cms.EnvelopeOptions
 	opaque     bool
 	compress   bool
 	triple     bool
 	headers    *hp.Option // nil leaves them unprotected
+	cover      []*x509.Certificate
 	legacy     bool
 	result     *Composed
 }
 
 func (c *Composer) plan() (*plan, error) {
 	p := &plan{opaque: c.Opaque, compress: c.Compress, triple: c.Triple, result: &Composed{}}
+	if len(c.Bcc) > 0 {
+		return nil, errors.New("smime: a Composer with Bcc composes copies; see ComposeCopies")
+	}
 	if len(c.Signers) == 0 && len(c.Recipients) == 0 {
 		return nil, errors.New("smime: a Composer needs Signers or Recipients")
 	}
 	if c.Draft && (len(c.Recipients) == 0 || c.ProtectHeaders == "off") {
 		return nil, errors.New("smime: Draft needs Recipients and protected headers")
+	}
+	if c.CoverHeader {
+		p.cover = c.Recipients
+		if len(p.cover) == 0 {
+			return nil, errors.New("smime: CoverHeader needs Recipients")
+		}
 	}
 	if err := c.planHeaders(p); err != nil {
 		return nil, err
@@ -180,6 +210,9 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 		s := &cms.Signer{
 			Certificate: id.Certificate(), Key: id.Key(), Digest: digest,
 			PSS: c.PSS, KeyID: c.SignerKeyID, Time: now,
+		}
+		if c.OmitCapabilities {
+			s.Capabilities = []byte{}
 		}
 		if err := s.Check(); err != nil {
 			return fmt.Errorf("smime: signer %s: %w", id.Certificate().Subject, err)
@@ -233,21 +266,25 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	if len(unfit) > 0 {
 		return errors.Join(unfit...)
 	}
-	switch p.cipher = c.Cipher; p.cipher {
-	case "", "auto":
-		p.cipher = "aes256-cbc"
-	case "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-gcm", "aes192-gcm", "aes256-gcm", "chacha20-poly1305":
-	default:
-		return fmt.Errorf("smime: Cipher %q is none that this package writes", c.Cipher)
+	choice, err := cms.Choose(c.Recipients, cms.Wishes{
+		Cipher: c.Cipher, KeyTransport: c.KeyTransport, KeyID: c.RecipientKeyID, Capabilities: c.capabilities,
+	})
+	if err != nil {
+		return fmt.Errorf("smime: %w", err)
 	}
-	switch c.KeyTransport {
-	case "", "auto", "pkcs1", "oaep":
-	default:
-		return fmt.Errorf("smime: KeyTransport %q is not pkcs1, oaep or auto", c.KeyTransport)
-	}
-	for _, cert := range c.Recipients {
-		p.recipients = append(p.recipients, &cms.Recipient{Certificate: cert, KeyID: c.RecipientKeyID, OAEP: c.KeyTransport == "oaep"})
-	}
-	p.result.Cipher = p.cipher
+	p.recipients, p.envelope = choice.Recipients, choice.Options()
+	p.result.Cipher, p.result.Reasons = choice.Cipher, choice.Reasons
 	return nil
+}
+
+// capabilities reads what the caller knows of a recipient. What cannot be read is not known.
+func (c *Composer) capabilities(cert *x509.Certificate) cms.Capabilities {
+	if c.Capabilities == nil {
+		return nil
+	}
+	known, err := cms.ParseCapabilities(c.Capabilities(cert))
+	if err != nil {
+		return nil
+	}
+	return known
 }

@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"crypto/x509"
 	"errors"
 	"io"
 
@@ -13,6 +14,7 @@ type encryptedLayer struct {
 	data     *cms.EnvelopedData
 	layer    *Layer
 	unlocked bool
+	reader   *x509.Certificate // whose key decrypts; nil if it is none of a certificate
 }
 
 func (l *encryptedLayer) report() *Layer { return l.layer }
@@ -66,6 +68,7 @@ func (p *pass) unlock(l *encryptedLayer, recipients []*cms.RecipientInfo) (strin
 	opt := cms.DecryptOptions{AllowLegacyCiphers: p.o.AllowLegacyCiphers}
 	for i, r := range recipients {
 		var key any
+		var reader *x509.Certificate
 		switch {
 		case r.Kind == "kekri" && p.o.Secret != nil:
 			key = cms.Secret(p.o.Secret)
@@ -74,7 +77,7 @@ func (p *pass) unlock(l *encryptedLayer, recipients []*cms.RecipientInfo) (strin
 		default:
 			for _, id := range held {
 				if r.Matches(id.Certificate()) {
-					key = id.Key()
+					key, reader = id.Key(), id.Certificate()
 					break
 				}
 			}
@@ -89,7 +92,7 @@ func (p *pass) unlock(l *encryptedLayer, recipients []*cms.RecipientInfo) (strin
 			}
 			continue
 		}
-		l.unlocked = true
+		l.unlocked, l.reader = true, reader
 		l.layer.Recipients[i].Used = true
 		return "", nil
 	}

@@ -35,11 +35,11 @@ func (p *plan) open(w *stack) error {
 	}
 	if len(p.recipients) > 0 {
 		kind := "enveloped-data"
-		if cms.AuthenticatedCipher(p.cipher) {
+		if cms.AuthenticatedCipher(p.envelope.Cipher) {
 			kind = "authEnveloped-data"
 		}
 		if err := w.openCMS(kind, "smime.p7m", func(dst io.Writer) (io.WriteCloser, error) {
-			return cms.NewEnvelopedWriter(dst, p.recipients, cms.EnvelopeOptions{Cipher: p.cipher})
+			return cms.NewEnvelopedWriter(dst, p.recipients, p.envelope)
 		}); err != nil {
 			return err
 		}

@@ -96,10 +96,14 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 	if err != nil {
 		return nil, err
 	}
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1, mail: true}
 	l.digests = cms.NewDigests(p.candidates(mt.Params["micalg"])...)
 	canon := &canonicalReader{r: part, exact: p.exact, digests: l.digests}
 	canon.canon = mimeraw.NewCanonicaliser(&canon.buf)
+	if len(p.damage) > 0 {
+		l.damage = newDamage(p.damage)
+		canon.damage = l.damage
+	}
 	l.content = canon
 	l.finish = func() error {
 		l.received = canon.received
@@ -199,7 +203,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 	if sd.HasContent() {
 		return &syntaxError{"cms.two_contents", "the detached signature carries a content of its own"}
 	}
-	if err := p.take(l, sd); err != nil {
+	if err := l.take(sd); err != nil {
 		return err
 	}
 	switch _, err := parts.NextPart(); {
@@ -217,21 +221,18 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 
 // opaqueSigned reads SignedData that carries its content, or certificates alone.
 func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1, mail: !p.form.bare}
 	if sd.HasContent() {
 		// The announced digests need not be those the signers use (attacks.md, A12).
 		sd.Compute(p.digests...)
 		if len(sd.Digests().Hashes()) == 0 {
 			sd.Compute(usualHashes()...)
 		}
-		l.content = sd
-		l.finish = func() error {
-			l.digests = sd.Digests()
-			return p.take(l, sd)
-		}
+		l.content, l.digests = sd, sd.Digests()
+		l.finish = func() error { return l.take(sd) }
 		return l, nil
 	}
-	if err := p.take(l, sd); err != nil {
+	if err := l.take(sd); err != nil {
 		return nil, err
 	}
 	if len(l.infos) == 0 {
@@ -308,6 +309,7 @@ type canonicalReader struct {
 	exact    bool
 	digests  *cms.Digests
 	received *cms.Digests // nil as long as the part is canonical
+	damage   *damage      // may be nil
 	canon    *mimeraw.Canonicaliser
 	buf      bytes.Buffer
 	in, out  []byte
@@ -349,4 +351,7 @@ func (c *canonicalReader) fill() {
 		c.received.Write(raw)
 	}
 	c.digests.Write(c.out)
+	if c.damage != nil {
+		c.damage.Write(c.out)
+	}
 }

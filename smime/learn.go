@@ -20,6 +20,9 @@ const learnedSource = "signed mail"
 // that was signed by a certificate that names the author, however tolerant the Opener was,
 // and only certificates that r.Chain accepts for encryption and that name the author too.
 //
+// The authorities between them and the anchor are kept too, without an address, so that a
+// verifier that looks for intermediates in the same store finds them.
+//
 // What was learned carries the claimed time of the signature as Seen, or now if that is
 // earlier: an old message that is sent again does not displace newer knowledge. The number
 // of certificates kept is returned; zero is no error.
@@ -33,6 +36,7 @@ func (r *Resolver) Learn(ctx context.Context, into certstore.Writer, m *Message)
 	}
 	author := m.report.author
 	var entries []*certstore.Entry
+	var paths []*chain.Path
 	for _, s := range m.Signatures() {
 		if s.Crypto != "valid" || s.Trust != "valid" || s.Address != "match" || s.Path == nil || author == "" {
 			continue
@@ -49,6 +53,7 @@ func (r *Resolver) Learn(ctx context.Context, into certstore.Writer, m *Message)
 			if report.Verdict != "valid" {
 				continue
 			}
+			paths = append(paths, report.Path)
 			entries = append(entries, &certstore.Entry{
 				Certificate: c, Source: learnedSource, Address: author, Capabilities: s.capabilities,
 				Default: s.preferred(c), Seen: seen.UTC(),
@@ -59,10 +64,17 @@ func (r *Resolver) Learn(ctx context.Context, into certstore.Writer, m *Message)
 	if err != nil || len(entries) == 0 {
 		return 0, err
 	}
+	n := len(entries)
+	for _, path := range paths {
+		certs := path.Certificates()
+		for _, ca := range certs[min(1, len(certs)):max(1, len(certs)-1)] {
+			entries = append(entries, &certstore.Entry{Certificate: ca, Source: learnedSource, Seen: now.UTC()})
+		}
+	}
 	if err := into.Put(ctx, entries...); err != nil {
 		return 0, fmt.Errorf("smime: learning from %s: %w", author, err)
 	}
-	return len(entries), nil
+	return n, nil
 }
 
 // encryptionCertificates lists the certificates the signer may want replies to be

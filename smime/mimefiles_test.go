@@ -52,6 +52,7 @@ func mimeFiles(t *testing.T, people *openIdentities) []*openFile {
 	m.transfers()
 	m.texts()
 	m.authors()
+	messageFiles(m)
 	return m.files
 }
 

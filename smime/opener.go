@@ -156,7 +156,7 @@ func (o *Opener) examine(ctx context.Context, sink rewinder, src io.Reader, f fo
 	}
 	p.oneShot = !again
 	report, err := p.run(src)
-	for n := 0; err == nil && again && p.wantsMore() && n < 2; n++ {
+	for n := 0; err == nil && again && p.wantsMore() && n < 3; n++ {
 		if !sink.rewind() {
 			break
 		}

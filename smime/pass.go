@@ -2,10 +2,8 @@ package smime
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"hash"
 	"io"
 	"slices"
 
@@ -38,12 +36,18 @@ type pass struct {
 	author      author
 	subject     string
 	content     Content
-	hash        hash.Hash
+	hash        *cms.Digests // of the content
+	hashed      bool         // the innermost layer computes it
+	checks      int          // signatures verified so far, in the passes before too
+	work        int          // what they cost, in the unit of sigalg.Cost
+	budget      int          // what is left for paths, see chain.Request
 	problems    []problem
 	warnings    []string
 
 	wantExact   bool          // a signature covers the octets as received
 	wantDigests []sigalg.Hash // a signature uses a digest that was not computed
+
+	damage, wantDamage []wantedDigest // digests that were signed, of parts that have others
 }
 
 // A layerReader is a layer while it is being read.
@@ -65,7 +69,7 @@ type problem struct {
 }
 
 func newPass(ctx context.Context, o *Opener, sink io.Writer, f form) *pass {
-	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: sha256.New()}
+	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: cms.NewDigests(sigalg.SHA256), budget: limits.PathWork}
 }
 
 // next returns the pass to make after this one.
@@ -73,11 +77,15 @@ func (p *pass) next() *pass {
 	q := newPass(p.ctx, p.o, p.sink, p.form)
 	q.exact = p.exact || p.wantExact
 	q.digests = append(append(q.digests, p.digests...), p.wantDigests...)
+	q.damage = append(append(q.damage, p.damage...), p.wantDamage...)
+	q.checks, q.work, q.budget = p.checks, p.work, p.budget
 	return q
 }
 
 func (p *pass) wantsMore() bool {
-	return p.wantExact && !p.exact || len(p.wantDigests) > 0
+	_, report := p.sink.(nowhere)
+	return p.wantExact && !p.exact || len(p.wantDigests) > 0 ||
+		len(p.wantDamage) > 0 && len(p.damage) == 0 && report
 }
 
 // run reads src to its end and returns the report. The error is nil unless reading src
@@ -152,7 +160,7 @@ func (p *pass) settle(i int, err error) error {
 	p.problems = append(kept, problem{i, codeDecrypt})
 	p.warnings = nil
 	p.protection, p.parts = nil, nil
-	p.wantDigests, p.wantExact = nil, false
+	p.wantDigests, p.wantExact, p.wantDamage = nil, false, nil
 	return nil
 }
 
@@ -205,6 +213,7 @@ func (p *pass) walkCMS(r io.Reader) error {
 	if content == nil {
 		return nil
 	}
+	p.shareHash()
 	_, err = io.Copy(p.out(), content)
 	return err
 }
@@ -212,6 +221,7 @@ func (p *pass) walkCMS(r io.Reader) error {
 // release passes the innermost entity on, octet for octet.
 func (p *pass) release(e *mimeraw.Entity) error {
 	p.innerHeader = e.Header.Raw
+	p.shareHash()
 	mt, _ := mediaType(e)
 	p.content.Type = mt.Type
 	out := p.out()
@@ -229,10 +239,22 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if err != nil {
 		return err
 	}
-	if _, err = io.Copy(out, body); err == nil && odd.seen {
+	if err = p.survey(e, body, out); err == nil && odd.seen {
 		return &syntaxError{"mime.control", "control characters where text was deciphered"}
 	}
 	return err
+}
+
+// shareHash takes the hash of the content from the innermost layer, if that is signed and
+// computes it anyway: it is of the same octets, all that the layer's reader hands out.
+func (p *pass) shareHash() {
+	if len(p.layers) == 0 {
+		return
+	}
+	l, ok := p.layers[len(p.layers)-1].(*signedLayer)
+	if ok && l.digests != nil && slices.Contains(l.digests.Hashes(), sigalg.SHA256) {
+		p.hash, p.hashed = l.digests, true
+	}
 }
 
 // oddOctets notices control characters, which neither a header holds nor a body that says
@@ -260,7 +282,9 @@ func (p *pass) out() io.Writer { return &contentWriter{p} }
 type contentWriter struct{ p *pass }
 
 func (w *contentWriter) Write(b []byte) (int, error) {
-	w.p.hash.Write(b)
+	if !w.p.hashed {
+		w.p.hash.Write(b)
+	}
 	w.p.content.Bytes += int64(len(b))
 	n, err := w.p.sink.Write(b)
 	if err != nil {
@@ -271,7 +295,8 @@ func (w *contentWriter) Write(b []byte) (int, error) {
 
 func (p *pass) released() *Content {
 	c := p.content
-	c.SHA256 = hex.EncodeToString(p.hash.Sum(nil))
+	sum, _ := p.hash.Sum(sigalg.SHA256)
+	c.SHA256 = hex.EncodeToString(sum)
 	return &c
 }
 

@@ -2,10 +2,12 @@ package smime
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-message/mail"
 
+	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/hp"
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/mimeraw"
@@ -110,6 +112,9 @@ func (p *pass) reportProtection(r *Report) {
 	for _, d := range q.header.Differences(p.outer) {
 		r.Notes = append(r.Notes, differenceNote(d))
 	}
+	if r.signed && p.readerUnnamed() {
+		r.Warnings = append(r.Warnings, "recipient.not_named")
+	}
 	outer := authorOf(p.outer)
 	if q.author.address != "" && !sameAddress(q.author.address, outer.address) {
 		r.Warnings = append(r.Warnings, "from.outer_differs")
@@ -119,6 +124,45 @@ func (p *pass) reportProtection(r *Report) {
 			r.From = outer.shown
 		}
 	}
+}
+
+// readerUnnamed reports whether the author signed a list of recipients in which the owner
+// of the key that decrypted the message does not stand. He may have been in Bcc, or
+// somebody passed a message for others on to him (attacks.md, A18).
+func (p *pass) readerUnnamed() bool {
+	to, ok := p.protection.recipients()
+	if !ok {
+		return false
+	}
+	for _, l := range p.layers {
+		e, ok := l.(*encryptedLayer)
+		if !ok || e.reader == nil || len(mailbox.Of(e.reader)) == 0 {
+			continue
+		}
+		named := slices.ContainsFunc(to, func(a string) bool { return certstore.Email(a).Match(e.reader) })
+		if !named {
+			return true
+		}
+	}
+	return false
+}
+
+// recipients lists the addresses in the protected To and Cc; false if they cannot be told.
+func (q *protection) recipients() ([]string, bool) {
+	var to []string
+	for _, f := range q.header.Fields {
+		if !strings.EqualFold(f.Name, "To") && !strings.EqualFold(f.Name, "Cc") {
+			continue
+		}
+		list, err := mimeraw.ParseAddresses(f.Value)
+		if err != nil {
+			return nil, false
+		}
+		for _, a := range list {
+			to = append(to, a.Addr())
+		}
+	}
+	return to, len(to) > 0
 }
 
 // signedByAuthor reports whether a good signature is by the author himself, not only by

@@ -34,6 +34,11 @@ type Report struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// Form is "mime" for a message and "cms" for a bare CMS structure.
 	Form string `json:"form"`
+	// Summary is one sentence for a mail program to show, and Severity how: "good",
+	// "none" (nothing need be shown), "warning", or "danger" if somebody seems to pass for
+	// somebody else.
+	Summary  string `json:"summary"`
+	Severity string `json:"severity"`
 	// Layers are the protection layers, outermost first.
 	Layers []*Layer `json:"layers"`
 	// From is the author the signatures were compared with, or what stands in From.
@@ -45,6 +50,10 @@ type Report struct {
 	HeaderProtection string `json:"header_protection,omitempty"`
 	// Notes tell where the header that arrived differs from the protected one.
 	Notes []Note `json:"notes,omitempty"`
+	// Parts are protected parts inside the content, in the message's order, with Place,
+	// Kind and Form. They were neither verified nor decrypted, and say nothing about the
+	// message.
+	Parts []*Layer `json:"parts,omitempty"`
 	// Content describes the content that was released; nil if none was.
 	Content *Content `json:"content,omitempty"`
 
@@ -62,7 +71,11 @@ type Content struct {
 
 // A Layer is one CMS structure around the content. Kind says which fields matter.
 type Layer struct {
-	Kind string // "signed", "encrypted", "compressed" or "certs-only"
+	// Place is empty for layers around the content. For a part inside it, it is the number
+	// of the part, and of those it is in, from the outside: "2.1". The message inside a
+	// message/rfc822 counts as its part 1.
+	Place string
+	Kind  string // "signed", "encrypted", "compressed" or "certs-only"
 	// Form is "multipart", "opaque" or "detached" for signed layers, "enveloped" or
 	// "auth-enveloped" for encrypted ones.
 	Form string
@@ -125,10 +138,14 @@ type Recipient struct {
 // MarshalJSON writes the fields that matter for the layer's kind.
 func (l *Layer) MarshalJSON() ([]byte, error) {
 	type named struct {
-		Kind string `json:"kind"`
-		Form string `json:"form,omitempty"`
+		Place string `json:"place,omitempty"`
+		Kind  string `json:"kind"`
+		Form  string `json:"form,omitempty"`
 	}
-	head := named{l.Kind, l.Form}
+	head := named{l.Place, l.Kind, l.Form}
+	if l.Place != "" {
+		return json.Marshal(head)
+	}
 	switch l.Kind {
 	case "signed":
 		return json.Marshal(struct {

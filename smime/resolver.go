@@ -56,8 +56,7 @@ type Candidate struct {
 	// Path is the proof that the certificate is good; nil if it is refused.
 	Path *chain.Path
 
-	capabilities []byte
-	rank         rankOf
+	rank rankOf
 }
 
 // MarshalJSON writes what the lookup command prints.
@@ -215,7 +214,7 @@ func (l *lookup) add(e *certstore.Entry, pinned bool) bool {
 	if len(l.found) == limits.Candidates {
 		return false
 	}
-	c := Candidate{Certificate: e.Certificate, Source: e.Source, capabilities: e.Capabilities}
+	c := Candidate{Certificate: e.Certificate, Source: e.Source}
 	named, ok := l.names(e.Certificate)
 	switch {
 	case !ok:

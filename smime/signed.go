@@ -12,9 +12,11 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // A signedLayer is SignedData, detached or opaque, or the certificates-only form. While
@@ -27,7 +29,9 @@ type signedLayer struct {
 	finish   func() error
 	digests  *cms.Digests // of the content as the signature should cover it
 	received *cms.Digests // of the octets as received, if they are others
+	damage   *damage      // tries out what may have happened to the part; may be nil
 	missing  bool         // detached, and nobody gave the content
+	mail     bool         // nothing but id-data is expected (attacks.md, A21)
 
 	infos       []*cms.SignerInfo
 	contentType oid.OID
@@ -47,16 +51,13 @@ func (l *signedLayer) complete() error {
 
 // take reads what follows the content of SignedData. Certificates that cannot be read are
 // left out: mail carries such objects.
-func (p *pass) take(l *signedLayer, sd *cms.SignedData) error {
+func (l *signedLayer) take(sd *cms.SignedData) error {
 	if err := sd.Finish(); err != nil {
 		return err
 	}
-	// Time stamps, receipts and whatever else people sign is not mail (RFC 8551, Section
-	// 2.4.1; attacks.md, A21).
-	if !p.form.bare && sd.EContentType() != oid.Data && len(sd.SignerInfos()) > 0 {
-		p.problems = append(p.problems, problem{l.depth, "cms.content_type"})
+	if l.contentType = sd.EContentType(); l.contentType != oid.Data && l.mail && len(sd.SignerInfos()) > 0 {
+		return &syntaxError{"cms.content_type", "what is signed is no mail but " + l.contentType.String()}
 	}
-	l.contentType = sd.EContentType()
 	l.infos = sd.SignerInfos()
 	l.crls, l.ocsp = sd.CRLs(), sd.OCSPResponses()
 	for _, der := range sd.Certificates() {
@@ -89,6 +90,10 @@ func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
 	var best *Signature
 	var rivals []*Signature
 	for _, cert := range candidates {
+		if p.checks++; p.checks > limits.SignatureChecks || p.work > limits.SignatureWork {
+			s.Codes = append(s.Codes, "limit.signature_checks")
+			return s
+		}
 		s := p.judgeWith(l, si, cert)
 		if s.Crypto == "valid" && s.Trust == "valid" {
 			rivals = append(rivals, s)
@@ -130,6 +135,11 @@ func rank(s *Signature) int {
 // judgeWith answers the three questions for one candidate certificate.
 func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certificate) *Signature {
 	s := &Signature{Trust: "not-checked", Address: "not-checked", Codes: []string{}}
+	cost := 0
+	if key, err := sigalg.PublicKey(cert.RawSubjectPublicKeyInfo); err == nil {
+		cost = sigalg.Cost(key)
+	}
+	p.work += cost
 	r := si.Verify(cert, l.contentType, l.digests, p.verifyOptions())
 	switch {
 	case r.State == "valid" && l.received != nil:
@@ -137,6 +147,7 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 	case r.State == "valid" && p.exact && l.layer.Form == "multipart":
 		r.Codes = append(r.Codes, "mime.not_canonical")
 	case r.State == "invalid" && l.received != nil:
+		p.work += cost
 		if other := si.Verify(cert, l.contentType, l.received, p.verifyOptions()); other.State == "valid" {
 			p.wantExact = true
 			if p.oneShot {
@@ -145,6 +156,7 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 		}
 	}
 	if h, ok := si.DigestAlgorithm(); ok && l.content != nil {
+		p.explain(l, r, h)
 		if _, computed := l.digests.Sum(h); !computed && p.allowed(h) {
 			p.wantDigests = append(p.wantDigests, h)
 		}
@@ -185,7 +197,7 @@ func (p *pass) judgeTrust(s *Signature, l *signedLayer, cert *x509.Certificate, 
 	}
 	r := p.o.Chain.Explain(p.ctx, chain.Request{
 		Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp,
-		ClaimedTime: claimed,
+		ClaimedTime: claimed, Budget: &p.budget,
 	})
 	s.Trust = string(r.Verdict)
 	s.Codes = append(s.Codes, r.Codes...)
@@ -239,7 +251,7 @@ func (p *pass) signerCertificates(l *signedLayer, si *cms.SignerInfo) ([]*x509.C
 	var found []*x509.Certificate
 	add := func(c *x509.Certificate) {
 		same := func(x *x509.Certificate) bool { return bytes.Equal(x.Raw, c.Raw) }
-		if si.Matches(c) && !slices.ContainsFunc(found, same) && len(found) < 8 {
+		if si.Matches(c) && !slices.ContainsFunc(found, same) && len(found) < limits.SignerCandidates {
 			found = append(found, c)
 		}
 	}

@@ -110,6 +110,8 @@ func (p *pass) verdict() *Report {
 		r.Content = p.released()
 	}
 	p.reportProtection(r)
+	p.reportParts(r)
+	r.summarise()
 	return r
 }
 

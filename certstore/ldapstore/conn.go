@@ -216,12 +216,12 @@ func (s *Store) connect(ctx context.Context) (*conn, error) {
 
 func (s *Store) bind(ctx context.Context, c *conn) error {
 	switch {
-	case s.Bind != nil:
-		return s.Bind(ctx, c.Conn)
-	case s.User == "":
+	case s.Bind == nil && s.User == "":
 		return nil // a connection is anonymous until it is bound (RFC 4511, Section 4.2)
 	case !c.isTLS:
-		return errors.New("a password is not sent without TLS")
+		return errors.New("a password is not sent without TLS, and nobody is bound")
+	case s.Bind != nil:
+		return s.Bind(ctx, c.Conn)
 	case s.Password == "":
 		// It would succeed as an anonymous bind (RFC 4513, Section 5.1.2).
 		return errors.New("a user without a password")

@@ -43,7 +43,7 @@ func (f *feed) dirSync(raw []byte) error {
 	// restored or is another one, everything is read anew.
 	known := at.Cookie != nil
 	for {
-		more, entries, cookie, err := f.dirSyncStep(root.base, at.Cookie)
+		more, entries, cookie, err := f.dirSyncStep(root.base, at)
 		var answer *ldap.Error
 		if known && errors.As(err, &answer) && refusesCookie(answer.ResultCode) {
 			at, known = cursor{Kind: "dirsync", Naming: true}, false
@@ -87,22 +87,26 @@ func (f *feed) activeDirectory() (*rootDSE, error) {
 func refusesCookie(code uint16) bool {
 	switch code {
 	case ldap.LDAPResultOperationsError, ldap.LDAPResultProtocolError, ldap.LDAPResultUnwillingToPerform, ldap.LDAPResultInvalidAttributeSyntax,
-		ldap.LDAPResultConstraintViolation, ldap.LDAPResultOther:
+		ldap.LDAPResultConstraintViolation, ldap.LDAPResultUnavailableCriticalExtension, ldap.LDAPResultOther:
 		return true
 	}
 	return false
 }
 
 // dirSyncStep asks once and returns what changed, and whether there is more to ask for.
-func (f *feed) dirSyncStep(base string, cookie []byte) (more bool, entries []*ldap.Entry, next []byte, err error) {
+func (f *feed) dirSyncStep(base string, at cursor) (more bool, entries []*ldap.Entry, next []byte, err error) {
+	filter := "(|(objectClass=user)(objectClass=contact))"
+	if at.Naming {
+		// Only then: an object that was deleted or changed may not meet the filter any more.
+		filter = f.store.filtered(filter)
+	}
 	answered := false
 	err = f.conn.search(f.ctx, &ldap.SearchRequest{
-		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-		Filter: "(|(objectClass=user)(objectClass=contact))",
+		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases, Filter: filter,
 		// The list selects too: isDeleted is for deletions, name for renames and moves.
 		Attributes: append([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses...),
 		Controls: []ldap.Control{
-			ldap.NewRequestControlDirSync(dirSyncObjectSecurity, dirSyncOctets, cookie),
+			ldap.NewRequestControlDirSync(dirSyncObjectSecurity, dirSyncOctets, at.Cookie),
 			ldap.NewControlString(controlShowDeleted, true, ""),
 		},
 	}, func(e *ldap.Entry, _ []ldap.Control) error {

@@ -20,9 +20,11 @@ import (
 const addressesPerSearch = 20
 
 // Certificates yields the certificates of every directory entry that has the address of an
-// [certstore.Email], filed under that address: first those of userSMIMECertificate, then
+// [certstore.Email]: first those of userSMIMECertificate, then
 // those of userCertificate, as Exchange and Outlook prefer them; within an attribute the
-// order means nothing. They are yielded whether or not they name the address.
+// order means nothing. They are yielded whether or not they name the address: one that
+// does is filed under the first address of its entry that it names, any other under the
+// address that was asked for.
 //
 // Other queries find the certificates of certification authorities (RFC 4523, Section
 // 2.5), and with [Store.Scan] those of everybody.
@@ -107,29 +109,26 @@ func (s *Store) byAddress(ctx context.Context, addresses []string) ([]*certstore
 		if err != nil {
 			return err
 		}
-		limit, count := s.maxEntries()*len(addresses), 0
-		var objects []*ldap.Entry
-		err = c.search(ctx, &ldap.SearchRequest{
+		limit := s.maxEntries() * len(addresses)
+		answer, err := c.Search(&ldap.SearchRequest{
 			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-			SizeLimit: limit, Filter: s.addressFilter(addresses), Attributes: s.attributes(),
-		}, func(e *ldap.Entry, _ []ldap.Control) error {
-			if count++; count > limit {
-				return fmt.Errorf("more than %d entries for %d addresses", limit, len(addresses))
-			}
-			objects = append(objects, e)
-			return nil
-		}, nil)
+			SizeLimit: limit, EnforceSizeLimit: true, Filter: s.addressFilter(addresses), Attributes: s.attributes(),
+		})
+		if errors.Is(err, ldap.ErrSizeLimitExceeded) || ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+			c.broken = true // the rest of the answer may still be to come
+			return fmt.Errorf("more than %d entries for %d addresses", limit, len(addresses))
+		}
 		if err != nil {
 			return err
 		}
-		for _, e := range objects {
+		for _, e := range answer.Entries {
 			if err := c.ranges(ctx, e); err != nil {
 				return err
 			}
 			o := s.object(e)
 			for i, address := range addresses {
-				if o.has(address) {
-					found[i] = append(found[i], s.entries(o, address)...)
+				if filed := o.spelling(address); filed != "" {
+					found[i] = append(found[i], s.entries(o, filed)...)
 				}
 			}
 		}
@@ -183,15 +182,19 @@ func (s *Store) attributes() []string {
 	}, s.Addresses...)
 }
 
-// entries makes the entries of an object's own certificates, filed under an address.
+// entries makes the entries of an object's own certificates, for one of its addresses.
 func (s *Store) entries(o *object, address string) []*certstore.Entry {
 	var list []*certstore.Entry
 	for _, v := range o.values {
 		if v.Chain {
 			continue
 		}
+		filed := address
+		if certstore.Email(address).Match(v.Certificate) {
+			filed = o.filed(v)
+		}
 		list = append(list, &certstore.Entry{
-			Certificate: v.Certificate, Source: s.String() + " " + v.attribute, Address: address,
+			Certificate: v.Certificate, Source: s.String() + " " + v.attribute, Address: filed,
 			Default: v.Default, Published: v.Published, Capabilities: v.Capabilities,
 		})
 	}

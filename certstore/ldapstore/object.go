@@ -73,7 +73,7 @@ func (s *Store) object(e *ldap.Entry) *object {
 		}
 	}
 	for _, address := range append(first, more...) {
-		if _, _, ok := mailbox.Split(address); ok && !o.has(address) {
+		if _, _, ok := mailbox.Split(address); ok && o.spelling(address) == "" {
 			o.addresses = append(o.addresses, address)
 		}
 	}
@@ -98,14 +98,15 @@ func (s *Store) object(e *ldap.Entry) *object {
 	return o
 }
 
-// has reports whether the object has an address.
-func (o *object) has(address string) bool {
+// spelling returns an address of the object as the directory writes it, or nothing if the
+// object does not have it.
+func (o *object) spelling(address string) string {
 	for _, a := range o.addresses {
 		if mailbox.Compare(address, mailbox.Mailbox{Address: a}) != mailbox.Different {
-			return true
+			return a
 		}
 	}
-	return false
+	return ""
 }
 
 // filed returns the address of the object that a certificate is filed under where there

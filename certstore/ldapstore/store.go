@@ -21,7 +21,8 @@ type Store struct {
 	// Directory, a user principal name. Empty means an anonymous bind.
 	User, Password string
 	// Bind, if set, authenticates a new connection in place of User and Password, for
-	// example by Kerberos. It must not keep the connection.
+	// example by Kerberos. It is called on connections under TLS only, and must not keep
+	// the connection.
 	Bind func(ctx context.Context, c *ldap.Conn) error
 	// TLS is the configuration of LDAPS and StartTLS; nil means the defaults of crypto/tls.
 	// The server's name is set from the URL if TLS names none.

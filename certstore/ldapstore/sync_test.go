@@ -4,11 +4,13 @@ package ldapstore_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"math/big"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -194,4 +196,15 @@ func TestSourcesTakeOver(t *testing.T) {
 		}
 	}
 	m.holds("u<u@example.test>")
+}
+
+// dialTo returns a dialer that knows one machine only.
+func dialTo(host string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(host, port))
+	}
 }

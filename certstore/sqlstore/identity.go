@@ -3,21 +3,18 @@ package sqlstore
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/cipher"
 	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
 	"fmt"
 	"iter"
-	"math"
-	"slices"
 
-	mldsax509 "filippo.io/mldsa/x509"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/keyfile"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/pkix"
 )
@@ -39,7 +36,7 @@ func (s *Store) PutIdentity(ctx context.Context, ids ...*certstore.Identity) err
 	var entries []*certstore.Entry
 	for i, id := range ids {
 		c := id.Certificate()
-		der, err := mldsax509.MarshalPKCS8PrivateKey(id.Key())
+		der, err := marshalKey(id.Key())
 		if err != nil {
 			return fmt.Errorf("sqlstore: private key of %q cannot be stored: %w", c.Subject, err)
 		}
@@ -170,16 +167,9 @@ func (p *parts) identitySelections() []selection {
 	return list
 }
 
-func (s *Store) scanIdentities(ctx context.Context, aead cipher.AEAD, sel selection, q certstore.Query, seen map[int64]bool, yield func(*certstore.Identity, error) bool) bool {
-	query := s.dialect.placeholders("SELECT c.id, c.der, i.intermediates, i.sealed FROM " + sel.from +
-		" WHERE " + sel.where + " AND " + sel.key + " > ? ORDER BY " + sel.key + " LIMIT " + fmt.Sprint(pageSize))
-	after := int64(math.MinInt64)
-	for {
-		stmt, err := s.statement(ctx, query)
-		var rows *sql.Rows
-		if err == nil {
-			rows, err = stmt.QueryContext(ctx, append(slices.Clone(sel.args), after)...)
-		}
+func (s *Store) scanIdentities(ctx context.Context, aead cipher.AEAD, sel selection, asked certstore.Query, seen map[int64]bool, yield func(*certstore.Identity, error) bool) bool {
+	for q := s.newPager("c.id, c.der, i.intermediates, i.sealed", sel); ; {
+		rows, err := q.rows(ctx)
 		var page []identityRow
 		if err == nil {
 			err = each(rows, func(rows *sql.Rows) error {
@@ -193,8 +183,11 @@ func (s *Store) scanIdentities(ctx context.Context, aead cipher.AEAD, sel select
 			yield(nil, fmt.Errorf("sqlstore: %w", err))
 			return false
 		}
+		last, again := turn(q, page, func(r identityRow) int64 { return r.id })
+		if again {
+			continue
+		}
 		for _, r := range page {
-			after = r.id
 			if seen[r.id] {
 				continue
 			}
@@ -204,11 +197,11 @@ func (s *Store) scanIdentities(ctx context.Context, aead cipher.AEAD, sel select
 				yield(nil, fmt.Errorf("sqlstore: identity %d: %w", r.id, err))
 				return false
 			}
-			if q.Match(id.Certificate()) && !yield(id, nil) {
+			if asked.Match(id.Certificate()) && !yield(id, nil) {
 				return false
 			}
 		}
-		if len(page) < pageSize {
+		if last {
 			return true
 		}
 	}
@@ -241,11 +234,11 @@ func (r *identityRow) identity(aead cipher.AEAD) (*certstore.Identity, error) {
 		return nil, fmt.Errorf("private key of %q was altered: %w", c.Subject, err)
 	}
 	defer clear(der)
-	key, err := mldsax509.ParsePKCS8PrivateKey(der)
+	key, err := keyfile.ParsePrivateKey(der)
 	if err != nil {
 		return nil, err
 	}
-	return certstore.NewIdentity(c, crypto.PrivateKey(key), inter...)
+	return certstore.NewIdentity(c, key, inter...)
 }
 
 // sealedFor binds a sealed key to its certificate, so that keys cannot be swapped.

@@ -21,10 +21,6 @@ import (
 
 // A Store is a database of certificates. The zero value is not usable; see [Open].
 type Store struct {
-	// Time returns the current time; nil means [time.Now]. It is asked when something
-	// is learned or pruned.
-	Time func() time.Time
-
 	db      *sql.DB // reads, and writes of PostgreSQL
 	writer  *sql.DB // the one connection that writes to SQLite; the same as db for PostgreSQL
 	dialect dialect
@@ -127,13 +123,6 @@ func (s *Store) openPostgres(address string) error {
 	s.db.SetMaxIdleConns(8)
 	s.writer = s.db
 	return nil
-}
-
-func (s *Store) now() time.Time {
-	if s.Time != nil {
-		return s.Time()
-	}
-	return time.Now()
 }
 
 // statement returns a prepared form of query, which is in the dialect of the database.

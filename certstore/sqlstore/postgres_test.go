@@ -13,13 +13,16 @@ import (
 	"github.com/postseal/postseal/internal/servertest"
 )
 
+// Attack row H09: as TestSQLite. Attack row H10: as TestSQLite, and on a server.
 func TestPostgres(t *testing.T) {
 	address := servertest.Postgres(t)
 	n := 0
-	suite(t, func(t *testing.T) string {
+	fresh := func(t testing.TB) string {
 		n++
 		return newSchema(t, address, fmt.Sprintf("test%d", n))
-	})
+	}
+	suite(t, func(t *testing.T) string { return fresh(t) })
+	t.Run("Conformance", func(t *testing.T) { conformance(t, fresh) })
 }
 
 // newSchema makes an empty schema on a server and returns its URL.
@@ -64,4 +67,8 @@ func TestPostgresOwnSchema(t *testing.T) {
 	if _, err := sqlstore.Open(t.Context(), "postgres://postgres:wrong@"+strings.SplitN(address, "@", 2)[1]); err == nil || strings.Contains(err.Error(), "wrong@") {
 		t.Errorf("wrong password: %v", err)
 	}
+}
+
+func BenchmarkPostgres(b *testing.B) {
+	benchmarkLookup(b, servertest.Postgres(b))
 }

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -8,7 +9,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
-	"math"
 	"math/big"
 	"slices"
 	"time"
@@ -20,7 +20,10 @@ import (
 
 // pageSize is how many entries are read at a time. Between pages no connection is held,
 // so that callers may use the store while they read from it.
-const pageSize = 256
+const (
+	pageSize  = 256
+	pageLimit = " LIMIT 256"
+)
 
 // chunkSize bounds the parameters of one statement; SQLite takes 32,766.
 const chunkSize = 500
@@ -143,17 +146,18 @@ func (p *parts) selections() []selection {
 	return sels
 }
 
-// scan calls found for every entry of sel. It returns false if found did, or after it
-// yielded an error.
+// scan calls found for every entry of sel, in the order of their keys. It returns false if
+// found did, or after it yielded an error.
 func (s *Store) scan(ctx context.Context, sel selection, found func(int64, *certstore.Entry) bool, yield func(*certstore.Entry, error) bool) bool {
-	query := "SELECT e.id, c.der, e.address, e.source, e.preferred, e.published, e.capabilities, e.seen FROM " + sel.from +
-		" WHERE " + sel.where + " AND " + sel.key + " > ? ORDER BY " + sel.key + " LIMIT " + fmt.Sprint(pageSize)
-	after := int64(math.MinInt64)
-	for {
-		page, err := s.page(ctx, query, append(slices.Clone(sel.args), after))
+	for q := s.newPager(entryColumns, sel); ; {
+		page, err := s.page(ctx, q)
 		if err != nil {
 			yield(nil, fmt.Errorf("sqlstore: %w", err))
 			return false
+		}
+		last, again := turn(q, page, func(r entryRow) int64 { return r.id })
+		if again {
+			continue
 		}
 		for i := range page {
 			e, err := page[i].entry()
@@ -164,20 +168,64 @@ func (s *Store) scan(ctx context.Context, sel selection, found func(int64, *cert
 			if !found(page[i].id, e) {
 				return false
 			}
-			after = page[i].id
 		}
-		if len(page) < pageSize {
+		if last {
 			return true
 		}
 	}
 }
 
-func (s *Store) page(ctx context.Context, query string, args []any) ([]entryRow, error) {
-	stmt, err := s.statement(ctx, s.dialect.placeholders(query))
+const entryColumns = "e.id, c.der, e.address, e.source, e.preferred, e.published, e.capabilities, e.seen"
+
+// A pager asks for the rows of a selection page by page.
+//
+// Most answers fit into one page. So the first question leaves order and bound out, and
+// the rows are sorted here: SQLite would set up a sorter, and plan a query with a bound
+// anew for every value. Only if that page is full it is asked for once more, in order.
+type pager struct {
+	store   *Store
+	columns string
+	sel     selection
+	query   string
+	args    []any
+	ordered bool
+}
+
+func (s *Store) newPager(columns string, sel selection) *pager {
+	return &pager{store: s, columns: columns, sel: sel, args: sel.args,
+		query: s.dialect.placeholders("SELECT " + columns + " FROM " + sel.from + " WHERE " + sel.where + pageLimit)}
+}
+
+// turn looks at a page and prepares the question for the next one. again says that the
+// page does not count, because there are more and they have no order.
+func turn[R any](p *pager, page []R, key func(R) int64) (last, again bool) {
+	if len(page) < pageSize {
+		if !p.ordered {
+			slices.SortFunc(page, func(a, b R) int { return cmp.Compare(key(a), key(b)) })
+		}
+		return true, false
+	}
+	bound := ""
+	if again = !p.ordered; !again {
+		bound = " AND " + p.sel.key + " > ?"
+		p.args = append(slices.Clone(p.sel.args), key(page[len(page)-1]))
+	}
+	p.ordered = true
+	p.query = p.store.dialect.placeholders("SELECT " + p.columns + " FROM " + p.sel.from + " WHERE " + p.sel.where + bound + " ORDER BY " + p.sel.key + pageLimit)
+	return false, again
+}
+
+// rows asks for a page.
+func (p *pager) rows(ctx context.Context) (*sql.Rows, error) {
+	stmt, err := p.store.statement(ctx, p.query)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, args...)
+	return stmt.QueryContext(ctx, p.args...)
+}
+
+func (s *Store) page(ctx context.Context, q *pager) ([]entryRow, error) {
+	rows, err := q.rows(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,8 @@ import (
 	"github.com/postseal/postseal/certstore"
 )
 
-// ToWriter makes a target of any store that can be written to. What a target remembers is
+// ToWriter makes a target of any store that can be written to and keeps the Source of its
+// entries, by which it is known who made them. What a target remembers is
 // kept in the file state, which is made if it does not exist: one line for each batch,
 // shortened now and then. The store is written before the file, so that an interrupted run
 // repeats its last batch, which changes nothing the second time. The whole memory of the

@@ -17,6 +17,7 @@ type composeOptions struct {
 	identities identityOptions
 	to         []string
 	stores     []string
+	chain      chainOptions
 	out        string
 	clock      string
 	composer   smime.Composer
@@ -36,7 +37,8 @@ func (o *composeOptions) registerSign(f *pflag.FlagSet) {
 
 func (o *composeOptions) registerEncrypt(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.to, "to", nil, "recipient: a certificate file, or an address to look up in --store; repeatable")
-	f.StringArrayVar(&o.stores, "store", nil, "where to look up addresses; repeatable, asked in order")
+	f.StringArrayVar(&o.stores, "store", nil, "where to look up addresses: "+storeHelp)
+	o.chain.registerTrust(f)
 	f.StringVar(&o.composer.Cipher, "cipher", "auto", "aes128-cbc, aes192-cbc, aes256-cbc, aes128-gcm, aes192-gcm, aes256-gcm, chacha20-poly1305 or auto")
 	f.StringVar(&o.composer.KeyTransport, "key-transport", "auto", "pkcs1, oaep or auto")
 	f.StringVar(&o.recipID, "recipient-id", "issuer-serial", "how to name recipients: issuer-serial or key-id")

@@ -6,6 +6,9 @@
 //	smime seal    --identity ID --to CERT MSG
 //	smime open    --identity ID --roots FILE MSG
 //	smime certs   FILE...
+//	smime lookup  --store STORE ADDRESS...
+//	smime sync    --from STORE --to STORE
+//	smime publish --store STORE --identity ID
 //
 // Every command takes --help. MSG is a file or "-" for standard input.
 package main
@@ -38,11 +41,17 @@ func commandNamed(name string) command {
 		return chainCommand
 	case "certs":
 		return certsCommand
+	case "lookup":
+		return lookupCommand
+	case "sync":
+		return syncCommand
+	case "publish":
+		return publishCommand
 	}
 	return nil
 }
 
-const usage = "usage: smime sign|encrypt|seal|open|chain|certs [options] ...; smime COMMAND --help"
+const usage = "usage: smime sign|encrypt|seal|open|chain|certs|lookup|sync|publish [options] ...; smime COMMAND --help"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 

@@ -89,13 +89,18 @@ type chainOptions struct {
 }
 
 func (o *chainOptions) register(f *pflag.FlagSet) {
+	o.registerTrust(f)
+	registerClock(f, &o.clock)
+}
+
+// registerTrust registers everything but the clock.
+func (o *chainOptions) registerTrust(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.roots, "roots", nil, "trust anchors: PEM, DER, PKCS#7, .sst or a folder; repeatable")
 	f.StringArrayVar(&o.intermediates, "intermediates", nil, "certificates that help to build paths; repeatable")
 	f.StringVar(&o.revocation, "revocation", "", "off, soft, hard or supplied-only; default: hard where the certificate names a source")
 	f.StringArrayVar(&o.crls, "crl", nil, "certificate revocation list; repeatable")
 	f.StringArrayVar(&o.ocsp, "ocsp", nil, "OCSP response; repeatable")
 	f.BoolVar(&o.network, "network", false, "fetch revocation data and issuers")
-	registerClock(f, &o.clock)
 }
 
 func registerClock(f *pflag.FlagSet, clock *string) {
@@ -114,7 +119,10 @@ func parseClock(s string) (func() time.Time, error) {
 	return func() time.Time { return t }, nil
 }
 
-func (o *chainOptions) verifier() (*chain.Verifier, error) {
+func (o *chainOptions) verifier() (*chain.Verifier, error) { return o.verifierWith(nil) }
+
+// verifierWith is verifier with further revocation lists at hand.
+func (o *chainOptions) verifierWith(crls [][]byte) (*chain.Verifier, error) {
 	rev := chain.Revocation{}
 	switch o.revocation {
 	case "":
@@ -141,6 +149,7 @@ func (o *chainOptions) verifier() (*chain.Verifier, error) {
 	if rev.CRLs, err = readObjects(o.crls); err != nil {
 		return nil, err
 	}
+	rev.CRLs = append(rev.CRLs, crls...)
 	if rev.OCSP, err = readObjects(o.ocsp); err != nil {
 		return nil, err
 	}

@@ -1,49 +1,242 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
+	"iter"
+	"net/url"
+	"os"
+	"strings"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/certstore/ldapstore"
+	"github.com/postseal/postseal/certstore/smimeastore"
+	"github.com/postseal/postseal/certstore/sqlstore"
 )
 
-// openStores opens the stores of --store in order; none is no store.
-func openStores(names []string) (certstore.Store, error) {
-	var all []certstore.Store
-	for _, name := range names {
-		s, err := certstore.OpenDir(name)
+// storeHelp says what --store takes.
+const storeHelp = "a file or folder of certificates, sqlite:FILE, postgres://..., ldap://..., ldaps://... (SMIME_LDAP_USER, SMIME_LDAP_PASSWORD, SMIME_LDAP_CA) or smimea:[RESOLVER]; repeatable, asked in order"
+
+// A place is a store of --store, --from or --to. What it cannot be used as is nil.
+type place struct {
+	name string
+	certstore.Store
+	io.Closer
+	all    func(context.Context) iter.Seq2[*certstore.Entry, error]
+	ldap   *ldapstore.Store
+	sql    *sqlstore.Store
+	smimea bool
+	writer interface {
+		certstore.Store
+		certstore.Writer
+	}
+}
+
+// openPlace opens one store.
+func openPlace(name string) (*place, error) {
+	p := &place{name: name}
+	scheme, rest, _ := strings.Cut(name, ":")
+	switch scheme {
+	case "sqlite", "postgres", "postgresql":
+		s, err := sqlstore.Open(context.Background(), name)
 		if err != nil {
 			return nil, unreadable(err)
 		}
-		all = append(all, s)
-	}
-	if len(all) == 0 {
-		return nil, nil
-	}
-	return certstore.Multi(all...), nil
-}
-
-// lookup finds the newest certificate of an address.
-func (o *composeOptions) lookup(address string) (*x509.Certificate, error) {
-	store, err := openStores(o.stores)
-	if err != nil {
-		return nil, err
-	}
-	if store == nil {
-		return nil, fmt.Errorf("%s needs --store to be looked up in", address)
-	}
-	var best *x509.Certificate
-	for e, err := range store.Certificates(context.Background(), certstore.Email(address)) {
+		p.Store, p.Closer, p.all, p.sql, p.writer = s, s, s.All, s, s
+	case "ldap", "ldaps":
+		s, err := openLDAP(name)
 		if err != nil {
 			return nil, err
 		}
-		if c := e.Certificate; best == nil || c.NotBefore.After(best.NotBefore) {
-			best = c
+		p.Store, p.Closer, p.all, p.ldap = s, s, s.All, s
+		p.name = s.String() // without a password
+	case "smimea":
+		s, err := smimeastore.New(rest)
+		if err != nil {
+			return nil, wrongUsage("%v", err)
+		}
+		p.Store, p.Closer, p.smimea = s, io.NopCloser(nil), true
+	default:
+		if err := p.openFiles(name); err != nil {
+			return nil, err
 		}
 	}
-	if best == nil {
-		return nil, fmt.Errorf("no certificate of %s in the stores", address)
-	}
-	return best, nil
+	return p, nil
 }
+
+// openFiles opens a folder, or reads a file of certificates.
+func (p *place) openFiles(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return unreadable(err)
+	}
+	if info.IsDir() {
+		d, err := certstore.OpenDir(name)
+		if err != nil {
+			return unreadable(err)
+		}
+		p.Store, p.Closer, p.all, p.writer = d, d, d.All, d
+		return nil
+	}
+	certs, err := readCertificates(name)
+	if err != nil {
+		return err
+	}
+	m := new(certstore.Memory)
+	m.Add(certs...)
+	p.Store, p.Closer, p.all = m, io.NopCloser(nil), m.All
+	return nil
+}
+
+// openLDAP makes a store of a URL, which may hold a user and a password where the
+// environment does not.
+func openLDAP(name string) (*ldapstore.Store, error) {
+	u, err := url.Parse(name)
+	if err != nil {
+		return nil, wrongUsage("--store: not a URL") // the error would show the password
+	}
+	user, password := os.Getenv("SMIME_LDAP_USER"), os.Getenv("SMIME_LDAP_PASSWORD")
+	if u.User != nil {
+		user = u.User.Username()
+		if p, ok := u.User.Password(); ok {
+			password = p
+		}
+		u.User = nil
+	}
+	s, err := ldapstore.New(u.String())
+	if err != nil {
+		return nil, wrongUsage("%v", err)
+	}
+	s.User, s.Password = user, password
+	if file := os.Getenv("SMIME_LDAP_CA"); file != "" {
+		certs, err := readCertificates(file)
+		if err != nil {
+			return nil, err
+		}
+		pool := x509.NewCertPool()
+		for _, c := range certs {
+			pool.AddCert(c)
+		}
+		s.TLS = &tls.Config{RootCAs: pool}
+	}
+	return s, nil
+}
+
+// places are the stores of --store, in order.
+type places []*place
+
+func openPlaces(names []string) (places, error) {
+	var all places
+	for _, name := range names {
+		p, err := openPlace(name)
+		if err != nil {
+			all.Close()
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// Close closes all of them.
+func (all places) Close() error {
+	var errs []error
+	for _, p := range all {
+		errs = append(errs, p.Closer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// store is one that asks all of them; nil if there are none.
+func (all places) store() certstore.Store {
+	if len(all) == 0 {
+		return nil
+	}
+	stores := make([]certstore.Store, len(all))
+	for i, p := range all {
+		stores[i] = p.Store
+	}
+	return certstore.Multi(stores...)
+}
+
+// openStores opens the stores of --store in order; none is no store. They stay open until
+// the program ends.
+func openStores(names []string) (certstore.Store, error) {
+	all, err := openPlaces(names)
+	if err != nil {
+		return nil, err
+	}
+	return all.store(), nil
+}
+
+// revocationLists returns the lists that databases among the stores hold about what may
+// stand in the paths of certificates.
+func (all places) revocationLists(ctx context.Context, certs []*x509.Certificate) ([][]byte, error) {
+	var lists [][]byte
+	store := all.store()
+	asked := map[string]bool{}
+	const pathLength = 8
+	for depth := 0; depth < pathLength && len(certs) > 0; depth++ {
+		var issuers certstore.AnyOf
+		for _, c := range certs {
+			if asked[string(c.RawIssuer)] {
+				continue
+			}
+			asked[string(c.RawIssuer)] = true
+			issuers = append(issuers, certstore.RawSubject(c.RawIssuer))
+			for _, p := range all {
+				if p.sql == nil {
+					continue
+				}
+				for der, err := range p.sql.CRLs(ctx, c.RawIssuer) {
+					if err != nil {
+						return nil, err
+					}
+					lists = append(lists, der)
+				}
+			}
+		}
+		certs = nil
+		for e, err := range store.Certificates(ctx, issuers) {
+			if err == nil && !bytes.Equal(e.Certificate.RawIssuer, e.Certificate.RawSubject) {
+				certs = append(certs, e.Certificate)
+			}
+		}
+	}
+	return lists, nil
+}
+
+// lookup finds the best certificate of an address: what lookup ranks first.
+func (o *composeOptions) lookup(address string) (*x509.Certificate, error) {
+	if len(o.stores) == 0 {
+		return nil, fmt.Errorf("%s needs --store to be looked up in", address)
+	}
+	all, err := openPlaces(o.stores)
+	if err != nil {
+		return nil, err
+	}
+	defer all.Close()
+	found, err := (&finder{places: all, chain: &o.chain, now: o.composer.Time}).find(context.Background(), address)
+	if len(found) > 0 && found[0].Usable {
+		return found[0].Certificate, nil
+	}
+	switch {
+	case len(found) > 0:
+		return nil, fmt.Errorf("none of %d certificates of %s can be used; the best: %s", len(found), address, found[0].Reasons[0])
+	case err != nil:
+		return nil, err
+	}
+	return nil, fmt.Errorf("no certificate of %s in the stores", address)
+}
+
+// allOf is what can be read from end to end.
+type allOf struct {
+	all func(context.Context) iter.Seq2[*certstore.Entry, error]
+}
+
+func (a allOf) All(ctx context.Context) iter.Seq2[*certstore.Entry, error] { return a.all(ctx) }

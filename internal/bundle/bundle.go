@@ -123,8 +123,8 @@ func (r Reader) withLimits() Reader {
 // certificate adds the certificate in der, or a warning in its place.
 func (r Reader) certificate(b *Bundle, der []byte, offset int) (*x509.Certificate, error) {
 	n := b.elements
-	if b.elements++; b.elements > r.MaxElements {
-		return nil, &limits.Exceeded{What: "elements in a certificate file", Max: int64(r.MaxElements)}
+	if err := r.count(b); err != nil {
+		return nil, err
 	}
 	if len(der) > r.MaxCertificate {
 		b.warn(n, offset, &limits.Exceeded{What: "octets in a certificate", Max: int64(r.MaxCertificate)})
@@ -142,10 +142,24 @@ func (r Reader) certificate(b *Bundle, der []byte, offset int) (*x509.Certificat
 	return c, nil
 }
 
-// crl adds the CRL in der.
-func (r Reader) crl(b *Bundle, der []byte) error {
+// count counts one more element.
+func (r Reader) count(b *Bundle) error {
 	if b.elements++; b.elements > r.MaxElements {
 		return &limits.Exceeded{What: "elements in a certificate file", Max: int64(r.MaxElements)}
+	}
+	return nil
+}
+
+// odd leaves a warning in the place of an element that is not read.
+func (r Reader) odd(b *Bundle, offset int, err error) error {
+	b.warn(b.elements, offset, err)
+	return r.count(b)
+}
+
+// crl adds the CRL in der.
+func (r Reader) crl(b *Bundle, der []byte) error {
+	if err := r.count(b); err != nil {
+		return err
 	}
 	b.CRLs = append(b.CRLs, bytes.Clone(der))
 	return nil

@@ -3,26 +3,12 @@ package bundle_test
 import (
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/postseal/postseal/internal/bundle"
+	"github.com/postseal/postseal/internal/corpus"
 )
-
-// corpus returns the octets of a file of the corpus.
-func corpus(t *testing.T, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("POSTSEAL_CORPUS")
-	if dir == "" {
-		t.Skip("POSTSEAL_CORPUS is not set: no real files to read")
-	}
-	data, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
 
 func TestCorpus(t *testing.T) {
 	const tika = "tika/tika-parsers/tika-parsers-standard/tika-parsers-standard-modules/tika-parser-crypto-module/src/test/resources/test-documents/"
@@ -50,7 +36,7 @@ func TestCorpus(t *testing.T) {
 		{tika + "testPKCS7_certs_only_def.p7c", 2, 0, 0},
 	} {
 		t.Run(filepath.Base(tt.file), func(t *testing.T) {
-			b, err := bundle.Parse(corpus(t, tt.file))
+			b, err := bundle.Parse(corpus.Read(t, tt.file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,13 +45,13 @@ func TestCorpus(t *testing.T) {
 			}
 		})
 	}
-	if _, err := bundle.Parse(corpus(t, "sst/made-trunc.sst")); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := bundle.Parse(corpus.Read(t, "sst/made-trunc.sst")); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("truncated store: %v", err)
 	}
-	if b, err := bundle.Parse(corpus(t, "sst/made-badmagic.sst")); err == nil {
+	if b, err := bundle.Parse(corpus.Read(t, "sst/made-badmagic.sst")); err == nil {
 		t.Errorf("store with a wrong magic number: %v", b)
 	}
-	if b, err := bundle.Parse(corpus(t, "sst/made-fn.sst")); err != nil || b.Names[b.Certificates[0]] == "" {
+	if b, err := bundle.Parse(corpus.Read(t, "sst/made-fn.sst")); err != nil || b.Names[b.Certificates[0]] == "" {
 		t.Errorf("friendly name is lost: %v, %v", b, err)
 	}
 }

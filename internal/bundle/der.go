@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/postseal/postseal/internal/ber"
+	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/oid"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -27,13 +27,11 @@ func (r Reader) der(b *Bundle, data []byte, offset int) error {
 			return nil // a last line end or padding
 		}
 		if err != nil || h.Tag != ber.Sequence {
-			b.warn(b.elements, at, errors.New("neither a certificate nor PKCS#7 nor a CRL"))
-			return nil
+			return r.odd(b, at, errors.New("neither a certificate nor PKCS#7 nor a CRL"))
 		}
 		begin := in.Offset()
 		if err := in.Skip(); err != nil {
-			b.warn(b.elements, at, err)
-			return nil
+			return r.odd(b, at, err)
 		}
 		if err := r.structure(b, data[begin:in.Offset()], at); err != nil {
 			return err
@@ -49,16 +47,14 @@ func (r Reader) structure(b *Bundle, raw []byte, offset int) error {
 	}
 	h, err := in.Peek()
 	if err != nil {
-		b.warn(b.elements, offset, errors.New("empty structure"))
-		return nil
+		return r.odd(b, offset, errors.New("empty structure"))
 	}
 	switch h.Tag {
 	case ber.ObjectIdentifier:
 		return r.pkcs7(b, raw, offset)
 	case ber.Integer:
 		// PFX ::= SEQUENCE { version INTEGER, ... } (RFC 7292, Section 4)
-		b.warn(b.elements, offset, ErrEncrypted)
-		return nil
+		return r.odd(b, offset, ErrEncrypted)
 	}
 	if isCRL(raw) {
 		return r.crl(b, raw)
@@ -96,10 +92,7 @@ func (r Reader) pkcs7(b *Bundle, raw []byte, offset int) error {
 		b.Format = "pkcs7"
 	}
 	in := ber.NewBytesReader(raw)
-	bad := func(err error) error {
-		b.warn(b.elements, offset, err)
-		return nil
-	}
+	bad := func(err error) error { return r.odd(b, offset, err) }
 	if err := in.Enter(ber.Sequence); err != nil {
 		return bad(err)
 	}
@@ -179,7 +172,7 @@ func (r Reader) certificateSet(b *Bundle, in *ber.Reader, raw []byte, set ber.Ta
 		case h.Tag == ber.Sequence:
 			err = r.crl(b, element)
 		default:
-			b.warn(b.elements, offset+int(at), fmt.Errorf("%v in place of a certificate or CRL", h.Tag))
+			err = r.odd(b, offset+int(at), fmt.Errorf("%v in place of a certificate or CRL", h.Tag))
 		}
 		if err != nil {
 			return err
@@ -191,41 +184,9 @@ func (r Reader) certificateSet(b *Bundle, in *ber.Reader, raw []byte, set ber.Ta
 	return nil
 }
 
-// WriteP7B writes certs, each once, as a SignedData without signers in DER
+// WriteP7B writes certs in their order, each once, as a SignedData without signers
 // (RFC 5652, Section 5.1; RFC 8551, Section 3.8).
 func WriteP7B(w io.Writer, certs []*x509.Certificate) error {
-	certs = sortedDER(unique(certs))
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		addOID(b, oid.SignedData)
-		b.AddASN1(asn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
-			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1Uint64(1)
-				b.AddASN1(asn1.SET, func(*cryptobyte.Builder) {})
-				b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { addOID(b, oid.Data) })
-				b.AddASN1(asn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
-					for _, c := range certs {
-						b.AddBytes(c.Raw)
-					}
-				})
-				b.AddASN1(asn1.SET, func(*cryptobyte.Builder) {})
-			})
-		})
-	})
-	der, err := b.Bytes()
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(der)
+	_, err := w.Write(cms.CertsOnly(unique(certs), nil))
 	return err
-}
-
-func addOID(b *cryptobyte.Builder, id oid.OID) {
-	b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(id)) })
-}
-
-// sortedDER puts certs in the order that DER asks of a SET OF (X.690, Section 11.6).
-func sortedDER(certs []*x509.Certificate) []*x509.Certificate {
-	slices.SortFunc(certs, func(x, y *x509.Certificate) int { return bytes.Compare(x.Raw, y.Raw) })
-	return certs
 }

@@ -33,6 +33,11 @@ func NewCCMWriter(dst io.Writer, key, nonce, additional []byte, limit int) (*CCM
 	return &CCMWriter{dst: dst, c: c, additional: additional, max: min(uint64(limit), c.limit())}, nil
 }
 
+// LongestCCM is how many octets AES-CCM protects with a nonce of the given length: what
+// the length field in the other 15 octets can say (RFC 3610, Section 2.1). With 12 octets
+// that is 16 MiB less one.
+func LongestCCM(nonce int) int64 { return 1<<min(8*(15-nonce), 62) - 1 }
+
 // A CCMWriter holds what is written to it and enciphers it at Close.
 type CCMWriter struct {
 	dst        io.Writer
@@ -133,10 +138,7 @@ func newCCM(key, nonce []byte) (*ccm, error) {
 	return &ccm{b, append([]byte(nil), nonce...)}, nil
 }
 
-// limit is what the length field of 15-len(nonce) octets can say.
-func (c *ccm) limit() uint64 {
-	return 1<<min(8*(15-len(c.nonce)), 62) - 1
-}
+func (c *ccm) limit() uint64 { return uint64(LongestCCM(len(c.nonce))) }
 
 // counter returns block A_i of RFC 3610, Section 2.3.
 func (c *ccm) counter(i byte) []byte {

@@ -16,6 +16,10 @@ const NonceSize = 12
 // TagSize is the length of a full authentication tag, in octets.
 const TagSize = 16
 
+// LongestGCM is how many octets AES-GCM protects under one nonce (NIST SP 800-38D,
+// Section 5.2.1.1).
+const LongestGCM = 1<<36 - 32
+
 // NewGCMReader deciphers AES-GCM (RFC 5084) with a key of 16, 24 or 32 octets. The tag
 // that tail returns may be cut short, to no less than 12 octets.
 func NewGCMReader(src io.Reader, key, nonce []byte, tail Tail) (*Reader, error) {
@@ -77,7 +81,7 @@ func newGCM(key, nonce []byte) (*gcm, error) {
 }
 
 func (g *gcm) padded() int      { return 0 }
-func (g *gcm) limit() uint64    { return 1<<36 - 32 } // NIST SP 800-38D, Section 5.2.1.1
+func (g *gcm) limit() uint64    { return LongestGCM }
 func (g *gcm) decrypt(p []byte) { g.crypt(p, p, true) }
 
 func (g *gcm) crypt(dst, src []byte, decrypt bool) {

@@ -15,6 +15,27 @@ const (
 // window returns the size of the buffer that keeps all cores busy.
 func window() int { return partSize * min(4*runtime.GOMAXPROCS(0), maxParts) }
 
+// windows keeps full windows, which hold zeros, between messages.
+var windows sync.Pool
+
+// newBuffer returns a buffer of n octets.
+func newBuffer(n int) []byte {
+	if n >= partSize {
+		if b, ok := windows.Get().(*[]byte); ok && len(*b) == n {
+			return *b
+		}
+	}
+	return make([]byte, n)
+}
+
+// release wipes b, which may hold plaintext, and keeps it for another message.
+func release(b []byte) {
+	clear(b)
+	if len(b) >= partSize {
+		windows.Put(&b)
+	}
+}
+
 // split returns into how many parts n octets, at most a full window, are divided. Each
 // but the last has partSize.
 func split(n int) int { return (n + partSize - 1) / partSize }

@@ -60,6 +60,7 @@ func newReader(src io.Reader, mode decrypter, tail Tail) *Reader {
 func (r *Reader) Read(p []byte) (int, error) {
 	for len(r.plain) == 0 {
 		if r.err != nil {
+			r.free()
 			return 0, r.err
 		}
 		r.fill()
@@ -85,18 +86,28 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 		case nil:
 			r.fill()
 		case io.EOF:
+			r.free()
 			return n, nil
 		default:
+			r.free()
 			return n, r.err
 		}
+	}
+}
+
+// free gives the buffer back, none of whose plaintext is waiting any more.
+func (r *Reader) free() {
+	if r.buf != nil {
+		release(r.buf)
+		r.buf = nil
 	}
 }
 
 // fill reads and deciphers the next window and sets plain, err or both.
 func (r *Reader) fill() {
 	if len(r.buf) < room+r.size {
-		clear(r.buf)
-		r.buf = make([]byte, room+r.size)
+		r.free()
+		r.buf = newBuffer(room + r.size)
 	}
 	w := r.buf[room : room+r.size]
 	n, last := 0, false

@@ -88,6 +88,7 @@ func (w *Writer) Close() error {
 		return w.err
 	}
 	w.err = io.ErrClosedPipe
+	release(w.buf[:cap(w.buf)])
 	w.buf = nil
 	return nil
 }
@@ -98,7 +99,8 @@ func (w *Writer) Tag() []byte { return w.mode.sum(nil) }
 // grow gives the writer a full window: this is no small message.
 func (w *Writer) grow() {
 	if n := window(); len(w.buf) < n {
-		w.buf = make([]byte, n)
+		release(w.buf)
+		w.buf = newBuffer(room + n)[:n]
 	}
 }
 

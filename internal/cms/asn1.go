@@ -33,7 +33,7 @@ type AlgorithmIdentifier struct {
 
 // NoParameters reports whether the parameters are absent or NULL.
 func (a AlgorithmIdentifier) NoParameters() bool {
-	return a.Parameters == nil || a.Parameters[0] == 5
+	return a.Parameters == nil || bytes.Equal(a.Parameters, []byte{5, 0})
 }
 
 func readAlgorithm(s *cryptobyte.String, a *AlgorithmIdentifier) bool {

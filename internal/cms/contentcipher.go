@@ -50,6 +50,16 @@ var contentCiphers = [...]struct {
 	{"rc2-cbc", oid.RC2CBC, modeCBC, 0, true},
 }
 
+// cipherOID returns the identifier of the content cipher with a name.
+func cipherOID(name string) oid.OID {
+	for _, known := range contentCiphers {
+		if known.name == name {
+			return known.oid
+		}
+	}
+	return ""
+}
+
 // A contentCipher is a content-encryption algorithm with its parameters.
 type contentCipher struct {
 	name   string
@@ -173,6 +183,17 @@ func (c *contentCipher) open(key []byte, text io.Reader, tail cipherstream.Tail)
 		return nil, err
 	}
 	return cipherstream.NewCBCReader(text, b, c.iv, tail)
+}
+
+// longest is the length of content, in octets, beyond which r reports that it is too long.
+func (c *contentCipher) longest(r io.Reader) int64 {
+	if c.mode == modeCCM {
+		return min(limits.HeldInMemory, cipherstream.LongestCCM(len(c.iv)))
+	}
+	if _, tried := r.(*trial); tried {
+		return limits.HeldInMemory
+	}
+	return cipherstream.LongestGCM
 }
 
 // block returns the block cipher of a CBC cipher.

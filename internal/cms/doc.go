@@ -2,10 +2,10 @@
 // extensions), as a stream in both directions.
 //
 // [Open] reads a structure up to its content and returns one of [SignedData],
-// EnvelopedData, AuthenticatedData, EncryptedData, CompressedData, DigestedData or [Data].
-// Each reads as its content; Finish then reads what follows the content and says whether
-// the structure is complete. To write, see [NewSignedWriter], [SignDetached],
-// NewEnvelopedWriter, [NewCompressedWriter] and [CertsOnly].
+// [EnvelopedData], [AuthenticatedData], [EncryptedData], [CompressedData], [DigestedData]
+// or [Data]. Each reads as its content; Finish then reads what follows the content and says
+// whether the structure is complete. To write, see [NewSignedWriter], [SignDetached],
+// [NewEnvelopedWriter], [NewCompressedWriter] and [CertsOnly].
 //
 // # Security
 //

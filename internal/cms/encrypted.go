@@ -63,7 +63,7 @@ func (e *EncryptedData) Unlock(key Secret, opt DecryptOptions) (err error) {
 		return errUnlocked
 	}
 	if e.content.text == nil {
-		return errNoText
+		return ErrNoContent
 	}
 	if e.cerr != nil {
 		return e.cerr

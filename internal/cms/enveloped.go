@@ -16,8 +16,11 @@ import (
 var (
 	errLocked   = errors.New("the content has not been unlocked")
 	errUnlocked = errors.New("the content has been unlocked or read already")
-	errNoText   = errors.New("the structure holds no encrypted content")
 )
+
+// ErrNoContent says that an encrypted structure holds no content (RFC 5652, Section 6.1
+// leaves it optional, for content that travels elsewhere).
+var ErrNoContent = errors.New("the structure holds no encrypted content")
 
 // An EnvelopedData is an EnvelopedData (RFC 5652, Section 6) or AuthEnvelopedData
 // (RFC 5083) that is being read. [EnvelopedData.Unlock] it with the key of one of its
@@ -139,16 +142,7 @@ func (e *EnvelopedData) Attributes() []Attribute { return e.attributes }
 // authentication one failure in about 250 passes for success, with content that makes no
 // sense.
 func (e *EnvelopedData) Unlock(ri *RecipientInfo, key crypto.PrivateKey, opt DecryptOptions) error {
-	if e.plain != nil || e.err != nil {
-		return errUnlocked
-	}
-	if e.content.text == nil {
-		return errNoText
-	}
-	if e.cipherErr != nil {
-		return e.cipherErr
-	}
-	if err := e.cipher.allowed(opt); err != nil {
+	if err := e.unlockable(opt); err != nil {
 		return err
 	}
 	opt.Originators = append(e.originatorCertificates(), opt.Originators...)
@@ -159,6 +153,19 @@ func (e *EnvelopedData) Unlock(ri *RecipientInfo, key crypto.PrivateKey, opt Dec
 	defer clear(cek)
 	e.plain, err = e.cipher.open(cek, e.content.text, e.tail)
 	return err
+}
+
+// unlockable says what everybody can see to stand in the way of any key.
+func (e *EnvelopedData) unlockable(opt DecryptOptions) error {
+	switch {
+	case e.plain != nil || e.err != nil:
+		return errUnlocked
+	case e.content.text == nil:
+		return ErrNoContent
+	case e.cipherErr != nil:
+		return e.cipherErr
+	}
+	return e.cipher.allowed(opt)
 }
 
 // originatorCertificates are needed only for key agreement with a static key.
@@ -241,7 +248,7 @@ func (e *EnvelopedData) end(err error) {
 	case cipherstream.ErrOpen:
 		err = ErrDecrypt
 	case cipherstream.ErrTooLong:
-		err = &limits.Exceeded{What: "octets under " + e.cipher.name, Max: limits.HeldInMemory}
+		err = &limits.Exceeded{What: "octets under " + e.cipher.name, Max: e.cipher.longest(e.plain)}
 	}
 	e.err = err
 }

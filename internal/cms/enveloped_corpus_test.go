@@ -10,11 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"software.sslmate.com/src/go-pkcs12"
-
 	"github.com/postseal/postseal/internal/cms"
 	samples "github.com/postseal/postseal/internal/corpus"
 	"github.com/postseal/postseal/internal/kem"
+	"github.com/postseal/postseal/internal/keyfile"
 	pkixcert "github.com/postseal/postseal/internal/pkix"
 )
 
@@ -119,11 +118,11 @@ func TestCorpusAgreement(t *testing.T) {
 
 func pfx(t *testing.T, password string, elem ...string) holder {
 	t.Helper()
-	key, cert, _, err := pkcs12.DecodeChain(samples.Read(t, elem...), password)
-	if err != nil {
+	f, err := keyfile.Read(samples.Read(t, elem...), password)
+	if err != nil || len(f.Keys) != 1 || len(f.Certificates) == 0 {
 		t.Fatal(elem, err)
 	}
-	return holder{cert, key}
+	return holder{f.Certificates[0], f.Keys[0]}
 }
 
 // Messages made by Windows, as .NET's tests hold them. Every file that is an EnvelopedData

@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,9 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/postseal/postseal/internal/cipherstream"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/x448"
 )
@@ -329,11 +332,11 @@ func TestAuthenticatedAttributes(t *testing.T) {
 
 // Cut anywhere, a message is truncated, whatever the key (attacks.md, J01).
 func TestEnvelopeTruncated(t *testing.T) {
-	h := holders()["rsa"]
+	h := holders()["p256"]
 	for _, cipher := range []string{"aes128-cbc", "aes128-gcm"} {
 		for _, n := range []int{20, 66000} {
 			der := seal(t, someBytes(n), n, cms.EnvelopeOptions{Cipher: cipher}, &cms.Recipient{Certificate: h.cert})
-			step := 1 + len(der)/150
+			step := 1 + len(der)/100
 			for cut := 0; cut < len(der); cut += step {
 				_, err := unseal(bytes.NewReader(der[:cut]), h.cert, "", h.key, cms.DecryptOptions{})
 				if !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -466,3 +469,49 @@ func TestConstantMemoryReading(t *testing.T) {
 type zero struct{}
 
 func (zero) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// AES-CCM needs the whole message: more than is held is refused, on either side (C14).
+func TestHeldContentIsBounded(t *testing.T) {
+	h := holders()["p256"]
+	to := &cms.Recipient{Certificate: h.cert}
+	w, err := cms.NewEnvelopedWriter(io.Discard, []*cms.Recipient{to}, cms.EnvelopeOptions{Cipher: "aes128-ccm"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(w, zero{}, cipherstream.LongestCCM(12)); err != nil {
+		t.Error(err)
+	}
+	var limit *limits.Exceeded
+	if _, err := w.Write([]byte{1}); !errors.As(err, &limit) || limit.Max != cipherstream.LongestCCM(12) {
+		t.Error("more than the limit:", err)
+	}
+	if err := w.Close(); err == nil {
+		t.Error("closed as if all had been written")
+	}
+	der := seal(t, nil, 1, cms.EnvelopeOptions{Cipher: "aes128-gcm"}, to)
+	der = bytes.Replace(der, derOf(oid.AES128GCM), derOf(oid.AES128CCM), 1)
+	at := bytes.LastIndex(der, []byte{0x80, 0}) // the empty content
+	head := []byte{0x80, 0x84, 0, 0, 0, 0}
+	binary.BigEndian.PutUint32(head[2:], uint32(cipherstream.LongestCCM(12)+1))
+	// Only the length of what is around grows: the lengths of the DER outside are dropped.
+	start := bytes.Index(der, derOf(oid.AuthEnvelopedData))
+	content := der[start+len(derOf(oid.AuthEnvelopedData)):]
+	body := content[bytes.Index(content, []byte{2, 1, 0}):]
+	inner := bytes.Index(body, append(derOf(oid.Data), 0x30))
+	open := append([]byte{0x30, 0x80}, derOf(oid.AuthEnvelopedData)...)
+	open = append(open, 0xa0, 0x80, 0x30, 0x80)
+	open = append(open, body[:inner-2]...)
+	open = append(open, 0x30, 0x80)
+	open = append(append(open, der[bytes.LastIndex(der, derOf(oid.Data)):at]...), head...)
+	c, err := cms.Open(io.MultiReader(bytes.NewReader(open), zero{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.(*cms.EnvelopedData)
+	if err := e.Unlock(e.Recipients()[0], h.key, cms.DecryptOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, e); n != 0 || !errors.As(err, &limit) || limit.Max != cipherstream.LongestCCM(12) {
+		t.Error(n, err)
+	}
+}

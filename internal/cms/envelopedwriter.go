@@ -15,6 +15,7 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/internal/ber"
+	"github.com/postseal/postseal/internal/cipherstream"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/sigalg"
@@ -78,7 +79,7 @@ const smallContent = 64 << 10
 //
 // Content up to 64 KiB becomes DER but for the order of the recipients, larger content
 // BER of indefinite length, in constant memory. AES-CCM is an exception: it holds the
-// content, up to limits.HeldInMemory.
+// content, which must be less than 16 MiB.
 //
 // A recipient whose key cannot be used, and one that is weaker than the cipher, is an
 // error, and nothing is written.
@@ -266,6 +267,9 @@ func (w *envelopedWriter) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	n, err := w.plain.Write(p)
+	if err == cipherstream.ErrTooLong {
+		err = &limits.Exceeded{What: "octets under " + w.cipher.name, Max: w.cipher.longest(nil)}
+	}
 	w.err = err
 	return n, err
 }

@@ -57,12 +57,17 @@ func parseKARI(s cryptobyte.String) []*RecipientInfo {
 	}
 	l := agreeLock{keyAgreeRecipient: v}
 	name, err := l.parseAlgorithm()
+	bits := 0
+	if err == nil {
+		bits = 8 * l.wrap.keyLen
+	}
 	var out []*RecipientInfo
 	for _, k := range v.keys {
 		mine := l
 		mine.encryptedKey = k.encryptedKey
 		out = append(out, &RecipientInfo{
-			Kind: "kari", Algorithm: name, ID: k.rid.String(), certificate: k.rid, lock: &mine, err: err})
+			Kind: "kari", Algorithm: name, ID: k.rid.String(), KeyBits: bits,
+			certificate: k.rid, lock: &mine, err: err})
 	}
 	return out
 }

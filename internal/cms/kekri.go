@@ -23,7 +23,7 @@ func parseKEKRI(s cryptobyte.String) *RecipientInfo {
 	l := &kekLock{kekRecipient: v}
 	ri := &RecipientInfo{Kind: "kekri", Algorithm: v.algorithm.OID.String(), ID: "key " + hex.EncodeToString(v.kekid), lock: l}
 	if l.wrap, ri.err = parseWrap(v.algorithm); ri.err == nil {
-		ri.Algorithm = l.wrap.name
+		ri.Algorithm, ri.KeyBits = l.wrap.name, 8*l.wrap.keyLen
 	}
 	return ri
 }

@@ -39,7 +39,9 @@ func parseKEMRI(s cryptobyte.String) *RecipientInfo {
 	}
 	l := &kemLock{kemRecipient: v}
 	ri := &RecipientInfo{Kind: "kemri", ID: v.rid.String(), certificate: v.rid, lock: l}
-	ri.Algorithm, ri.err = l.parse()
+	if ri.Algorithm, ri.err = l.parse(); ri.err == nil {
+		ri.KeyBits = 8 * l.kekLength
+	}
 	return ri
 }
 

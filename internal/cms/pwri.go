@@ -33,7 +33,7 @@ func parsePWRI(s cryptobyte.String) *RecipientInfo {
 	ri := &RecipientInfo{Kind: "pwri", Algorithm: v.algorithm.OID.String(), lock: l}
 	ri.err = l.parse()
 	if ri.err == nil {
-		ri.Algorithm = "pwri-kek-" + l.cipher.name
+		ri.Algorithm, ri.KeyBits = "pwri-kek-"+l.cipher.name, 8*l.cipher.keyLen
 		if l.parameters != nil {
 			ri.Algorithm = "pbkdf2-hmac-" + hashName(l.parameters.prf) + "-" + ri.Algorithm
 		}

@@ -35,6 +35,9 @@ type RecipientInfo struct {
 	// ID names the recipient for people and logs: "serial 1a2b" or "key 3c4d" in
 	// hexadecimal, or nothing for a password.
 	ID string
+	// KeyBits is the length of the key that wraps the content key, in bits. The content
+	// is no better protected than that. It is 0 where an RSA key does it itself.
+	KeyBits int
 
 	certificate CertificateID
 	lock        lock

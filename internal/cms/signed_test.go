@@ -183,6 +183,24 @@ func TestCertsOnly(t *testing.T) {
 	}
 }
 
+func TestSignerRefused(t *testing.T) {
+	alice, bob := someone(t, "rsa"), someone(t, "rsa-bob")
+	d := cms.NewDigests(sigalg.SHA256, sigalg.SHA1)
+	for name, s := range map[string]*cms.Signer{
+		"nobody":              {},
+		"no key":              {Certificate: alice.cert},
+		"no signer":           {Certificate: alice.cert, Key: "secret"},
+		"SHA-1":               {Certificate: alice.cert, Key: alice.key, Digest: sigalg.SHA1},
+		"RSA 1024":            someone(t, "rsa1024").signer(),
+		"digest not computed": {Certificate: alice.cert, Key: alice.key, Digest: sigalg.SHA512},
+		"somebody else's key": {Certificate: alice.cert, Key: bob.key},
+	} {
+		if _, err := cms.SignDetached(d, []*cms.Signer{s}, nil); err == nil {
+			t.Errorf("%s: signed", name)
+		}
+	}
+}
+
 // Every truncation is an error that says so, and everything after the end is one
 // (attack row J01).
 func TestTruncated(t *testing.T) {

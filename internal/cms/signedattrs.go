@@ -34,9 +34,11 @@ func (s *Signer) signedAttributes(alg *sigalg.Algorithm, digest []byte) []byte {
 	}
 	capabilities := s.Capabilities
 	if capabilities == nil {
-		capabilities = ownCapabilities()
+		capabilities = OwnCapabilities().DER()
 	}
-	attrs = append(attrs, attribute(oid.SMIMECapabilities, func(b *cryptobyte.Builder) { b.AddBytes(capabilities) }))
+	if len(capabilities) > 0 {
+		attrs = append(attrs, attribute(oid.SMIMECapabilities, func(b *cryptobyte.Builder) { b.AddBytes(capabilities) }))
+	}
 	if c := s.encryptionCertificate(); c != nil {
 		id := IssuerAndSerialNumber{RawIssuer: c.RawIssuer, Serial: c.SerialNumber}
 		var der cryptobyte.Builder
@@ -110,15 +112,4 @@ func (s *Signer) encryptionCertificate() *x509.Certificate {
 		return nil
 	}
 	return s.Certificate
-}
-
-// ownCapabilities returns the DER of the SMIMECapabilities of this module, best first.
-func ownCapabilities() []byte {
-	var b cryptobyte.Builder
-	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		for _, o := range []oid.OID{oid.AES256GCM, oid.AES128GCM, oid.AES256CBC, oid.AES192CBC, oid.AES128CBC} {
-			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { addOID(b, o) })
-		}
-	})
-	return b.BytesOrPanic()
 }

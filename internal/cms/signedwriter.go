@@ -28,7 +28,7 @@ type Signer struct {
 	Time        time.Time         // the claimed signing time; zero means now
 
 	// Capabilities is the DER of SMIMECapabilities (RFC 8551, Section 2.5.2). Nil means
-	// what this module can read.
+	// what this module can read, an empty slice leaves the attribute out.
 	Capabilities []byte
 	// EncryptionCertificate is the certificate that replies should be encrypted to. Nil
 	// means Certificate, if its key usage allows that.
@@ -37,7 +37,7 @@ type Signer struct {
 
 // Hash returns the hash function the signer uses.
 func (s *Signer) Hash() sigalg.Hash {
-	if s.Digest != 0 {
+	if s.Digest != 0 || s.Certificate == nil {
 		return s.Digest
 	}
 	pub, err := sigalg.PublicKey(s.Certificate.RawSubjectPublicKeyInfo)

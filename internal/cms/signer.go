@@ -65,6 +65,7 @@ type SignatureResult struct {
 	ClaimedTime           time.Time      // signing-time; zero if absent
 	Capabilities          []byte         // DER of SMIMECapabilities; nil unless State is "valid"
 	EncryptionCertificate *CertificateID // preferred for replies; nil unless State is "valid"
+	ContentDigest         []byte         // message-digest; nil if absent or malformed
 }
 
 func (r *SignatureResult) fail(code string) { r.end("invalid", code) }
@@ -99,6 +100,7 @@ func (si *SignerInfo) verify(cert *x509.Certificate, eContentType oid.OID, d *Di
 			return r
 		}
 		r.ClaimedTime = attrs.signingTime()
+		r.ContentDigest, _ = attrs.messageDigest()
 	}
 	if alg == nil {
 		return r

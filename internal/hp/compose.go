@@ -90,7 +90,14 @@ type Division struct {
 // message adds stay outside; HP-Outer fields it already had are left out.
 func Compose(h *mimeraw.Header, opt Option) (*Division, error) {
 	d := &Division{}
+	contentType, err := contentType(h, opt.Encrypt)
+	if err != nil {
+		return nil, err
+	}
 	var structure, record []byte
+	if _, n := h.Get("Content-Type"); n == 0 {
+		structure = contentType
+	}
 	for _, f := range h.Fields {
 		if f.Name == "" {
 			return nil, fmt.Errorf("a line of the header is no field")
@@ -98,7 +105,11 @@ func Compose(h *mimeraw.Header, opt Option) (*Division, error) {
 		raw := canonical(f.Raw)
 		switch {
 		case Structural(f.Name):
-			if !strings.EqualFold(f.Name, "Content-Type") && !strings.EqualFold(f.Name, "MIME-Version") {
+			switch strings.ToLower(f.Name) {
+			case "content-type":
+				structure = append(structure, contentType...)
+			case "mime-version":
+			default:
 				structure = append(structure, raw...)
 			}
 			continue
@@ -120,32 +131,42 @@ func Compose(h *mimeraw.Header, opt Option) (*Division, error) {
 		}
 		value := f.Value()
 		shown, keep := opt.outer(f.Name, value)
-		if (!keep || shown != value) && userFacing(f.Name) {
-			d.Hidden = append(d.Hidden, Pair{f.Name, value})
-		}
-		if !keep {
-			continue
-		}
-		if shown != value {
-			var err error
-			if raw, err = appendField(nil, f.Name, shown); err != nil {
+		if keep {
+			if shown != value {
+				raw, err = appendField(nil, f.Name, shown)
+			}
+			var told []byte
+			if err == nil {
+				told, err = appendField(nil, "HP-Outer", strings.TrimSpace(f.Name+": "+shown))
+			}
+			switch {
+			case err == nil:
+				d.Outer = append(d.Outer, raw...)
+				record = append(record, told...)
+			case needed(f.Name):
 				return nil, err
+			default:
+				// What cannot be told by HP-Outer must not stand outside, or readers would
+				// take it for confidential.
+				keep, err = false, nil
 			}
 		}
-		d.Outer = append(d.Outer, raw...)
-		var err error
-		if record, err = appendField(record, "HP-Outer", strings.TrimSpace(f.Name+": "+shown)); err != nil {
-			return nil, err
+		if (!keep || shown != value) && userFacing(f.Name) {
+			d.Hidden = append(d.Hidden, Pair{f.Name, value})
 		}
 	}
 	d.Inner = append(append(d.Inner, record...), "MIME-Version: 1.0\r\n"...)
 	d.Inner = append(d.Inner, structure...)
-	contentType, err := contentType(h, opt.Encrypt)
-	if err != nil {
-		return nil, err
-	}
-	d.Inner = append(d.Inner, contentType...)
 	return d, nil
+}
+
+// needed reports whether a message without the field may not arrive or not be answered.
+func needed(name string) bool {
+	switch strings.ToLower(name) {
+	case "from", "sender", "to", "cc", "date", "message-id":
+		return true
+	}
+	return false
 }
 
 // outer applies the policy, and the policy of the message that is answered to what the

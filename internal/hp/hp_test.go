@@ -74,8 +74,8 @@ func TestCompose(t *testing.T) {
 		"HP-Outer: Subject: [...]",
 		"HP-Outer: Message-ID: <1@sender.example>",
 		"MIME-Version: 1.0",
-		"Content-Transfer-Encoding: 7bit",
 		"Content-Type: text/plain;\r\n\tcharset=utf-8;\r\n\thp=\"cipher\"",
+		"Content-Transfer-Encoding: 7bit",
 		"",
 	}, "\r\n")
 	if string(d.Outer) != outer {
@@ -133,6 +133,20 @@ func TestComposeClear(t *testing.T) {
 	for _, bad := range []string{"Content-Type: text", "Content-Type: text/plain\r\nContent-Type: text/html", "no field"} {
 		if d, err := hp.Compose(header(t, "From: a@example.org", bad), hp.Option{}); err == nil {
 			t.Errorf("%q: %s", bad, d.Inner)
+		}
+	}
+}
+
+// TestUnspeakable: a field that HP-Outer cannot name is hidden, unless mail needs it.
+func TestUnspeakable(t *testing.T) {
+	loose := hp.Option{Encrypt: true, Policy: policy(t, "no-confidentiality")}
+	for _, value := range []string{"caf\xe9", "a\x1bb", strings.Repeat("x", 1200)} {
+		d, err := hp.Compose(header(t, "From: a@example.org", "Comments: "+value, "X-Other: "+value), loose)
+		if err != nil || string(d.Outer) != "From: a@example.org\r\n" || !strings.Contains(string(d.Inner), "X-Other: "+value) || len(d.Hidden) != 1 {
+			t.Errorf("%q: %+v, %v", value, d, err)
+		}
+		if d, err := hp.Compose(header(t, "From: "+value+" <a@example.org>"), loose); err == nil {
+			t.Errorf("%q in From: %s", value, d.Outer)
 		}
 	}
 }

@@ -19,7 +19,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/postseal/postseal/internal/ber"
@@ -115,6 +114,8 @@ func (f *File) block(data []byte, k bundle.Block, password string, b *budget) er
 		return f.addKey(k.Bytes)
 	case isKey:
 		return &UnsupportedError{k.Type}
+	case k.Type == "PUBLIC KEY" || strings.HasSuffix(k.Type, "PARAMETERS"):
+		return nil
 	}
 	c, err := bundle.Parse(data[k.Offset:k.End])
 	if err != nil {
@@ -139,5 +140,5 @@ func (f *File) addKey(der []byte) error {
 	return nil
 }
 
-// malformed is the error for DER that ends early or is something else.
-func malformed(what string) error { return fmt.Errorf("malformed %s: %w", what, io.ErrUnexpectedEOF) }
+// malformed is the error for DER that is not what it should be.
+func malformed(what string) error { return errors.New("malformed " + what) }

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/postseal/postseal/internal/kem"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/x448"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -22,9 +24,8 @@ var errInconsistent = errors.New("private key is inconsistent")
 
 // ParsePrivateKey reads a private key in DER: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017,
 // Appendix A.1.2) or SEC 1 (RFC 5915). It returns *[rsa.PrivateKey], *[ecdsa.PrivateKey],
-// [ed25519.PrivateKey], *[ecdh.PrivateKey] for X25519, *mldsa.PrivateKey,
-// *mlkem.DecapsulationKey768 or *mlkem.DecapsulationKey1024. Everything a key states
-// twice must agree.
+// [ed25519.PrivateKey], *[ecdh.PrivateKey] for X25519, *x448.PrivateKey, *mldsa.PrivateKey,
+// or a [crypto.Decapsulator] of ML-KEM. Everything a key states twice must agree.
 func ParsePrivateKey(der []byte) (crypto.PrivateKey, error) {
 	if len(der) > maxKey {
 		return nil, &limits.Exceeded{What: "octets in a private key", Max: maxKey}
@@ -78,7 +79,13 @@ func (k keyInfo) parse(der []byte) (crypto.PrivateKey, error) {
 	case oid.MLDSA44, oid.MLDSA65, oid.MLDSA87:
 		return parseMLDSA(k)
 	case oid.MLKEM512, oid.MLKEM768, oid.MLKEM1024:
-		return parseMLKEM(k)
+		return kem.ParsePKCS8(der)
+	case oid.X448:
+		var b []byte // CurvePrivateKey ::= OCTET STRING (RFC 8410, Section 7)
+		if key := cryptobyte.String(k.key); !key.ReadASN1Bytes(&b, asn1.OCTET_STRING) || !key.Empty() {
+			return nil, malformed("X448 key")
+		}
+		return x448.NewPrivateKey(b)
 	}
 	return nil, &UnsupportedError{"private key of algorithm " + keyName(k.algorithm.id)}
 }
@@ -89,8 +96,6 @@ func keyName(id oid.OID) string {
 		return "DSA"
 	case oid.Ed448:
 		return "Ed448"
-	case oid.X448:
-		return "X448"
 	}
 	return id.String()
 }
@@ -158,6 +163,8 @@ func encodePublic(key crypto.PrivateKey) []byte {
 		return k.Public().(ed25519.PublicKey)
 	case *ecdh.PrivateKey:
 		return k.PublicKey().Bytes()
+	case *x448.PrivateKey:
+		return k.PublicKey()
 	case crypto.Decapsulator:
 		return k.Encapsulator().Bytes()
 	case interface{ Public() crypto.PublicKey }:

@@ -1,28 +1,36 @@
 package keyfile_test
 
 import (
+	"bytes"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/postseal/postseal/internal/corpus"
 	"github.com/postseal/postseal/internal/keyfile"
+	"github.com/postseal/postseal/internal/x448"
 )
 
-// corpusFile returns the octets of a file of the corpus.
-func corpusFile(t *testing.T, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("POSTSEAL_CORPUS")
-	if dir == "" {
-		t.Skip("POSTSEAL_CORPUS is not set: no real files to read")
+// An X448 key, as RFC 8410 has it.
+func TestX448Key(t *testing.T) {
+	b := make([]byte, x448.Size)
+	for i := range b {
+		b[i] = byte(i)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, name))
+	der := slices.Concat([]byte("\x30\x46\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x6f\x04\x3a\x04\x38"), b)
+	key, err := keyfile.ParsePrivateKey(der)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return data
+	if k, ok := key.(*x448.PrivateKey); !ok || !bytes.Equal(k.Bytes(), b) {
+		t.Errorf("read %T", key)
+	}
+	if _, err := keyfile.ParsePrivateKey(der[:len(der)-1]); err == nil {
+		t.Error("truncated key accepted")
+	}
 }
 
 // Attack rows B10 and K08: the forms of post-quantum keys, and the LAMPS bad keys.
@@ -44,15 +52,22 @@ func TestPostQuantumKeys(t *testing.T) {
 		{"pqc/dilithium-certificates/examples/bad-ML-DSA-44-1", "inconsistent"},
 		{"pqc/dilithium-certificates/examples/bad-ML-DSA-44-2", "not supported"},
 		{"pqc/dilithium-certificates/examples/bad-ML-DSA-44-3", "not supported"},
+		{kem + "512-seed", "*kem.Key"},
+		{kem + "512-both", "*kem.Key"},
+		{kem + "512-expanded", "*kem.Key"},
 		{kem + "768-seed", "*mlkem.DecapsulationKey768"},
 		{kem + "768-both", "*mlkem.DecapsulationKey768"},
-		{kem + "768-expanded", "without its seed is not supported"},
+		{kem + "768-expanded", "*kem.Key"},
 		{kem + "1024-seed", "*mlkem.DecapsulationKey1024"},
 		{kem + "1024-both", "*mlkem.DecapsulationKey1024"},
-		{kem + "1024-expanded", "without its seed is not supported"},
+		{kem + "1024-expanded", "*kem.Key"},
+		{"pqc/kyber-certificates/example/bad-ML-KEM-512-1", "kem: "},
+		{"pqc/kyber-certificates/example/bad-ML-KEM-512-2", "kem: "},
+		{"pqc/kyber-certificates/example/bad-ML-KEM-512-3", "kem: "},
+		{"pqc/kyber-certificates/example/bad-ML-KEM-512-4", "kem: "},
 	} {
 		t.Run(filepath.Base(tt.file), func(t *testing.T) {
-			block, _ := pem.Decode(corpusFile(t, tt.file+".priv"))
+			block, _ := pem.Decode(corpus.Read(t, tt.file+".priv"))
 			if block == nil {
 				t.Fatal("no PEM in the file")
 			}

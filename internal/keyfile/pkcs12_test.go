@@ -56,7 +56,7 @@ func TestPKCS12Peer(t *testing.T) {
 	key, cert := newPair(t)
 	for name, enc := range map[string]*gopkcs12.Encoder{
 		"PBMAC1 and PBES2": gopkcs12.Modern2026, "PBES2": gopkcs12.Modern2023, "3DES": gopkcs12.LegacyDES, "RC2": gopkcs12.LegacyRC2,
-		"many iterations": gopkcs12.Modern2026.WithIterations(300_000),
+		"many iterations": gopkcs12.Modern2026.WithIterations(60_000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, pw := range []string{password, "", "Grüße, 世界 🔑"} {
@@ -451,11 +451,11 @@ func TestPKCS12Mutations(t *testing.T) {
 		for _, x := range []byte{1, 0x80, 0xff} {
 			bad := bytes.Clone(file)
 			bad[i] ^= x
-			if f, err := keyfile.Read(bad, password); err == nil && (len(f.Keys) != 1 || !key.Equal(f.Keys[0])) {
+			if f, err := keyfile.ReadWithin(bad, password, 1000); err == nil && (len(f.Keys) != 1 || !key.Equal(f.Keys[0])) {
 				t.Fatalf("octet %d altered: another key", i)
 			}
 		}
-		if _, err := keyfile.Read(file[:i], password); err == nil {
+		if _, err := keyfile.ReadWithin(file[:i], password, 1000); err == nil {
 			t.Fatalf("%d of %d octets read", i, len(file))
 		}
 	}

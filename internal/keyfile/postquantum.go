@@ -2,9 +2,9 @@ package keyfile
 
 import (
 	"crypto"
-	"crypto/mlkem"
 	"crypto/sha3"
 	"crypto/subtle"
+	"math/bits"
 
 	"filippo.io/mldsa"
 	"github.com/postseal/postseal/internal/oid"
@@ -12,8 +12,8 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// seedAndExpanded reads the CHOICE in which ML-DSA and ML-KEM keys come (RFC 9881,
-// Section 6; RFC 9935, Section 6). What is absent is nil.
+// seedAndExpanded reads the CHOICE in which ML-DSA keys come (RFC 9881, Section 6). What
+// is absent is nil.
 //
 //	CHOICE {
 //	  seed        [0] IMPLICIT OCTET STRING,
@@ -63,62 +63,6 @@ func parseMLDSA(k keyInfo) (crypto.PrivateKey, error) {
 	return key, nil
 }
 
-// parseMLKEM reads an ML-KEM key (RFC 9935) by the same rules.
-func parseMLKEM(k keyInfo) (crypto.PrivateKey, error) {
-	seed, expanded, ok := seedAndExpanded(k.key)
-	if !ok || !k.algorithm.params.Empty() {
-		return nil, malformed("ML-KEM key")
-	}
-	if k.algorithm.id == oid.MLKEM512 {
-		return nil, &UnsupportedError{"ML-KEM-512"}
-	}
-	if seed == nil {
-		return nil, &UnsupportedError{"ML-KEM key without its seed"}
-	}
-	var key crypto.Decapsulator
-	var err error
-	rank := 3
-	if k.algorithm.id == oid.MLKEM768 {
-		key, err = mlkem.NewDecapsulationKey768(seed)
-	} else {
-		rank = 4
-		key, err = mlkem.NewDecapsulationKey1024(seed)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if expanded != nil && subtle.ConstantTimeCompare(expanded, expandMLKEM(seed, rank, key.Encapsulator().Bytes())) != 1 {
-		return nil, errInconsistent
-	}
-	return key, nil
-}
-
-// expandMLKEM returns the expanded key that follows from a seed of 64 octets, d and z,
-// with the public key ek that follows from it, too (FIPS 203, Algorithms 13 and 16):
-// NTT(s), ek, H(ek), z. The rank is 3 or 4, and eta is 2 for both.
-func expandMLKEM(seed []byte, rank int, ek []byte) []byte {
-	const q, zeta = 3329, 17
-	g := sha3.Sum512(append(seed[:32:32], byte(rank)))
-	sigma := g[32:]
-	var out []byte
-	for n := range rank {
-		var s [256]int64
-		prf := sha3.SumSHAKE256(append(sigma[:32:32], byte(n)), 128)
-		for i := range s { // two times two bits each (FIPS 203, Algorithm 8)
-			bits := int64(prf[i/2] >> (4 * (i % 2)))
-			s[i] = mod(bits&1+bits>>1&1-bits>>2&1-bits>>3&1, q)
-		}
-		ntt(s[:], q, zeta, 2)
-		for i := 0; i < 256; i += 2 { // 12 bits each
-			out = append(out, byte(s[i]), byte(s[i]>>8)|byte(s[i+1]<<4), byte(s[i+1]>>4))
-		}
-	}
-	h := sha3.Sum256(ek)
-	out = append(out, ek...)
-	out = append(out, h[:]...)
-	return append(out, seed[32:]...)
-}
-
 // A dsaSet is a parameter set of ML-DSA: the dimensions of the matrix and the range of the
 // secret (FIPS 204, Section 4).
 type dsaSet struct{ k, l, eta int }
@@ -140,7 +84,7 @@ func (set dsaSet) expand(seed, pk []byte) []byte {
 		out = packBits(out, secret[i][:], eta, width)
 	}
 	for i := range set.l {
-		ntt(secret[i][:], q, zeta, 1)
+		ntt(secret[i][:], q, zeta)
 	}
 	for r := range set.k {
 		var t [256]int64
@@ -214,18 +158,13 @@ func packBits(out []byte, poly []int64, top int64, width int) []byte {
 	return out
 }
 
-// ntt is the number-theoretic transform of FIPS 203, Algorithm 9 (down to pairs, last is
-// 2) and FIPS 204, Algorithm 41 (last is 1).
-func ntt(w []int64, q, zeta int64, last int) {
-	bits := 8
-	if last == 2 {
-		bits = 7
-	}
+// ntt is the number-theoretic transform of FIPS 204, Algorithm 41.
+func ntt(w []int64, q, zeta int64) {
 	m := 0
-	for size := 128; size >= last; size /= 2 {
+	for size := 128; size >= 1; size /= 2 {
 		for start := 0; start < 256; start += 2 * size {
 			m++
-			z := power(zeta, reverse(m, bits), q)
+			z := power(zeta, reverse(m), q)
 			for j := start; j < start+size; j++ {
 				t := z * w[j+size] % q
 				w[j+size] = mod(w[j]-t, q)
@@ -235,13 +174,13 @@ func ntt(w []int64, q, zeta int64, last int) {
 	}
 }
 
-// inverseNTT undoes ntt with last 1 (FIPS 204, Algorithm 42).
+// inverseNTT undoes ntt (FIPS 204, Algorithm 42).
 func inverseNTT(w []int64, q, zeta int64) {
 	m := 256
 	for size := 1; size < 256; size *= 2 {
 		for start := 0; start < 256; start += 2 * size {
 			m--
-			z := q - power(zeta, reverse(m, 8), q)
+			z := q - power(zeta, reverse(m), q)
 			for j := start; j < start+size; j++ {
 				t := w[j]
 				w[j] = mod(t+w[j+size], q)
@@ -268,11 +207,5 @@ func power(b int64, e int, q int64) int64 {
 	return r
 }
 
-// reverse reverses the lowest n bits of v.
-func reverse(v, n int) int {
-	r := 0
-	for range n {
-		r, v = r<<1|v&1, v>>1
-	}
-	return r
-}
+// reverse reverses the lowest eight bits of v.
+func reverse(v int) int { return int(bits.Reverse8(uint8(v))) }

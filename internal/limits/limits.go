@@ -18,11 +18,17 @@ const (
 	CertificateSize = 64 << 10 // the largest certificate seen in the wild has 30 KB
 	SignerInfos     = 16
 	RecipientInfos  = 10_000
-	Attributes      = 64
-	AttributeSize   = 64 << 10
-	Layers          = 16       // CMS layers in one message; triple wrapping has three
-	Candidates      = 32       // certificates looked at for one address; people have a handful
-	WholeContent    = 64 << 10 // content kept for signature algorithms that need all of it at once
+	// A verification takes 12 ms with the largest RSA key and as long with Ed448, and one
+	// SignerInfo may need two: this is what a message may cost at most.
+	SignerCandidates = 4         // certificates tried for one SignerInfo
+	SignatureChecks  = 64        // verifications in one message
+	SignatureWork    = 4096 * 10 // the same by what they take, in tenths of a P-256 verification: 0.3 s
+	PathWork         = 2048      // before the last path of a message is looked for, in P-256 verifications: 0.15 s
+	Attributes       = 64
+	AttributeSize    = 64 << 10
+	Layers           = 16       // CMS layers in one message; triple wrapping has three
+	Candidates       = 32       // certificates looked at for one address; people have a handful
+	WholeContent     = 64 << 10 // content kept for signature algorithms that need all of it at once
 )
 
 // Keys and key derivation.

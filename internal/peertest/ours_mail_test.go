@@ -21,11 +21,11 @@ func (o ours) SignMail(entity []byte, who string, opaque bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.compose(&smime.Composer{Signers: []*certstore.Identity{id}, Opaque: opaque}, who, entity)
+	return o.compose(&smime.Composer{ProtectHeaders: "off", Signers: []*certstore.Identity{id}, Opaque: opaque}, who, entity)
 }
 
 func (o ours) EncryptMail(entity []byte, to ...string) ([]byte, error) {
-	c := new(smime.Composer)
+	c := &smime.Composer{ProtectHeaders: "off"}
 	for _, who := range to {
 		c.Recipients = append(c.Recipients, o.lab.PKI.ID(who).Cert)
 	}
@@ -37,7 +37,7 @@ func (o ours) seal(entity []byte, from, to string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &smime.Composer{Signers: []*certstore.Identity{id}, Recipients: []*x509.Certificate{o.lab.PKI.ID(to).Cert}, Opaque: true}
+	c := &smime.Composer{ProtectHeaders: "off", Signers: []*certstore.Identity{id}, Recipients: []*x509.Certificate{o.lab.PKI.ID(to).Cert}, Opaque: true}
 	return o.compose(c, from, entity)
 }
 

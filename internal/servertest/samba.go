@@ -66,6 +66,7 @@ func StartSamba(t testing.TB) *Samba {
 	ncalrpc dir = %[1]s/dc/run/ncalrpc
 	pid directory = %[1]s/dc/run
 	disable netbios = yes
+	ldap server require strong auth = allow_sasl_over_tls
 	tls enabled = yes
 	tls keyfile = %[1]s/srv.key
 	tls certfile = %[1]s/srv.pem

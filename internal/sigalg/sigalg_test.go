@@ -9,12 +9,17 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha3"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"hash"
 	"io"
 	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -491,39 +496,154 @@ func TestPSSKey(t *testing.T) {
 
 // saltlessPSS makes a signature without salt, which crypto/rsa cannot be asked for.
 func saltlessPSS(k *rsa.PrivateKey, digest []byte) ([]byte, error) {
-	size := k.Size()
-	h := sigalg.SHA256.Sum(append(make([]byte, 8), digest...))
-	db := make([]byte, size-32-1)
-	db[len(db)-1] = 1
-	for i, at := 0, 0; at < len(db); i++ {
-		for _, b := range sigalg.SHA256.Sum(append(bytes.Clone(h), 0, 0, 0, byte(i))) {
-			if at < len(db) {
-				db[at] ^= b
-				at++
-			}
+	mgf1 := func(seed []byte, n int) []byte {
+		var mask []byte
+		for i := byte(0); len(mask) < n; i++ {
+			mask = append(mask, sigalg.SHA256.Sum(append(bytes.Clone(seed), 0, 0, 0, i))...)
 		}
+		return mask[:n]
 	}
-	db[0] &= 0x7f
-	em := new(big.Int).SetBytes(append(append(db, h...), 0xbc))
-	return em.Exp(em, k.D, k.N).FillBytes(make([]byte, size)), nil
+	return signPSS(k, digest, nil, sigalg.SHA256, mgf1), nil
 }
 
+// signPSS is RSASSA-PSS with any mask generation function (RFC 8017, Section 9.1.1).
+func signPSS(k *rsa.PrivateKey, digest, salt []byte, hash sigalg.Hash, mask func(seed []byte, n int) []byte) []byte {
+	h := hash.Sum(slices.Concat(make([]byte, 8), digest, salt))
+	db := make([]byte, k.Size()-len(h)-1)
+	db[len(db)-len(salt)-1] = 1
+	copy(db[len(db)-len(salt):], salt)
+	for i, b := range mask(h, len(db)) {
+		db[i] ^= b
+	}
+	db[0] &= 0x7f
+	em := new(big.Int).SetBytes(slices.Concat(db, h, []byte{0xbc}))
+	return em.Exp(em, k.D, k.N).FillBytes(make([]byte, k.Size()))
+}
+
+// RFC 8702, Section 3.2.1: the mask is the SHAKE itself.
 func TestPSSShake(t *testing.T) {
 	k, _ := rsa.GenerateKey(rand.Reader, 2048)
-	digest := sigalg.SHAKE128.Sum([]byte("x"))
-	sig, err := rsa.SignPSS(rand.Reader, k, crypto.SHA256, digest, &rsa.PSSOptions{SaltLength: 32})
+	for _, c := range []struct {
+		oid  oid.OID
+		hash sigalg.Hash
+		mask func([]byte, int) []byte
+	}{
+		{oid.RSAPSSShake128, sigalg.SHAKE128, sha3.SumSHAKE128},
+		{oid.RSAPSSShake256, sigalg.SHAKE256, sha3.SumSHAKE256},
+	} {
+		alg, err := sigalg.Parse(algorithm(c.oid, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest := c.hash.Sum([]byte("x"))
+		salt := bytes.Repeat([]byte{7}, c.hash.Size())
+		if err := alg.VerifyDigest(&k.PublicKey, c.hash, digest, signPSS(k, digest, salt, c.hash, c.mask)); err != nil {
+			t.Errorf("%v: %v", c.hash, err)
+		}
+		for name, sig := range map[string][]byte{
+			"short salt": signPSS(k, digest, salt[1:], c.hash, c.mask),
+			"other mask": signPSS(k, digest, salt, c.hash, func(seed []byte, n int) []byte { return c.mask(append(seed, 0), n) }),
+		} {
+			if err := alg.VerifyDigest(&k.PublicKey, c.hash, digest, sig); !errors.Is(err, sigalg.ErrInvalid) {
+				t.Errorf("%v, %s: %v", c.hash, name, err)
+			}
+		}
+		if h, ok := alg.Hash(); !ok || h != c.hash {
+			t.Error(h, ok)
+		}
+	}
+}
+
+// RFC 8032, Section 7.4, "Blank".
+func TestEd448(t *testing.T) {
+	key, _ := hex.DecodeString("5fd7449b59b461fd2ce787ec616ad46a1da1342485a70e1f8a0ea75d80e96778edf124769b46c7061bd6783df1e50f6cd1fa1abeafe8256180")
+	sig, _ := hex.DecodeString("533a37f6bbe457251f023c0d88f976ae2dfb504a843e34d2074fd823d41a591f2b233f034f628281f2fd7a22ddd47d7828c59bd0a21bfd3980ff0d2028d4b18a9df63e006c5d1c2d345b925d8dc00b4104852db99ac5c7cdda8530a113a0f4dbb61149f05a7363268c71d95808ff2e652600")
+	alg, _ := sigalg.Parse(algorithm(oid.Ed448, nil))
+	pub, err := sigalg.PublicKey(spki(algorithm(oid.Ed448, nil), key))
 	if err != nil {
 		t.Fatal(err)
 	}
-	alg, err := sigalg.Parse(algorithm(oid.RSAPSSShake128, nil))
-	if err != nil {
+	if err := alg.VerifyMessage(pub, nil, sig); err != nil {
+		t.Error(err)
+	}
+	for i := range sig {
+		mutant := bytes.Clone(sig)
+		mutant[i] ^= 1
+		if err := alg.VerifyMessage(pub, nil, mutant); !errors.Is(err, sigalg.ErrInvalid) {
+			t.Fatalf("octet %d changed: %v", i, err)
+		}
+	}
+	if alg.VerifyMessage(pub, []byte{0}, sig) == nil || alg.VerifyMessage(pub, nil, sig[1:]) == nil {
+		t.Error("another message or a short signature passes")
+	}
+}
+
+// Every other kind of key against an implementation of somebody else.
+func TestOpenSSL(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("the program openssl is not installed")
+	}
+	dir := t.TempDir()
+	run := func(args string) {
+		t.Helper()
+		cmd := exec.Command("openssl", strings.Fields(args)...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("openssl %s: %v\n%s", args, err, out)
+		}
+	}
+	read := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	message := []byte("a message")
+	if err := os.WriteFile(filepath.Join(dir, "message"), message, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := alg.VerifyDigest(&k.PublicKey, sigalg.SHAKE128, digest, sig); !errors.Is(err, sigalg.ErrInvalid) {
-		t.Errorf("a signature with MGF1 passes for one with SHAKE: %v", err)
-	}
-	if h, ok := alg.Hash(); !ok || h != sigalg.SHAKE128 {
-		t.Error(h, ok)
+	run("dsaparam -out dsa.pem 2048")
+	for _, c := range []struct {
+		genkey string
+		hash   string
+		alg    oid.OID
+	}{
+		{"ecparam -genkey -noout -name secp256k1", "sha256", oid.ECDSAWithSHA256},
+		{"ecparam -genkey -noout -name brainpoolP224r1", "sha256", oid.ECDSAWithSHA256},
+		{"ecparam -genkey -noout -name brainpoolP256r1", "sha256", oid.ECDSAWithSHA256},
+		{"ecparam -genkey -noout -name brainpoolP320r1", "sha384", oid.ECDSAWithSHA384},
+		{"ecparam -genkey -noout -name brainpoolP384r1", "sha384", oid.ECDSAWithSHA384},
+		{"ecparam -genkey -noout -name brainpoolP512r1", "sha512", oid.ECDSAWithSHA512},
+		{"ecparam -genkey -noout -name secp224r1", "sha3-256", oid.ECDSAWithSHA3_256},
+		{"gendsa dsa.pem", "sha256", oid.DSAWithSHA256},
+		{"genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048", "sha3-512", oid.SHA3_512WithRSA},
+		{"genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048", "sha512-256", oid.SHA512_256WithRSA},
+		{"genpkey -algorithm ed448", "", oid.Ed448},
+	} {
+		command, rest, _ := strings.Cut(c.genkey, " ")
+		run(command + " -out key.pem " + rest)
+		run("pkey -in key.pem -pubout -outform DER -out pub.der")
+		if c.hash != "" {
+			run("dgst -" + c.hash + " -sign key.pem -out sig message")
+		} else {
+			run("pkeyutl -sign -rawin -inkey key.pem -in message -out sig")
+		}
+		pub, err := sigalg.PublicKey(read("pub.der"))
+		if err != nil {
+			t.Errorf("%s: %v", c.genkey, err)
+			continue
+		}
+		alg, err := sigalg.Parse(algorithm(c.alg, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := alg.VerifyMessage(pub, message, read("sig")); err != nil {
+			t.Errorf("%s, %s: %v", c.genkey, c.hash, err)
+		}
+		if err := alg.VerifyMessage(pub, []byte("another message"), read("sig")); !errors.Is(err, sigalg.ErrInvalid) {
+			t.Errorf("%s, %s: another message: %v", c.genkey, c.hash, err)
+		}
 	}
 }
 

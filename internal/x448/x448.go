@@ -22,7 +22,7 @@ var errLength = errors.New("x448: a key has not 56 octets")
 var ErrZero = errors.New("x448: low order public key")
 
 // A PrivateKey is a private key of X448.
-type PrivateKey struct{ scalar, public [Size]byte }
+type PrivateKey struct{ scalar [Size]byte }
 
 // GenerateKey returns a random private key.
 func GenerateKey() (*PrivateKey, error) {
@@ -39,16 +39,18 @@ func NewPrivateKey(b []byte) (*PrivateKey, error) {
 	}
 	k := &PrivateKey{}
 	copy(k.scalar[:], b)
-	base := [Size]byte{5}
-	k.public = scalarMult(&k.scalar, &base)
 	return k, nil
 }
 
 // Bytes returns the encoding of k, 56 octets.
 func (k *PrivateKey) Bytes() []byte { return append([]byte(nil), k.scalar[:]...) }
 
-// PublicKey returns the encoding of the public key, 56 octets.
-func (k *PrivateKey) PublicKey() []byte { return append([]byte(nil), k.public[:]...) }
+// PublicKey computes the public key and returns its encoding, 56 octets.
+func (k *PrivateKey) PublicKey() []byte {
+	base := [Size]byte{5}
+	public := scalarMult(&k.scalar, &base)
+	return public[:]
+}
 
 // ECDH returns the secret that k shares with the holder of the private key of peer. A
 // secret of zero is [ErrZero].

@@ -1,0 +1,400 @@
+package chain_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"github.com/postseal/postseal/chain"
+)
+
+// listing makes a CRL of issuer that revokes the certificates with a reason.
+func listing(t testing.TB, issuer *entity, edit func(*x509.RevocationList), revoked ...*entity) []byte {
+	t.Helper()
+	tmpl := &x509.RevocationList{Number: big.NewInt(10), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(time.Hour)}
+	for _, r := range revoked {
+		tmpl.RevokedCertificateEntries = append(tmpl.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: r.SerialNumber, RevocationTime: now.Add(-2 * time.Hour), ReasonCode: 1})
+	}
+	if edit != nil {
+		edit(tmpl)
+	}
+	signer := *issuer.Certificate
+	signer.KeyUsage |= x509.KeyUsageCRLSign
+	if len(signer.SubjectKeyId) == 0 {
+		signer.SubjectKeyId = keyIDOf(&signer)
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, tmpl, &signer, issuer.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// answer makes an OCSP response of signer about a certificate of issuer.
+func answer(t testing.TB, issuer, signer, about *entity, edit func(*ocsp.Response)) []byte {
+	t.Helper()
+	tmpl := ocsp.Response{Status: ocsp.Good, SerialNumber: about.SerialNumber, ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(time.Hour)}
+	if signer != issuer {
+		tmpl.Certificate = signer.Certificate
+	}
+	if edit != nil {
+		edit(&tmpl)
+	}
+	der, err := ocsp.CreateResponse(issuer.Certificate, signer.Certificate, tmpl, signer.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return produced(t, der, signer.key, now)
+}
+
+// produced signs a response anew with another producedAt: the package that made it takes
+// that from the real clock.
+func produced(t testing.TB, der []byte, key crypto.Signer, at time.Time) []byte {
+	t.Helper()
+	type outer struct {
+		Status asn1.Enumerated
+		Bytes  struct {
+			Type     asn1.ObjectIdentifier
+			Response []byte
+		} `asn1:"explicit,tag:0"`
+	}
+	type basic struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+		Certs     asn1.RawValue `asn1:"optional,tag:0"`
+	}
+	var o outer
+	var b basic
+	if _, err := asn1.Unmarshal(der, &o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := asn1.Unmarshal(o.Bytes.Response, &b); err != nil {
+		t.Fatal(err)
+	}
+	i := bytes.Index(b.TBS.FullBytes, []byte{24, 15})
+	copy(b.TBS.FullBytes[i+2:], at.Format("20060102150405Z"))
+	digest := sha256.Sum256(b.TBS.FullBytes)
+	sig, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.TBS = asn1.RawValue{FullBytes: b.TBS.FullBytes}
+	b.Algorithm = asn1.RawValue{FullBytes: b.Algorithm.FullBytes}
+	b.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
+	if len(b.Certs.FullBytes) > 0 {
+		b.Certs = asn1.RawValue{FullBytes: b.Certs.FullBytes}
+	}
+	if o.Bytes.Response, err = asn1.Marshal(b); err != nil {
+		t.Fatal(err)
+	}
+	out, err := asn1.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// responder is an edit for a certificate that may sign OCSP responses.
+func responder(c *x509.Certificate) {
+	c.KeyUsage = x509.KeyUsageDigitalSignature
+	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
+	c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}, Value: []byte{5, 0}}}
+}
+
+// sources is an edit that names where a status can be learned.
+func sources(crl, ocsp string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		if crl != "" {
+			c.CRLDistributionPoints = []string{crl}
+		}
+		if ocsp != "" {
+			c.OCSPServer = []string{ocsp}
+		}
+	}
+}
+
+// judge asks about a leaf under a root with revocation as given.
+func judge(t testing.TB, root, leaf *entity, rev chain.Revocation, others ...*entity) *chain.Report {
+	t.Helper()
+	return explain(t, root, leaf, chain.Request{Revocation: &rev}, others...)
+}
+
+func TestRevocationModes(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	named := issue(t, root, "alice", mail, sources("http://crl.example/a.crl", ""))
+	plain := issue(t, root, "alice", mail)
+	clear, hit := listing(t, root, nil), listing(t, root, nil, named, plain)
+	for _, tt := range []struct {
+		name string
+		leaf *entity
+		rev  chain.Revocation
+		want string
+		warn string
+	}{
+		{"strict: source named, nothing at hand", named, chain.Revocation{}, "rev.unknown", ""},
+		{"strict: no source named", plain, chain.Revocation{}, "valid", "rev.not_checked"},
+		{"strict: no source named, but listed", plain, chain.Revocation{CRLs: [][]byte{hit}}, "rev.revoked", ""},
+		{"strict: answered", named, chain.Revocation{CRLs: [][]byte{clear}}, "valid", ""},
+		{"soft: nothing at hand", named, chain.Revocation{AllowUnknown: true}, "valid", "rev.unknown"},
+		{"soft: revoked", named, chain.Revocation{AllowUnknown: true, CRLs: [][]byte{hit}}, "rev.revoked", ""},
+		{"all: no source named", plain, chain.Revocation{RequireAll: true}, "rev.unknown", ""},
+		{"all wins over soft", plain, chain.Revocation{RequireAll: true, AllowUnknown: true}, "rev.unknown", ""},
+		{"all: answered", plain, chain.Revocation{RequireAll: true, CRLs: [][]byte{clear}}, "valid", ""},
+		{"off: revoked", named, chain.Revocation{InsecureOff: true, CRLs: [][]byte{hit}}, "valid", "rev.not_checked"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := judge(t, root, tt.leaf, tt.rev)
+			expect(t, r, tt.want)
+			if tt.warn != "" && !warned(r, tt.warn) {
+				t.Errorf("no warning %s\n%s", tt.warn, r)
+			}
+			if tt.want == "rev.unknown" && r.Verdict != "indeterminate" || tt.want == "rev.revoked" && r.Verdict != "invalid" {
+				t.Errorf("verdict %s", r.Verdict)
+			}
+		})
+	}
+}
+
+// TestCRLRules has a row for each rule of RFC 5280, Section 6.3.3 that PKITS leaves open.
+func TestCRLRules(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	other := issue(t, nil, "Root", ca)
+	noSign := issue(t, nil, "No CRL sign", ca, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign })
+	under := issue(t, noSign, "alice", mail)
+	must := func(crls ...[]byte) chain.Revocation { return chain.Revocation{RequireAll: true, CRLs: crls} }
+	for _, tt := range []struct {
+		name string
+		crl  []byte
+		why  string // "" for valid
+	}{
+		{"fresh", listing(t, root, nil), ""},
+		{"stale", listing(t, root, func(l *x509.RevocationList) {
+			l.ThisUpdate, l.NextUpdate = now.AddDate(0, 0, -2), now.AddDate(0, 0, -1)
+		}), "crl.stale"},
+		{"of the future", listing(t, root, func(l *x509.RevocationList) {
+			l.ThisUpdate, l.NextUpdate = now.AddDate(0, 0, 1), now.AddDate(0, 0, 2)
+		}), "crl.not_yet_valid"},
+		{"signed by another key of that name", listing(t, other, nil), "crl.signature"},
+		{"unknown critical extension", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}
+		}), "crl.unknown_critical"},
+		{"unknown critical extension of an entry", listing(t, root, func(l *x509.RevocationList) {
+			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(1), RevocationTime: now, ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}}}
+		}), "crl.unknown_critical"},
+		{"for CA certificates only", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x82, 1, 0xff}}}
+		}), "crl.scope"},
+		{"for some reasons only", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 4, 0x83, 2, 6, 0x40}}}
+		}), "crl.partial_reasons"},
+		{"for end entities only", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x81, 1, 0xff}}}
+		}), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := judge(t, root, leaf, must(tt.crl))
+			if tt.why == "" {
+				expect(t, r, "valid")
+				return
+			}
+			expect(t, r, "rev.unknown")
+			if len(r.Codes) < 2 || r.Codes[1] != tt.why {
+				t.Errorf("codes %v, want %s", r.Codes, tt.why)
+			}
+		})
+	}
+	if r := judge(t, noSign, under, must(listing(t, noSign, nil))); len(r.Codes) != 2 || r.Codes[1] != "crl.key_usage" {
+		t.Errorf("a CRL of an issuer without cRLSign: %v", r.Codes)
+	}
+}
+
+// A hold that a newer list has lifted does not count; one that it has not does.
+func TestHoldIsLifted(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	hold := func(at time.Duration, reason int) []byte {
+		return listing(t, root, func(l *x509.RevocationList) {
+			l.ThisUpdate = now.Add(at)
+			if reason >= 0 {
+				l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: leaf.SerialNumber, RevocationTime: now.AddDate(0, 0, -3), ReasonCode: reason}}
+			}
+		})
+	}
+	older, newer := -2*time.Hour, -time.Hour
+	for _, tt := range []struct {
+		name string
+		crls [][]byte
+		want string
+	}{
+		{"on hold", [][]byte{hold(newer, 6)}, "rev.on_hold"},
+		{"lifted", [][]byte{hold(older, 6), hold(newer, -1)}, "valid"},
+		{"put on hold", [][]byte{hold(older, -1), hold(newer, 6)}, "rev.on_hold"},
+		{"revoked stays revoked", [][]byte{hold(older, 1), hold(newer, -1)}, "rev.revoked"},
+	} {
+		r := judge(t, root, leaf, chain.Revocation{RequireAll: true, CRLs: tt.crls})
+		expect(t, r, tt.want)
+	}
+}
+
+// TestOCSPRules has a row for each way an OCSP response can be wrong, O1 to O6 of the
+// defects of golang.org/x/crypto/ocsp among them.
+func TestOCSPRules(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	good := issue(t, root, "Responder", responder)
+	mallory := issue(t, root, "mallory", mail)
+	anyUse := issue(t, root, "Responder", responder, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} })
+	expired := issue(t, root, "Responder", responder, between(now.AddDate(-2, 0, 0), now.AddDate(-1, 0, 0)))
+	sub := issue(t, root, "Sub", ca)
+	ofSub := issue(t, sub, "Responder", responder)
+	stranger := issue(t, nil, "Root", ca)
+	agreement := issue(t, root, "Responder", responder, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })
+	checked := issue(t, root, "Responder", responder, func(c *x509.Certificate) { c.ExtraExtensions = nil })
+	gone := func(r *ocsp.Response) { r.Status, r.RevokedAt, r.RevocationReason = ocsp.Revoked, now, 1 }
+	for _, tt := range []struct {
+		name string
+		der  []byte
+		crl  []byte
+		why  string // "valid", "rev.revoked" or the reason it does not count
+	}{
+		{"by the issuer", answer(t, root, root, leaf, nil), nil, "valid"},
+		{"O4: by the issuer, whose certificate is inside", answer(t, root, root, leaf, func(r *ocsp.Response) { r.Certificate = root.Certificate }), nil, "valid"},
+		{"by a delegate", answer(t, root, good, leaf, nil), nil, "valid"},
+		{"O1: by any certificate of the issuer", answer(t, root, mallory, leaf, nil), nil, "ocsp.unauthorized_responder"},
+		{"by a delegate for any purpose", answer(t, root, anyUse, leaf, nil), nil, "ocsp.unauthorized_responder"},
+		{"by an expired delegate", answer(t, root, expired, leaf, nil), nil, "ocsp.unauthorized_responder"},
+		{"by a delegate of another CA", answer(t, root, ofSub, leaf, nil), nil, "ocsp.unauthorized_responder"},
+		{"by a delegate that may not sign", answer(t, root, agreement, leaf, nil), nil, "ocsp.unauthorized_responder"},
+		{"by another CA of that name", answer(t, root, stranger, leaf, func(r *ocsp.Response) { r.Certificate = nil }), nil, "ocsp.signature"},
+		{"by a delegate of unknown status", answer(t, root, checked, leaf, nil), nil, "ocsp.unauthorized_responder"},
+		{"by a delegate on no CRL", answer(t, root, checked, leaf, nil), listing(t, root, nil), "valid"},
+		{"revoked, by a delegate on no CRL", answer(t, root, checked, leaf, gone), listing(t, root, nil), "rev.revoked"},
+		{"revoked, by a revoked delegate", answer(t, root, checked, leaf, gone), listing(t, root, nil, checked), "valid"},
+		{"O2: years old", answer(t, root, good, leaf, func(r *ocsp.Response) {
+			r.ThisUpdate, r.NextUpdate = now.AddDate(-3, 0, 0), now.AddDate(-3, 0, 1)
+		}), nil, "ocsp.stale"},
+		{"old, without an end", answer(t, root, good, leaf, func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.AddDate(0, 0, -8), time.Time{} }), nil, "ocsp.stale"},
+		{"fresh, without an end", answer(t, root, root, leaf, func(r *ocsp.Response) { r.NextUpdate = time.Time{} }), nil, "valid"},
+		{"of the future", answer(t, root, root, leaf, func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = now.AddDate(0, 0, 1), now.AddDate(0, 0, 2) }), nil, "ocsp.not_yet_valid"},
+		{"O3: same serial of another issuer", answer(t, sub, sub, leaf, nil), nil, "ocsp.certid"},
+		{"about another certificate", answer(t, root, root, mallory, nil), nil, "ocsp.certid"},
+		{"SHA-256 in the CertID", answer(t, root, root, leaf, func(r *ocsp.Response) { r.IssuerHash = crypto.SHA256 }), nil, "valid"},
+		{"unknown", answer(t, root, root, leaf, func(r *ocsp.Response) { r.Status = ocsp.Unknown }), nil, "ocsp.unknown"},
+		{"revoked", answer(t, root, root, leaf, func(r *ocsp.Response) { r.Status, r.RevokedAt, r.RevocationReason = ocsp.Revoked, now, 1 }), nil, "rev.revoked"},
+		{"on hold", answer(t, root, root, leaf, func(r *ocsp.Response) { r.Status, r.RevokedAt, r.RevocationReason = ocsp.Revoked, now, 6 }), nil, "rev.on_hold"},
+		{"an error", ocsp.TryLaterErrorResponse, nil, "ocsp.error_status"},
+		{"unknown critical extension", answer(t, root, root, leaf, func(r *ocsp.Response) {
+			r.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}
+		}), nil, "ocsp.unknown_critical"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rev := chain.Revocation{RequireAll: true, OCSP: [][]byte{tt.der}}
+			if tt.crl != nil {
+				rev.CRLs = [][]byte{tt.crl}
+			}
+			r := judge(t, root, leaf, rev, sub)
+			if !strings.HasPrefix(tt.why, "ocsp.") {
+				expect(t, r, tt.why)
+				return
+			}
+			expect(t, r, "rev.unknown")
+			if len(r.Codes) < 2 || r.Codes[1] != tt.why {
+				t.Errorf("codes %v, want %s\n%s", r.Codes, tt.why, r)
+			}
+		})
+	}
+}
+
+// A verified "revoked" decides against any number of "good", in any order.
+func TestRevokedBeatsGood(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	good := answer(t, root, root, leaf, nil)
+	bad := answer(t, root, root, leaf, func(r *ocsp.Response) {
+		r.Status, r.RevokedAt, r.RevocationReason = ocsp.Revoked, now.Add(-time.Hour), 1
+	})
+	hit, clear := listing(t, root, nil, leaf), listing(t, root, nil)
+	for _, rev := range []chain.Revocation{
+		{OCSP: [][]byte{good, bad}}, {OCSP: [][]byte{bad, good}}, {OCSP: [][]byte{good}, CRLs: [][]byte{hit}}, {OCSP: [][]byte{bad}, CRLs: [][]byte{clear}}, {CRLs: [][]byte{clear, hit}},
+	} {
+		rev.AllowUnknown = true
+		expect(t, judge(t, root, leaf, rev), "rev.revoked")
+	}
+}
+
+// A revoked CA takes everything below it along; the anchor is never asked about.
+func TestRevokedIssuer(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	sub := issue(t, root, "Issuing", ca)
+	leaf := issue(t, sub, "alice", mail)
+	clear := listing(t, sub, nil)
+	r := judge(t, root, leaf, chain.Revocation{CRLs: [][]byte{clear, listing(t, root, nil, sub)}}, sub)
+	expect(t, r, "rev.revoked")
+	if r.Findings[0].Certificate == nil || r.Findings[0].Certificate.Subject.CommonName != "Issuing" {
+		t.Errorf("the finding is about %v", r.Findings[0].Certificate)
+	}
+	expect(t, judge(t, root, leaf, chain.Revocation{RequireAll: true, CRLs: [][]byte{clear, listing(t, root, nil, root)}}, sub), "valid")
+}
+
+// Another path may avoid a revoked cross certificate.
+func TestPathAroundRevocation(t *testing.T) {
+	root, other := issue(t, nil, "Root", ca), issue(t, nil, "Other root", ca)
+	sub := issue(t, root, "Issuing", ca)
+	cross := issueWith(t, sub.key, other, "Issuing", ca)
+	leaf := issue(t, sub, "alice", mail)
+	anchors := collection(root)
+	anchors.AddAnchor(other.Certificate)
+	for _, gone := range []*entity{sub, cross} {
+		issuer := root
+		if gone == cross {
+			issuer = other
+		}
+		rev := chain.Revocation{AllowUnknown: true, CRLs: [][]byte{listing(t, issuer, nil, gone)}}
+		r := verifier(anchors).Explain(context.Background(), chain.Request{Leaf: leaf.Certificate, Untrusted: certs(sub, cross), Revocation: &rev})
+		expect(t, r, "valid")
+		if r.Certificates[1].Equal(gone.Certificate) {
+			t.Error("the path runs through the revoked certificate")
+		}
+	}
+}
+
+// The report tells every answer with its source.
+func TestReportTellsSources(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	r := judge(t, root, leaf, chain.Revocation{CRLs: [][]byte{listing(t, root, nil)}})
+	expect(t, r, "valid")
+	found := false
+	for _, f := range r.Findings {
+		found = found || f.Code == "rev.good" && f.Severity == "info" && strings.Contains(f.Detail, "the CRL of CN=Root issued 2026-05-31")
+	}
+	if !found {
+		t.Errorf("no answer in\n%s", r)
+	}
+}
+
+// An answer that was not made for this request is refused where a nonce is wanted.
+func TestNonce(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail, sources("", "http://ocsp.example/"))
+	f := &counting{data: map[string][]byte{"http://ocsp.example/": answer(t, root, root, leaf, nil)}}
+	expect(t, judge(t, root, leaf, chain.Revocation{Fetcher: f}), "valid")
+	r := judge(t, root, leaf, chain.Revocation{Fetcher: f, Nonce: true})
+	expect(t, r, "rev.unknown")
+	if len(r.Codes) < 2 || r.Codes[1] != "ocsp.nonce" {
+		t.Errorf("codes %v", r.Codes)
+	}
+}

@@ -1,0 +1,185 @@
+package cms
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/postseal/postseal/internal/oid"
+)
+
+// Wishes are what a sender asks of [Choose]. The zero value leaves all to it.
+type Wishes struct {
+	// Cipher names the content cipher; empty or "auto" lets the recipients' capabilities
+	// decide.
+	Cipher string
+	// KeyTransport is how RSA recipients are given the key: "pkcs1", "oaep", or, if it is
+	// empty or "auto", as their capabilities say.
+	KeyTransport string
+	// KeyID names recipients by their subject key identifiers.
+	KeyID bool
+	// Capabilities returns what is known of the capabilities of the holder of a
+	// certificate, from a signed message or a directory; nil if nothing is. Those that
+	// the certificate itself states need not be returned. Optional.
+	Capabilities func(*x509.Certificate) Capabilities
+}
+
+// A Choice is how a message is encrypted, and why.
+type Choice struct {
+	Cipher     string // the content cipher, such as "aes256-gcm"
+	Derive     bool   // bind the content key to the cipher (RFC 9709)
+	Recipients []*Recipient
+	Reasons    []string // in words: one for the cipher, and one for each deviation
+}
+
+// Options returns the options for [NewEnvelopedWriter].
+func (c *Choice) Options() EnvelopeOptions {
+	return EnvelopeOptions{Cipher: c.Cipher, Derive: c.Derive}
+}
+
+// Choose decides how to encrypt for the holders of certificates. It takes an authenticated
+// cipher if every recipient says it can read one, and else AES in CBC mode, with 256 bits
+// unless a recipient can only do less. Nothing makes it go below AES-128. RSA recipients
+// get RSAES-OAEP if they say that they can, or if their key is for nothing else, and PKCS
+// #1 v1.5 otherwise.
+func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
+	if len(to) == 0 {
+		return nil, errors.New("no recipients")
+	}
+	known := make([]Capabilities, len(to))
+	for i, cert := range to {
+		if w.Capabilities != nil {
+			known[i] = w.Capabilities(cert)
+		}
+		if known[i] == nil {
+			known[i] = CertificateCapabilities(cert)
+		}
+	}
+	c := &Choice{}
+	if err := c.chooseCipher(to, known, w.Cipher); err != nil {
+		return nil, err
+	}
+	if missing := withoutAlgorithm(to, known, oid.CEKHKDFSHA256); missing == nil {
+		c.Derive = true
+		c.Reasons = append(c.Reasons, "the content key is bound to the cipher, which every recipient can read")
+	}
+	for i, cert := range to {
+		r, reason, err := chooseTransport(cert, known[i], w)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", nameOf(cert), err)
+		}
+		c.Recipients = append(c.Recipients, r)
+		if reason != "" {
+			c.Reasons = append(c.Reasons, nameOf(cert)+": "+reason)
+		}
+	}
+	return c, nil
+}
+
+func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, wish string) error {
+	if wish != "" && wish != "auto" {
+		if _, _, err := newContentCipher(wish, false); err != nil {
+			return err
+		}
+		c.Cipher = wish
+		reason := wish + ", as asked"
+		if cert := without(to, known, wish); cert != nil && AuthenticatedCipher(wish) {
+			reason += ", although it is not known that " + nameOf(cert) + " can read it"
+		}
+		c.Reasons = append(c.Reasons, reason)
+		return nil
+	}
+	for _, name := range []string{"aes256-gcm", "aes128-gcm", "chacha20-poly1305"} {
+		if without(to, known, name) == nil {
+			c.Cipher = name
+			c.Reasons = append(c.Reasons, name+": every recipient can read authenticated encryption")
+			return nil
+		}
+	}
+	why := "it is not known that " + nameOf(without(to, known, "aes256-gcm")) + " can read authenticated encryption"
+	for _, name := range []string{"aes256-cbc", "aes192-cbc", "aes128-cbc"} {
+		if cert := refusing(to, known, name); cert == nil {
+			c.Cipher = name
+			c.Reasons = append(c.Reasons, name+": "+why)
+			return nil
+		} else if name == "aes256-cbc" {
+			why += ", and " + nameOf(cert) + " announces less than AES-256"
+		}
+	}
+	// Somebody announces no AES at all, or no length suits all: the floor, which every
+	// reader of this century must have (RFC 8551, Section 2.7).
+	c.Cipher = "aes128-cbc"
+	c.Reasons = append(c.Reasons, "aes128-cbc: "+why+"; nothing weaker is written")
+	return nil
+}
+
+// without returns the first certificate whose holder is not known to read a cipher.
+func without(to []*x509.Certificate, known []Capabilities, cipher string) *x509.Certificate {
+	return withoutAlgorithm(to, known, cipherOID(cipher))
+}
+
+func withoutAlgorithm(to []*x509.Certificate, known []Capabilities, o oid.OID) *x509.Certificate {
+	for i := range to {
+		if !known[i].Has(o) {
+			return to[i]
+		}
+	}
+	return nil
+}
+
+// refusing returns the first certificate whose holder's capabilities are known and have
+// not the cipher.
+func refusing(to []*x509.Certificate, known []Capabilities, cipher string) *x509.Certificate {
+	o := cipherOID(cipher)
+	for i := range to {
+		if known[i] != nil && !known[i].Has(o) {
+			return to[i]
+		}
+	}
+	return nil
+}
+
+// chooseTransport decides how one recipient is given the key; reason is empty if there is
+// nothing to say.
+func chooseTransport(cert *x509.Certificate, known Capabilities, w Wishes) (r *Recipient, reason string, err error) {
+	r = &Recipient{Certificate: cert, KeyID: w.KeyID}
+	pub, only, err := encryptionKey(cert)
+	if err != nil {
+		return nil, "", err
+	}
+	if _, ok := pub.(*rsa.PublicKey); !ok {
+		return r, "", nil
+	}
+	if only != nil {
+		return r, "RSAES-OAEP, because the key is for nothing else", nil
+	}
+	switch w.KeyTransport {
+	case "oaep":
+		r.OAEP = true
+		if !known.hasOAEP() {
+			reason = "RSAES-OAEP as asked, although it is not known that the recipient can read it"
+		}
+	case "pkcs1":
+	case "", "auto":
+		if r.OAEP = known.hasOAEP(); r.OAEP {
+			reason = "RSAES-OAEP, which the recipient announces"
+		} else {
+			reason = "PKCS #1 v1.5, because the recipient does not announce RSAES-OAEP"
+		}
+	default:
+		return nil, "", &UnsupportedError{What: "key transport " + w.KeyTransport}
+	}
+	return r, reason, nil
+}
+
+// nameOf names the holder of a certificate for people.
+func nameOf(cert *x509.Certificate) string {
+	switch {
+	case len(cert.EmailAddresses) > 0:
+		return cert.EmailAddresses[0]
+	case cert.Subject.CommonName != "":
+		return cert.Subject.CommonName
+	}
+	return NewCertificateID(cert, false).String()
+}

@@ -1,0 +1,107 @@
+package cms
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdh"
+	"crypto/x509"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/postseal/postseal/internal/corpus"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/x448"
+)
+
+// Public keys of every malformation: a wrong secret never comes out, and a right one only
+// for keys in the one encoding that is accepted (attacks.md, B05).
+func TestWycheproofAgreement(t *testing.T) {
+	type group struct {
+		Type, Curve, Encoding string
+		Tests                 []struct {
+			corpus.Case
+			Public, Private, Shared corpus.Hex
+		}
+	}
+	curves := map[string]ecdh.Curve{"secp256r1": ecdh.P256(), "secp384r1": ecdh.P384(), "secp521r1": ecdh.P521(), "curve25519": ecdh.X25519()}
+	for _, file := range []string{"ecdh_secp256r1_test", "ecdh_secp256r1_ecpoint_test", "ecdh_secp384r1_test", "ecdh_secp521r1_test",
+		"x25519_test", "x25519_asn_test", "x448_asn_test"} {
+		agreed, refused := 0, 0
+		for _, g := range corpus.Wycheproof[group](t, file+".json") {
+			curve := curves[g.Curve]
+			for _, v := range g.Tests {
+				key, ok := agreementKey(g.Type, curve, v.Private)
+				if !ok {
+					if v.Result == "valid" {
+						t.Errorf("%s %d: the private key does not read", file, v.TcID)
+					}
+					continue
+				}
+				point, named := []byte(v.Public), AlgorithmIdentifier{}
+				if g.Encoding == "asn" || g.Type == "XdhAsnComp" {
+					if !readSPKI(cryptobyte.String(v.Public), &named, &point) {
+						point = nil
+					}
+				} else {
+					named = curveAlgorithm(curve)
+				}
+				z, ok, err := agree(key, point, named)
+				if err != nil {
+					t.Errorf("%s %d: %v", file, v.TcID, err)
+				}
+				// RFC 8418, Section 2: a secret of zero is refused on the curves of RFC 7748.
+				zero := strings.HasPrefix(g.Type, "Xdh") && bytes.Equal(v.Shared, make([]byte, len(v.Shared)))
+				switch {
+				case ok && (v.Result == "invalid" && len(v.Shared) == 0 || zero || !bytes.Equal(z, v.Shared)):
+					t.Errorf("%s %d: %s %v: agreed on %x", file, v.TcID, v.Comment, v.Flags, z)
+				case !ok && v.Result == "valid" && !zero && !v.Has("CompressedPoint") && !v.Has("CompressedPublic"):
+					t.Errorf("%s %d: %s %v: refused", file, v.TcID, v.Comment, v.Flags)
+				}
+				if ok {
+					agreed++
+				} else {
+					refused++
+				}
+			}
+		}
+		t.Log(file, agreed, "agreed,", refused, "refused")
+	}
+}
+
+// agreementKey reads the private key of a vector.
+func agreementKey(kind string, curve ecdh.Curve, b []byte) (crypto.PrivateKey, bool) {
+	switch kind {
+	case "XdhAsnComp":
+		if k, err := x509.ParsePKCS8PrivateKey(b); err == nil {
+			return k, true
+		}
+		if len(b) < x448.Size || !bytes.Contains(b, derOID(oid.X448)) {
+			return nil, false
+		}
+		k, err := x448.NewPrivateKey(b[len(b)-x448.Size:])
+		return k, err == nil
+	case "XdhComp":
+	default: // a number
+		size := map[ecdh.Curve]int{ecdh.P256(): 32, ecdh.P384(): 48, ecdh.P521(): 66}[curve]
+		b = bytes.TrimLeft(b, "\x00")
+		if len(b) > size {
+			return nil, false
+		}
+		b = append(make([]byte, size-len(b)), b...)
+	}
+	k, err := curve.NewPrivateKey(b)
+	return k, err == nil
+}
+
+// The identifiers of the schemes are those of the RFCs, and no two are one.
+func TestAgreementNames(t *testing.T) {
+	seen := make(map[oid.OID]bool)
+	for _, a := range agreements {
+		if seen[a.oid] || !a.hash.Available() || !strings.Contains(a.name, hashName(a.hash)) {
+			t.Error(a.name)
+		}
+		seen[a.oid] = true
+	}
+}

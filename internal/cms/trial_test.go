@@ -1,0 +1,152 @@
+package cms_test
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"io"
+	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/kdf"
+	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/oid"
+)
+
+// openTrying opens der with every key for every recipient that could have it.
+func openTrying(der []byte, keys ...any) ([]byte, error) {
+	c, err := cms.Open(bytes.NewReader(der))
+	if err != nil {
+		return nil, err
+	}
+	e := c.(*cms.EnvelopedData)
+	var tries []cms.Try
+	for _, ri := range e.Recipients() {
+		for _, k := range keys {
+			tries = append(tries, cms.Try{Recipient: ri, Key: k})
+		}
+	}
+	if err := e.UnlockAny(tries, cms.DecryptOptions{}); err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(e)
+	if err != nil {
+		return nil, err
+	}
+	return content, e.Finish()
+}
+
+// A key is found without its certificate, and a recipient somebody adds changes nothing
+// about that (C08).
+func TestUnlockAny(t *testing.T) {
+	all := holders()
+	rsaKey, plain := all["rsa"].key.(*rsa.PrivateKey), someBytes(50000)
+	to := []*cms.Recipient{{Certificate: all["p384"].cert}, {Certificate: all["rsa"].cert}, {Certificate: all["rsa"].cert, OAEP: true}, {Certificate: all["p256"].cert}}
+	der := seal(t, plain, 50000, cms.EnvelopeOptions{}, to...)
+	for name, keys := range map[string][]any{
+		"RSA": {rsaKey}, "a curve": {all["p256"].key}, "several": {all["x25519"].key, all["p521"].key, all["p384"].key},
+	} {
+		if got, err := openTrying(der, keys...); err != nil || !bytes.Equal(got, plain) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := openTrying(der, all["p521"].key); err != cms.ErrDecrypt {
+		t.Error("a stranger:", err)
+	}
+	if _, err := openTrying(der, all["ml-kem-768"].key); err == nil || err == cms.ErrDecrypt {
+		t.Error("a key no recipient can have:", err)
+	}
+	if _, err := openTrying(der); err == nil {
+		t.Error("no key at all")
+	}
+	if _, err := openTrying(der[:len(der)-5], rsaKey); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error("cut:", err)
+	}
+	cek := someBytes(32)
+	ct, _ := rsa.EncryptPKCS1v15(rand.Reader, &rsaKey.PublicKey, cek)
+	chosen, _ := rsa.EncryptPKCS1v15(rand.Reader, &rsaKey.PublicKey, make([]byte, 32))
+	good, bad, junk := ktri(all["p256"].cert, algorithmDER(oid.RSA, nil), ct), ktri(all["p256"].cert, algorithmDER(oid.RSA, nil), chosen), ktri(all["p256"].cert, algorithmDER(oid.RSA, nil), make([]byte, 256))
+	for name, infos := range map[string][][]byte{
+		"chosen first": {bad, good}, "chosen last": {good, bad}, "rubbish first": {junk, junk, good}, "rubbish last": {good, junk},
+	} {
+		if got, err := openTrying(sealedGCM(cek, plain, infos...).der(), rsaKey); err != nil || !bytes.Equal(got, plain) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, infos := range map[string][][]byte{"chosen": {bad, bad}, "rubbish": {junk, junk}, "both": {bad, junk}} {
+		if _, err := openTrying(sealedGCM(cek, plain, infos...).der(), rsaKey); err != cms.ErrDecrypt {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var limit *limits.Exceeded
+	many := make([][]byte, 65)
+	for i := range many {
+		many[i] = good
+	}
+	if _, err := openTrying(sealedGCM(cek, plain, many...).der(), rsaKey); !errors.As(err, &limit) {
+		t.Error("65 tries:", err)
+	}
+}
+
+// A sender with a static key names its certificate, which comes with the message or from
+// the caller (RFC 5753, Section 3.1).
+func TestStaticAgreement(t *testing.T) {
+	sender, h, plain, cek := holders()["p384"], holders()["p256"], []byte("what was sent"), someBytes(16)
+	from, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender.cert = bearer(77, spki(oid.ECPublicKey, derOf(oid.P256), from.PublicKey().Bytes()))
+	key, _ := h2ecdh(h)
+	z, _ := from.ECDH(key.PublicKey())
+	ukm := []byte("fresh every time")
+	info := build(func(b *cryptobyte.Builder) {
+		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddBytes(algorithmDER(oid.AES128Wrap, nil))
+			b.AddASN1(context(0), func(b *cryptobyte.Builder) { b.AddASN1OctetString(ukm) })
+			b.AddASN1(context(2), func(b *cryptobyte.Builder) { b.AddASN1OctetString([]byte{0, 0, 0, 128}) })
+		})
+	})
+	kek, _ := kdf.X963(sha256.New, z, info, 16)
+	kari := func(ukm []byte) []byte {
+		return build(func(b *cryptobyte.Builder) {
+			b.AddASN1(context(1), func(b *cryptobyte.Builder) {
+				b.AddASN1Int64(3)
+				b.AddASN1(context(0), func(b *cryptobyte.Builder) {
+					b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddBytes(sender.cert.RawIssuer)
+						b.AddASN1BigInt(sender.cert.SerialNumber)
+					})
+				})
+				b.AddASN1(context(1), func(b *cryptobyte.Builder) { b.AddASN1OctetString(ukm) })
+				b.AddBytes(algorithmDER(oid.ECDHStdSHA256, algorithmDER(oid.AES128Wrap, nil)))
+				b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddASN1(context(0), func(b *cryptobyte.Builder) { b.AddASN1OctetString(h.cert.SubjectKeyId) })
+						b.AddASN1OctetString(wrapped(kek, cek))
+					})
+				})
+			})
+		})
+	}
+	with := cms.DecryptOptions{Originators: append([]*x509.Certificate{h.cert}, sender.cert)}
+	e := sealedGCM(cek, plain, kari(ukm))
+	if o, err := unseal(bytes.NewReader(e.der()), h.cert, "", h.key, with); err != nil || !bytes.Equal(o.content, plain) {
+		t.Error(err)
+	}
+	var unsupported *cms.UnsupportedError
+	if _, err := unseal(bytes.NewReader(e.der()), h.cert, "", h.key, cms.DecryptOptions{}); !errors.As(err, &unsupported) {
+		t.Error("without the sender's certificate:", err)
+	}
+	e = sealedGCM(cek, plain, kari([]byte("another material")))
+	if _, err := unseal(bytes.NewReader(e.der()), h.cert, "", h.key, with); err != cms.ErrDecrypt {
+		t.Error("other material:", err)
+	}
+}

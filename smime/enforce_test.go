@@ -1,0 +1,313 @@
+package smime_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/peertest"
+	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/smimetest"
+)
+
+// configured composes a message as settings of Exchange say.
+func configured(t *testing.T, settings, action string, from []*certstore.Identity, to ...*x509.Certificate) []byte {
+	t.Helper()
+	p, _, err := smime.ParseSmimeConfig(strings.NewReader(settings))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Composer(action, from, to...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Time = smimetest.Now
+	return composed(t, c, "From: alice@good.example\r\nTo: bob@good.example\r\nSubject: s\r\n\r\nhi\r\n")
+}
+
+// dump has OpenSSL print the CMS structure of an application/pkcs7-mime message, or of the
+// signature of a multipart/signed one.
+func dump(t *testing.T, mail []byte) string {
+	t.Helper()
+	cmd := exec.Command("openssl", "cms", "-cmsout", "-print", "-inform", "SMIME", "-noout")
+	cmd.Stdin = bytes.NewReader(mail)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("openssl: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// TestSmimeConfigTakesEffect has OpenSSL print messages composed by each setting that
+// changes what a message looks like.
+func TestSmimeConfigTakesEffect(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if peertest.Required() {
+			t.Fatal(err)
+		}
+		t.Skip("openssl is not installed")
+	}
+	pki := smimetest.NewPKI(t)
+	alice, bob := pki.Alice(), pki.Bob().Certificate()
+	from := []*certstore.Identity{alice}
+	rootIncluded, err := certstore.NewIdentity(alice.Certificate(), alice.Key(), append(alice.Intermediates(), pki.Root.Certificate())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withRoot := []*certstore.Identity{rootIncluded}
+	const (
+		leafDN  = "subject: O=Postseal Test, CN=Alice"
+		interDN = "subject: O=Postseal Test, CN=Postseal Test Issuing CA"
+		rootDN  = "subject: O=Postseal Test, CN=Postseal Test Root"
+	)
+	for _, c := range []struct {
+		what, settings, action string
+		from                   []*certstore.Identity
+		has, hasNot            []string
+	}{
+		{"defaults, signed", `{}`, "sign", withRoot, []string{"pkcs7-signedData", "sha256", leafDN, interDN, "S/MIME Capabilities"}, []string{rootDN, "eContent: \n      0000"}},
+		{"SHA-512", `{"OWASigningAlgorithms":"800E;8004"}`, "sign", from, []string{"algorithm: sha512"}, []string{"sha1", "algorithm: sha256"}},
+		{"only SHA-1", `{"OWASigningAlgorithms":"8004"}`, "sign", from, []string{"sha256"}, []string{"algorithm: sha1"}},
+		{"no clear signing", `{"OWAClearSign":false}`, "sign", from, []string{"eContent:"}, nil},
+		{"leaf only", `{"OWAIncludeCertificateChainWithoutRootCertificate":false}`, "sign", withRoot, []string{leafDN}, []string{interDN, rootDN}},
+		{"chain", `{"OWAIncludeCertificateChainWithoutRootCertificate":true}`, "sign", withRoot, []string{leafDN, interDN}, []string{rootDN}},
+		{"chain and root", `{"OWAIncludeCertificateChainAndRootCertificate":true}`, "sign", withRoot, []string{leafDN, interDN, rootDN}, nil},
+		{"no certificates", `{"OWASignedEmailCertificateInclusion":false}`, "sign", withRoot, []string{"certificates:\n      <ABSENT>"}, []string{leafDN}},
+		{"no capabilities", `{"OWAIncludeSMIMECapabilitiesInMessage":false}`, "sign", from, nil, []string{"S/MIME Capabilities"}},
+		{"AES-256", `{"OWAEncryptionAlgorithms":"6610"}`, "encrypt", nil, []string{"aes-256-cbc", "d.issuerAndSerialNumber"}, nil},
+		{"AES-192 before AES-128", `{"OWAEncryptionAlgorithms":"660f;660E"}`, "encrypt", nil, []string{"aes-192-cbc"}, nil},
+		{"strong only", `{"OWAEncryptionAlgorithms":"6603;6602:128;660E"}`, "encrypt", nil, []string{"aes-128-cbc"}, nil},
+		{"nothing strong", `{"OWAEncryptionAlgorithms":"6603;6601"}`, "encrypt", nil, []string{"aes-256-cbc"}, nil},
+		{"key identifier", `{"OWAUseKeyIdentifier":true}`, "encrypt", nil, []string{"d.subjectKeyIdentifier"}, []string{"d.issuerAndSerialNumber"}},
+		{"sealed", `{}`, "seal", from, []string{"pkcs7-envelopedData"}, nil},
+		{"triple wrap", `{"OWATripleWrapSignedEncryptedMail":true}`, "seal", from, []string{"pkcs7-signedData", "eContent:"}, nil},
+	} {
+		var to []*x509.Certificate
+		if c.action != "sign" {
+			to = append(to, bob)
+		}
+		got := dump(t, configured(t, c.settings, c.action, c.from, to...))
+		for _, s := range c.has {
+			if !strings.Contains(got, s) {
+				t.Errorf("%s: no %q in\n%s", c.what, s, got)
+			}
+		}
+		for _, s := range c.hasNot {
+			if strings.Contains(got, s) {
+				t.Errorf("%s: %q in\n%s", c.what, s, got)
+			}
+		}
+	}
+}
+
+// A card signs in a device: its type is nobody else's.
+type card struct{ crypto.Signer }
+
+func TestPolicySigner(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	issue := func(name string, before time.Time) *certstore.Identity {
+		return pki.Issue(smimetest.Leaf{Name: name, Emails: []string{"alice@good.example"}, NotBefore: before})
+	}
+	old, newer, same := issue("old", days(-20)), issue("new", days(-10)), issue("same", days(-10))
+	smallest := newer
+	if x, y := pkiSum(newer), pkiSum(same); y < x {
+		smallest = same
+	}
+	key := card{old.Key().(crypto.Signer)}
+	inCard, err := certstore.NewIdentity(old.Certificate(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what string
+		p    smime.Policy
+		from []*certstore.Identity
+		want *certstore.Identity // nil is an error
+	}{
+		{"the newest", smime.Policy{}, []*certstore.Identity{old, newer}, newer},
+		{"of equals always the same", smime.Policy{}, []*certstore.Identity{same, old, newer}, smallest},
+		{"of equals always the same", smime.Policy{}, []*certstore.Identity{newer, same}, smallest},
+		{"the user's choice", smime.Policy{UserChoosesSigner: true}, []*certstore.Identity{old, newer}, old},
+		{"only devices", smime.Policy{HardwareKeys: true}, []*certstore.Identity{newer, inCard}, inCard},
+		{"only devices, none there", smime.Policy{HardwareKeys: true}, []*certstore.Identity{newer}, nil},
+		{"nobody", smime.Policy{}, nil, nil},
+	} {
+		composer, err := c.p.Composer("sign", c.from)
+		if (err == nil) != (c.want != nil) || err == nil && composer.Signers[0] != c.want {
+			t.Errorf("%s: %v, %v", c.what, composer, err)
+		}
+	}
+}
+
+func pkiSum(id *certstore.Identity) string {
+	h := crypto.SHA256.New()
+	h.Write(id.Certificate().Raw)
+	return string(h.Sum(nil))
+}
+
+// TestPolicyComposerFailsClosed: there is no composer that would do less than asked for.
+func TestPolicyComposerFailsClosed(t *testing.T) {
+	p := newParty(t)
+	from, to := []*certstore.Identity{p.alice}, []*x509.Certificate{p.bob.Certificate()}
+	for _, action := range []string{"leave", "hold", "reject", "", "Sign"} {
+		if _, err := new(smime.Policy).Composer(action, from, to...); err == nil {
+			t.Errorf("a composer for %q", action)
+		}
+	}
+	for _, action := range []string{"encrypt", "seal", "triple"} {
+		if _, err := new(smime.Policy).Composer(action, from); err == nil {
+			t.Errorf("%s: a composer without recipients", action)
+		}
+	}
+	if _, err := (&smime.Policy{Include: "all"}).Composer("sign", from); err == nil {
+		t.Error("a composer for a senseless policy")
+	}
+	c, err := (&smime.Policy{Bcc: "shared"}).Composer("seal", from, to...)
+	if err != nil || c.BccMode != "refuse" || !c.Opaque {
+		t.Errorf("%+v, %v", c, err)
+	}
+	c.Time, c.Bcc = p.clock(), to
+	if err := c.ComposeCopies(func([]*x509.Certificate) (io.WriteCloser, error) { return nil, io.ErrClosedPipe }, strings.NewReader(plain)); err == nil || errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("shared Bcc: %v", err)
+	}
+	c, err = (&smime.Policy{Ciphers: []string{"aes256-gcm", "aes192-cbc"}}).Composer("encrypt", nil, to...)
+	if err != nil || c.Cipher != "aes192-cbc" {
+		t.Errorf("a cipher the recipient is not known to read: %+v, %v", c, err)
+	}
+	c, err = (&smime.Policy{Ciphers: []string{"3des-cbc", "aes256-gcm"}, FixedCipher: true}).Composer("encrypt", nil, to...)
+	if err != nil || c.Cipher != "aes256-gcm" {
+		t.Errorf("a fixed cipher: %+v, %v", c, err)
+	}
+}
+
+func TestPolicyOpener(t *testing.T) {
+	o := new(smime.Opener)
+	if (&smime.Policy{}).Opener(o); o.AllowUnsigned || o.AllowSHA1 || o.AllowMD5 || o.AllowLegacyCiphers || o.AllowMismatchedSender {
+		t.Errorf("the strict policy allows %+v", o)
+	}
+	p := &smime.Policy{Accept: []string{"unsigned", "sha1", "md5", "legacy-ciphers", "mismatched-sender"}}
+	if p.Opener(o); !o.AllowUnsigned || !o.AllowSHA1 || !o.AllowMD5 || !o.AllowLegacyCiphers || !o.AllowMismatchedSender || o.AllowMalleable {
+		t.Errorf("%+v", o)
+	}
+}
+
+// TestPolicyVerifier: the collection of the settings is all that is trusted, and a
+// revocation status that is missing counts as the settings say.
+func TestPolicyVerifier(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	var sst bytes.Buffer
+	if err := pki.Anchors().WriteSST(&sst); err != nil {
+		t.Fatal(err)
+	}
+	cert := pki.Issue(smimetest.Leaf{Emails: []string{"bob@good.example"}, CRLSources: []string{"http://crl.invalid/1.crl"}}).Certificate()
+	judge := func(p *smime.Policy, sending bool) (chain.Verdict, []string) {
+		t.Helper()
+		v, err := p.Verifier(sending, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Time = pki.Time
+		r := v.Explain(t.Context(), chain.Request{Leaf: cert, Purpose: chain.EmailEncryption, Untrusted: []*x509.Certificate{pki.Issuing.Certificate()}})
+		return r.Verdict, r.Codes
+	}
+	for _, c := range []struct {
+		what    string
+		p       smime.Policy
+		sending bool
+		want    chain.Verdict
+	}{
+		{"strict", smime.Policy{IssuingCAs: sst.Bytes()}, true, "indeterminate"},
+		{"soft on send", smime.Policy{IssuingCAs: sst.Bytes(), SoftRevocationOnSend: true}, true, "valid"},
+		{"soft on send, reading", smime.Policy{IssuingCAs: sst.Bytes(), SoftRevocationOnSend: true}, false, "indeterminate"},
+		{"off", smime.Policy{IssuingCAs: sst.Bytes(), NoRevocation: true}, false, "valid"},
+		{"no collection", smime.Policy{NoRevocation: true}, false, "invalid"},
+	} {
+		if got, codes := judge(&c.p, c.sending); got != c.want {
+			t.Errorf("%s: %s %v, want %s", c.what, got, codes, c.want)
+		}
+	}
+	if _, err := (&smime.Policy{IssuingCAs: []byte("rubbish")}).Verifier(false, nil); err == nil {
+		t.Error("a verifier for rubbish")
+	}
+}
+
+func TestPolicyResolver(t *testing.T) {
+	other := func(context.Context, string) ([]string, error) { return nil, nil }
+	r := new(smime.Policy).Resolver(&smime.Resolver{Secondary: other, AllowUnknownRevocation: true})
+	if r.Secondary != nil || r.AllowUnknownRevocation || r.ExpandTimeout != time.Minute {
+		t.Errorf("strict: %+v", r)
+	}
+	r = (&smime.Policy{SecondaryAddresses: true, GroupMillis: 1500, SoftRevocationOnSend: true}).Resolver(&smime.Resolver{Secondary: other})
+	if r.Secondary == nil || !r.AllowUnknownRevocation || r.ExpandTimeout != 1500*time.Millisecond {
+		t.Errorf("loose: %+v", r)
+	}
+}
+
+// TestPolicyInherit: an answer is protected no less than the message it answers, but for
+// the signature where the policy says so (NoSignOnReply).
+func TestPolicyInherit(t *testing.T) {
+	p := newParty(t)
+	report := func(sign, encrypt bool) *smime.Report {
+		mail := []byte(plain)
+		if sign || encrypt {
+			mail = composed(t, p.composer(sign, encrypt, true), plain)
+		}
+		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(mail))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for _, c := range []struct {
+		p              smime.Policy
+		signed, sealed bool
+		action, want   string
+	}{
+		{smime.Policy{}, false, false, "leave", "leave"},
+		{smime.Policy{}, true, false, "leave", "sign"},
+		{smime.Policy{}, true, true, "leave", "seal"},
+		{smime.Policy{}, false, true, "leave", "encrypt"},
+		{smime.Policy{}, false, true, "sign", "seal"},
+		{smime.Policy{}, true, false, "encrypt", "seal"},
+		{smime.Policy{TripleWrap: true}, true, true, "leave", "triple"},
+		{smime.Policy{ReplyUnsigned: true}, true, true, "leave", "encrypt"},
+		{smime.Policy{ReplyUnsigned: true}, true, false, "leave", "leave"},
+		{smime.Policy{ReplyUnsigned: true}, true, false, "sign", "sign"},
+		{smime.Policy{}, true, true, "reject", "reject"},
+		{smime.Policy{}, true, true, "hold", "hold"},
+		{smime.Policy{}, true, true, "triple", "triple"},
+	} {
+		if got := c.p.Inherit(c.action, report(c.signed, c.sealed)); got != c.want {
+			t.Errorf("%+v: %s for an answer to signed %v, encrypted %v is %s, want %s", c.p, c.action, c.signed, c.sealed, got, c.want)
+		}
+	}
+}
+
+func TestPolicyShowsAttributes(t *testing.T) {
+	p := newParty(t)
+	byCarol := p.composer(true, false, true)
+	byCarol.Signers = []*certstore.Identity{p.carol}
+	policy := smime.Policy{ShowAttributes: []string{"2.5.4.3", "2.5.4.11"}}
+	for _, c := range []struct {
+		composer *smime.Composer
+		want     int
+	}{{byCarol, 1}, {p.composer(true, false, true), 0}} {
+		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(composed(t, c.composer, plain)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := policy.SignerAttributes(r.Layers[0].Signatures[0])
+		if len(got) != c.want || c.want > 0 && !strings.HasPrefix(got[0], "2.5.4.3=Subject ") {
+			t.Errorf("attributes %q", got)
+		}
+	}
+}
