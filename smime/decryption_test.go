@@ -84,7 +84,7 @@ func mustFail(t *testing.T, o *smime.Opener, faults iter.Seq2[string, []byte]) (
 func TestC04Tags(t *testing.T) {
 	p := readOpenIdentities(t)
 	m := &mimeMaker{t: t, people: p}
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	opened := 0
 	for announced := -1; announced <= 20; announced++ {
 		for _, sent := range []int{-1, 0, 1, 4, 8, 11, 12, 13, 14, 15, 16, 17, 32} {
@@ -203,7 +203,7 @@ func (m *mimeMaker) transported(id *certstore.Identity, algorithm, encryptedKey,
 	return []byte(sealedMail(m.people.envelope("", func(e *forge.Enveloped) {
 		e.Recipients = [][]byte{forge.KeyTransport(id.Certificate(), algorithm, encryptedKey)}
 		e.Cipher = forge.AESCBC(cipher, []byte(fileIV))
-		e.Text = forge.CBC(forge.AES(cipher), []byte(fileIV), forge.Padded([]byte(m.innerSigned()), aes.BlockSize))
+		e.Text = forge.CBC(forge.AES(cipher), []byte(fileIV), forge.Padded([]byte(m.sealedPart()), aes.BlockSize))
 	})))
 }
 
@@ -270,7 +270,7 @@ func TestC09Vectors(t *testing.T) {
 func TestC08Permutations(t *testing.T) {
 	p := readOpenIdentities(t)
 	m := &mimeMaker{t: t, people: p}
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	recipients := map[string][]byte{
 		"good":    transport(p.bob, []byte(fileKey)),
 		"bad":     transport(p.bob, make([]byte, 32)),
@@ -372,7 +372,7 @@ func TestC07KeyFaults(t *testing.T) {
 // paddingFaults yields every last octet, every cut, and changes of every block of a
 // ciphertext of AES-CBC.
 func (m *mimeMaker) paddingFaults() iter.Seq2[string, []byte] {
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	for len(signed)%16 != 5 {
 		signed += " "
 	}
@@ -455,7 +455,7 @@ func TestC10Vectors(t *testing.T) {
 // wrapFaults yields wrapped keys of every length and with every octet changed, under a
 // key that both sides have.
 func (m *mimeMaker) wrapFaults(secret []byte) iter.Seq2[string, []byte] {
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	return func(yield func(string, []byte) bool) {
 		one := func(name string, wrapped []byte) bool {
 			return yield(name, []byte(sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
@@ -497,7 +497,7 @@ func TestOneDecryptionError(t *testing.T) {
 	m := &mimeMaker{t: t, people: readOpenIdentities(t)}
 	o := m.people.opener()
 	o.Secret = bytes.Repeat([]byte("k"), 32)
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	twin, err := keywrap.Wrap(forge.AES(o.Secret), []byte(fileKey))
 	if err != nil {
 		t.Fatal(err)

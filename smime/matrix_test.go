@@ -84,7 +84,7 @@ func TestA19Labels(t *testing.T) {
 	var compressed bytes.Buffer
 	w, err := cms.NewCompressedWriter(&compressed)
 	if err == nil {
-		_, err = io.WriteString(w, m.innerSigned())
+		_, err = io.WriteString(w, m.sealedPart())
 	}
 	if err == nil {
 		err = w.Close()
@@ -101,8 +101,8 @@ func TestA19Labels(t *testing.T) {
 		kinds   string
 	}{
 		{"signed-data", signed.DER(), smime.Authentic, "signed"},
-		{"enveloped-data", p.envelope(m.innerSigned(), nil), smime.Authentic, "signed>encrypted"},
-		{"authEnveloped-data", p.authEnvelope(m.innerSigned(), nil), smime.Authentic, "signed>encrypted"},
+		{"enveloped-data", p.envelope(m.sealedPart(), nil), smime.Authentic, "signed>encrypted"},
+		{"authEnveloped-data", p.authEnvelope(m.sealedPart(), nil), smime.Authentic, "signed>encrypted"},
 		{"compressed-data", compressed.Bytes(), smime.Authentic, "signed>compressed"},
 		{"certs-only", certsOnly.DER(), smime.NotAuthentic, "certs-only"},
 		{"signed-data", detachedFrom(signed), smime.NotAuthentic, "signed"},
@@ -168,10 +168,10 @@ func TestB06Policies(t *testing.T) {
 		{"SHA-256, the twin", hashed(crypto.SHA256, oid.SHA256), "*", ""},
 		{"SHA-1", hashed(crypto.SHA1, oid.SHA1), "AllowSHA1", "alg.weak_hash"},
 		{"MD5", hashed(crypto.MD5, oid.MD5), "AllowMD5", "alg.weak_hash"},
-		{"AES-256, the twin", sealedMail(p.envelope(m.innerSigned(), nil)), "*", ""},
+		{"AES-256, the twin", sealedMail(p.envelope(m.sealedPart(), nil)), "*", ""},
 	}
 	for _, c := range oldCiphers(t) {
-		messages = append(messages, message{c.note, sealedMail(c.envelope(p, m.innerSigned())), "AllowLegacyCiphers", "decrypt.weak_cipher"})
+		messages = append(messages, message{c.note, sealedMail(c.envelope(p, m.sealedPart())), "AllowLegacyCiphers", "decrypt.weak_cipher"})
 	}
 	for _, c := range messages {
 		for policy, o := range openers(p) {
@@ -191,7 +191,7 @@ func TestB06Policies(t *testing.T) {
 	keys := new(certstore.Memory)
 	keys.AddIdentity(small)
 	pub := small.Certificate().PublicKey.(*rsa.PublicKey)
-	sealed := sealedMail(p.envelope(m.innerSigned(), func(e *forge.Enveloped) {
+	sealed := sealedMail(p.envelope(m.sealedPart(), func(e *forge.Enveloped) {
 		e.Recipients = [][]byte{forge.KeyTransport(small.Certificate(), forge.Algorithm(oid.RSA, forge.Null()), forge.RSAEncrypted(pub, forge.EncryptionBlock(pub.Size(), []byte(fileKey))))}
 	}))
 	for policy, o := range openers(p) {

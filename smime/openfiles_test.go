@@ -69,7 +69,8 @@ type openIdentities struct {
 
 func (p *openIdentities) verifier() *chain.Verifier {
 	anchors := new(chain.Collection)
-	anchors.AddAnchor(append([]*x509.Certificate{p.secondRoot}, p.roots...)...)
+	anchors.AddAnchor(p.roots...)
+	anchors.AddAnchor(p.secondRoot)
 	v := chain.NewVerifier(anchors, chain.Revocation{})
 	v.Time = smimetest.Now
 	return v

@@ -239,10 +239,13 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if err != nil {
 		return err
 	}
-	if err = p.survey(e, body, out); err == nil && odd.seen {
+	if err := p.survey(e, body, out); err != nil {
+		return err
+	}
+	if odd.seen {
 		return &syntaxError{"mime.control", "control characters where text was deciphered"}
 	}
-	return err
+	return nil
 }
 
 // shareHash takes the hash of the content from the innermost layer, if that is signed and

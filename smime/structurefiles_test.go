@@ -168,7 +168,7 @@ func (m *mimeMaker) aliases() {
 		m.refused(name("message-digest"), "the type of the attribute message-digest", twin, "attr.missing", by(func(s *forge.Signed) {
 			s.Signers[0].Attributes[1] = forge.Sequence(forge.OID(alias(oid.MessageDigest, bits)), forge.Set(forge.Octets(make([]byte, 32))))
 		})).bare()
-		m.refused(name("data"), "the type of the content", twin, "cms.content_type", by(func(s *forge.Signed) { s.ContentType = alias(oid.Data, bits) })).bare()
+		m.refused(name("data"), "the type of the content", twin, "attr.content_type", by(func(s *forge.Signed) { s.ContentType = alias(oid.Data, bits) })).bare()
 		m.refused(name("digest"), "the digest", twin, "sig.unsupported", by(func(s *forge.Signed) {
 			s.Signers[0].DigestAlgorithm = forge.Algorithm(alias(oid.SHA256, bits), nil)
 		})).bare()
@@ -373,7 +373,7 @@ func (m *mimeMaker) times() {
 func (m *mimeMaker) cuts() {
 	opaqueText := opaqueMail(m.forged(filePart, nil).DER())
 	clear := detachedMail(filePart, detachedFrom(m.forged(filePart, nil)))
-	sealed := sealedMail(m.people.envelope(m.innerSigned(), nil))
+	sealed := sealedMail(m.people.envelope(m.sealedPart(), nil))
 	lines := func(text string, most int) string { return text[:strings.LastIndexByte(text[:most], '\n')+1] }
 	for _, c := range []struct {
 		name, note, twin, code, message string
