@@ -138,7 +138,8 @@ func mayImport(dir string) []string {
 		{"internal/oid", nil},
 		{"internal/limits", nil},
 		{"internal/ber", []string{"internal/oid", "internal/limits"}},
-		{"internal/mimeraw", []string{"internal/limits"}},
+		{"internal/offload", nil},
+		{"internal/mimeraw", []string{"internal/limits", "internal/offload"}},
 		{"internal", []string{"internal"}},
 	} {
 		if within(dir, row.dir) {

@@ -57,7 +57,7 @@ func citedRows(t *testing.T, rows map[string]bool) map[string][]string {
 			continue
 		}
 		if m := inName.FindStringSubmatch(path.Base(name)); m != nil {
-			cite(strings.ToUpper(m[1]), "`"+path.Dir(name)+"`")
+			cite(strings.ToUpper(m[1]), fmt.Sprintf("`%s/%s-*`", path.Dir(name), m[1]))
 		}
 	}
 	return cited

@@ -74,7 +74,7 @@ func (t *task) askCRLs(s *status, path []*node, i int) {
 			case st == stateHold && reasons&^mask == 0:
 				// A newer list of the same scope has lifted the hold.
 			case st != stateGood:
-				s.take(st, revoked, by)
+				t.take(s, st, revoked, by)
 			case reasons&^mask != 0:
 				mask |= reasons
 				source = by
@@ -84,7 +84,7 @@ func (t *task) askCRLs(s *status, path []*node, i int) {
 	switch {
 	case s.state >= stateHold:
 	case mask == allReasons:
-		s.take(stateGood, nil, source)
+		t.take(s, stateGood, nil, source)
 	case mask != 0:
 		s.because("crl.partial_reasons", "the CRLs at hand cover only some reasons of revocation")
 	}
@@ -179,9 +179,9 @@ func (t *task) usableCRL(s *status, list *crl, path []*node, i int) bool {
 		s.because("crl.malformed", name+" has two signature algorithms")
 	case t.purpose.web() && list.Version == 2 && (list.Number == nil || list.NumberCritical):
 		s.because("crl.malformed", name+" has no CRL number, or a critical one")
-	case t.now < list.ThisUpdate:
+	case t.present < list.ThisUpdate:
 		s.because("crl.not_yet_valid", name+" is issued only on "+day(list.ThisUpdate))
-	case list.HasNextUpdate && t.now > list.NextUpdate:
+	case list.HasNextUpdate && t.present > list.NextUpdate:
 		s.because("crl.stale", name+" ended on "+day(list.NextUpdate))
 	default:
 		return t.signedCRL(s, list, path, i)
@@ -359,7 +359,7 @@ func (t *task) leads(signer, anchor *node) bool {
 	}
 	sub := &task{
 		v: t.v, ctx: t.ctx, req: &Request{Revocation: t.rev()}, ix: t.ix, bag: t.bag, purpose: crlSigning, algorithms: t.algorithms,
-		now: t.now, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work,
+		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work,
 	}
 	sub.run()
 	t.work = sub.work

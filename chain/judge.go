@@ -227,6 +227,9 @@ func (t *task) judgeIssuer(n *node, r role, list *notes) {
 // judgeLeaf checks purpose and names of the certificate in question.
 func (t *task) judgeLeaf(list *notes) {
 	n := t.leaf
+	if !knownKey(n.Certificate, n.rsaBits) {
+		list.fault(n, "parse.unsupported", "its key is of an unknown type or on an unknown curve")
+	}
 	code, detail := t.purpose.keyUsage(n.Certificate)
 	list.fault(n, code, detail)
 	if t.purpose == EmailEncryption && signingOnly(pkixOID(n.KeyAlgorithm)) {

@@ -101,20 +101,20 @@ func (t *task) useSingle(s *status, r *response, x *pkix.Single, signer *node) {
 		source += ", from " + printable(r.origin)
 	}
 	switch {
-	case t.now < x.ThisUpdate:
+	case t.present < x.ThisUpdate:
 		s.because("ocsp.not_yet_valid", "the OCSP response counts only from "+day(x.ThisUpdate))
-	case x.HasNextUpdate && t.now > x.NextUpdate:
+	case x.HasNextUpdate && t.present > x.NextUpdate:
 		s.because("ocsp.stale", "the OCSP response ended on "+day(x.NextUpdate))
-	case !x.HasNextUpdate && t.now-x.ThisUpdate > maxAge:
+	case !x.HasNextUpdate && t.present-x.ThisUpdate > maxAge:
 		s.because("ocsp.stale", "the OCSP response is of "+day(x.ThisUpdate)+" and does not say how long it counts")
 	case x.Good:
-		s.take(stateGood, nil, source)
+		t.take(s, stateGood, nil, source)
 	case x.Revoked == nil:
 		s.because("ocsp.unknown", "the OCSP responder does not know it")
 	case x.Revoked.Reason == pkix.CertificateHold:
-		s.take(stateHold, x.Revoked, source)
+		t.take(s, stateHold, x.Revoked, source)
 	default:
-		s.take(stateRevoked, x.Revoked, source)
+		t.take(s, stateRevoked, x.Revoked, source)
 	}
 }
 
@@ -243,7 +243,7 @@ func (t *task) unfit(c *node, r *response, path []*node, i int) string {
 	return t.responderRevoked(c, path, i)
 }
 
-// responderRevoked asks the CRLs about a responder without id-pkix-ocsp-nocheck. Its
+// responderRevoked asks about a responder without id-pkix-ocsp-nocheck. Its
 // status may be unknown, as the certificate's own would have been, where that is allowed.
 func (t *task) responderRevoked(c *node, path []*node, i int) string {
 	if t.evidence.pending[c] || len(t.evidence.pending) >= maxNested {
@@ -253,6 +253,7 @@ func (t *task) responderRevoked(c *node, path []*node, i int) string {
 	defer delete(t.evidence.pending, c)
 	s := &status{at: c}
 	below := append([]*node{c}, path[i+1:]...)
+	t.askOCSP(s, below, 0)
 	t.askCRLs(s, below, 0)
 	switch {
 	case s.state >= stateHold:

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/chain"
+	lenient "github.com/postseal/postseal/internal/pkix"
 )
 
 // now is the clock of all tests.
@@ -73,12 +75,17 @@ func issueWith(t testing.TB, key crypto.Signer, parent *entity, cn string, edits
 	if err != nil {
 		t.Fatal(err)
 	}
-	// crypto/x509 may refuse what the test is about.
-	c, err := x509.ParseCertificate(der)
+	return &entity{parsed(t, der), key}
+}
+
+// parsed reads a certificate that crypto/x509 may refuse.
+func parsed(t testing.TB, der []byte) *x509.Certificate {
+	t.Helper()
+	c, err := lenient.ParseCertificate(der)
 	if err != nil {
-		c = &x509.Certificate{Raw: der, RawSubject: issuer.RawSubject, Subject: tmpl.Subject, SerialNumber: tmpl.SerialNumber, PublicKey: key.Public()}
+		t.Fatal(err)
 	}
-	return &entity{c, key}
+	return c
 }
 
 // ca makes a CA, with edits on top.
@@ -158,3 +165,124 @@ func expect(t testing.TB, r *chain.Report, want string) {
 }
 
 func warned(r *chain.Report, code string) bool { return slices.Contains(r.Warnings, code) }
+
+// altered replaces octets in what a certificate's signature covers and signs it anew, for
+// what crypto/x509 does not make.
+func altered(t testing.TB, issuer, c *entity, old, new []byte) *entity {
+	t.Helper()
+	return resigned(t, issuer, &entity{&x509.Certificate{Raw: replaceTBS(t, c.Raw, old, new)}, c.key})
+}
+
+// resigned replaces the signature of a certificate by one of issuer.
+func resigned(t testing.TB, issuer, c *entity) *entity {
+	t.Helper()
+	var parts struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(c.Raw, &parts); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(parts.TBS.FullBytes)
+	sig, err := issuer.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
+	der, err := asn1.Marshal(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &entity{parsed(t, der), c.key}
+}
+
+// otherName encodes an otherName of a type with a UTF8String.
+func otherName(t testing.TB, id asn1.ObjectIdentifier, text string) asn1.RawValue {
+	t.Helper()
+	value, err := asn1.MarshalWithParams(text, "utf8,explicit,tag:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind, err := asn1.Marshal(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: append(kind, value...)}
+}
+
+// san adds a subjectAltName of the given names.
+func san(t testing.TB, critical bool, names ...asn1.RawValue) func(*x509.Certificate) {
+	t.Helper()
+	der, err := asn1.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *x509.Certificate) {
+		c.EmailAddresses = nil
+		extension(asn1.ObjectIdentifier{2, 5, 29, 17}, critical, der)(c)
+	}
+}
+
+func rfc822(address string) asn1.RawValue {
+	return asn1.RawValue{Class: 2, Tag: 1, Bytes: []byte(address)}
+}
+
+func dns(name string) asn1.RawValue { return asn1.RawValue{Class: 2, Tag: 2, Bytes: []byte(name)} }
+
+func uri(name string) asn1.RawValue { return asn1.RawValue{Class: 2, Tag: 6, Bytes: []byte(name)} }
+
+func ip(b ...byte) asn1.RawValue { return asn1.RawValue{Class: 2, Tag: 7, Bytes: b} }
+
+func dirName(t testing.TB, n pkix.Name) asn1.RawValue {
+	t.Helper()
+	der, err := asn1.Marshal(n.ToRDNSequence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return asn1.RawValue{Class: 2, Tag: 4, IsCompound: true, Bytes: der}
+}
+
+func utf8Mailbox(t testing.TB, address string) asn1.RawValue {
+	t.Helper()
+	return otherName(t, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}, address)
+}
+
+// constraints adds name constraints; either list may be nil.
+func constraints(t testing.TB, critical bool, permitted, excluded []asn1.RawValue) func(*x509.Certificate) {
+	t.Helper()
+	var body []byte
+	for tag, list := range [][]asn1.RawValue{permitted, excluded} {
+		if list == nil {
+			continue
+		}
+		var trees []byte
+		for _, n := range list {
+			der, err := asn1.Marshal([]asn1.RawValue{n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			trees = append(trees, der...)
+		}
+		der, err := asn1.Marshal(asn1.RawValue{Class: 2, Tag: tag, IsCompound: true, Bytes: trees})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = append(body, der...)
+	}
+	der, err := asn1.Marshal(asn1.RawValue{Tag: 16, IsCompound: true, Bytes: body})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return extension(asn1.ObjectIdentifier{2, 5, 29, 30}, critical, der)
+}
+
+// inSubject puts a mail address into the subject.
+func inSubject(address string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		c.EmailAddresses = nil
+		c.Subject.ExtraNames = append(c.Subject.ExtraNames, pkix.AttributeTypeAndValue{
+			Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte(address)},
+		})
+	}
+}

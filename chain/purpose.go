@@ -8,8 +8,9 @@ import (
 )
 
 // A Purpose is what a certificate is to be used for. Besides the two constants,
-// Purpose("server-auth"), Purpose("client-auth") and Purpose("any") are understood;
-// "any" looks at neither keyUsage nor extKeyUsage. Every other value is refused.
+// Purpose("server-auth"), Purpose("client-auth"), Purpose("time-stamping") and
+// Purpose("any") are understood; "any" looks at neither keyUsage nor extKeyUsage. Every
+// other value is refused.
 type Purpose string
 
 // The purposes of mail.
@@ -24,14 +25,13 @@ const (
 	serverAuth   Purpose = "server-auth"
 	clientAuth   Purpose = "client-auth"
 	anyPurpose   Purpose = "any"
-	timeStamping Purpose = "time-stamping" // for timestamp tokens, inside this package
-	ocspSigning  Purpose = "ocsp-signing"  // for responders, inside this package
-	crlSigning   Purpose = "crl-signing"   // for CRL issuers, inside this package
+	timeStamping Purpose = "time-stamping"
+	crlSigning   Purpose = "crl-signing" // for CRL issuers, inside this package
 )
 
 func (p Purpose) known() bool {
 	switch p {
-	case EmailSigning, EmailEncryption, serverAuth, clientAuth, anyPurpose:
+	case EmailSigning, EmailEncryption, serverAuth, clientAuth, anyPurpose, timeStamping:
 		return true
 	}
 	return false
@@ -48,8 +48,6 @@ func (p Purpose) eku() oid.OID {
 		return oid.ClientAuth
 	case timeStamping:
 		return oid.TimeStamping
-	case ocspSigning:
-		return oid.OCSPSigning
 	}
 	return ""
 }
@@ -62,14 +60,15 @@ func (p Purpose) web() bool { return p == serverAuth || p == clientAuth }
 // allowsEKU reports whether extKeyUsage of c admits p. An absent one does.
 func (p Purpose) allowsEKU(c *pkix.Certificate, leaf bool) bool {
 	want := p.eku()
+	if leaf && p == timeStamping {
+		// RFC 3161, Section 2.3: critical, and this purpose alone.
+		return c.Critical&pkix.ExtExtKeyUsage != 0 && c.AllowsEKU(want) && len(c.EKU) == 2+len(want)
+	}
 	if want == "" || !c.Has(pkix.ExtExtKeyUsage) || c.AllowsEKU(want) {
 		return true
 	}
-	// anyExtendedKeyUsage does not make a TLS server, a responder or a timestamp authority.
-	if leaf && (p == serverAuth || p == ocspSigning || p == timeStamping) {
-		return false
-	}
-	return c.AllowsEKU(oid.AnyExtKeyUsage)
+	// anyExtendedKeyUsage does not make a TLS server.
+	return !(leaf && p == serverAuth) && c.AllowsEKU(oid.AnyExtKeyUsage)
 }
 
 // keyUsage checks keyUsage of a leaf and returns the code of the failure, or "".
@@ -79,7 +78,7 @@ func (p Purpose) keyUsage(c *pkix.Certificate) (code, detail string) {
 	}
 	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
 	switch p {
-	case EmailSigning:
+	case EmailSigning, timeStamping:
 		if c.KeyUsage&signing == 0 {
 			return "ku.sign", "keyUsage allows neither digitalSignature nor nonRepudiation"
 		}
@@ -109,6 +108,24 @@ func (p Purpose) keyUsage(c *pkix.Certificate) (code, detail string) {
 func signingOnly(key oid.OID) bool {
 	switch key {
 	case oid.DSA, oid.Ed25519, oid.Ed448, oid.RSAPSS, oid.MLDSA44, oid.MLDSA65, oid.MLDSA87:
+		return true
+	}
+	return false
+}
+
+// knownKey reports whether a key is of a type and on a curve that anything here can use.
+// Nothing is computed with it.
+func knownKey(c *pkix.Certificate, rsaBits int) bool {
+	switch oid.OID(c.KeyAlgorithm) {
+	case oid.RSA, oid.RSAPSS, oid.RSAOAEP:
+		return rsaBits > 0
+	case oid.ECPublicKey:
+		switch oid.OID(pkix.CurveID(c.SPKI)) {
+		case oid.P224, oid.P256, oid.P384, oid.P521, oid.Secp256k1, oid.BrainpoolP256r1, oid.BrainpoolP320r1, oid.BrainpoolP384r1, oid.BrainpoolP512r1:
+			return true
+		}
+		return false
+	case oid.Ed25519, oid.Ed448, oid.X25519, oid.X448, oid.DSA, oid.MLDSA44, oid.MLDSA65, oid.MLDSA87, oid.MLKEM512, oid.MLKEM768, oid.MLKEM1024:
 		return true
 	}
 	return false

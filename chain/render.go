@@ -11,7 +11,7 @@ import (
 // certificate and why; the path is listed leaf first.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s for %s at %s\n", strings.ToUpper(string(r.Verdict)), r.Purpose, r.Time.UTC().Format(time.RFC3339))
+	fmt.Fprintf(&b, "%s for %s at %s, %s\n", strings.ToUpper(string(r.Verdict)), r.Purpose, r.Time.UTC().Format(time.RFC3339), r.Basis)
 	width := 0
 	for _, f := range r.Findings {
 		width = max(width, len(f.Code))

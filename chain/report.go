@@ -2,6 +2,7 @@ package chain
 
 import (
 	"crypto/x509"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,7 @@ type Report struct {
 
 	Purpose Purpose
 	Time    time.Time // the instant everything was judged for
+	Basis   string    // where that comes from: "now", or who vouches for it
 
 	Certificates []*x509.Certificate // best path found, leaf first; complete if valid
 	Policies     []string            // user-constrained policy set, dotted, if valid
@@ -125,15 +127,21 @@ func (t *task) proof() *Path {
 
 // report tells what the search found; err is why there was none.
 func (t *task) report(err error) *Report {
-	r := &Report{Purpose: t.purpose, Time: time.Unix(t.now, 0).UTC(), Codes: []string{}}
+	r := &Report{Purpose: t.purpose, Time: time.Unix(t.now, 0).UTC(), Basis: t.req.Basis, Codes: []string{}}
+	if r.Basis == "" {
+		if r.Basis = "vouched for by the caller"; t.req.Time.IsZero() {
+			r.Basis = "now"
+		}
+	}
 	all := slices.Clone(t.early)
 	switch {
 	case err != nil:
 		code := "parse.malformed"
-		if t.leaf == nil && t.req.Leaf == nil {
-			code = "request.malformed"
+		var q *requestError
+		if errors.As(err, &q) {
+			code = q.code
 		}
-		all.fault(nil, code, strings.TrimPrefix(err.Error(), "chain: "))
+		all.fault(nil, code, err.Error())
 	case t.best != nil:
 		all = append(all, t.best.notes...)
 		if t.rev().InsecureOff && t.best.top.length > 1 && t.best.worst() < fault {
@@ -201,6 +209,12 @@ func (r *Report) decide(all notes, gaveUp bool) {
 	r.Findings = findings(all)
 }
 
+// warn adds a warning about the path as a whole.
+func (r *Report) warn(code, detail string) {
+	r.Warnings = append(r.Warnings, code)
+	r.Findings = append(r.Findings, Finding{Code: code, Severity: "warning", Reference: reference(code), Detail: detail})
+}
+
 // sentence names the certificate in front of what is wrong with it.
 func (n *note) sentence() string {
 	if n.at == nil {
@@ -257,6 +271,8 @@ func reference(code string) string {
 		return "RFC 5280, Section 6.1.3 (a)(1)"
 	case "sig.unsupported":
 		return "RFC 8550, Section 4.3"
+	case "time.expired_after_signing", "time.claim_outside_validity":
+		return "RFC 8550, Section 6"
 	case "time.expired", "time.not_yet_valid":
 		return "RFC 5280, Section 6.1.3 (a)(2)"
 	case "rev.revoked", "rev.on_hold", "rev.unknown", "rev.not_checked":

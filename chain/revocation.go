@@ -80,7 +80,10 @@ func (s *status) because(code, detail string) {
 }
 
 // take records what verified data says. The worse state wins.
-func (s *status) take(st state, r *pkix.Revoked, source string) {
+func (t *task) take(s *status, st state, r *pkix.Revoked, source string) {
+	if st >= stateHold && t.present > t.now && r.At > t.now && !(r.HasInvalidity && r.InvalidityAt <= t.now) {
+		st, source = stateGood, source+"; revoked only on "+day(r.At)
+	}
 	if st > s.state {
 		s.state, s.revoked, s.source = st, r, source
 	}

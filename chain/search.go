@@ -29,8 +29,9 @@ type task struct {
 	purpose    Purpose
 	algorithms algorithms
 	policies   policyInput
-	now        int64
-	maxDepth   int // most CAs between leaf and anchor; -1: any
+	now        int64 // the instant certificates are judged for
+	present    int64 // the instant revocation data is judged for
+	maxDepth   int   // most CAs between leaf and anchor; -1: any
 
 	leaf         *node
 	leafIsAnchor bool

@@ -3,7 +3,6 @@ package chain
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -87,7 +86,30 @@ func (v *Verifier) Explain(ctx context.Context, q Request) *Report {
 		t.search()
 	}
 	t.charge()
-	return t.report(err)
+	r := t.report(err)
+	if err == nil && !q.ClaimedTime.IsZero() {
+		v.compareClaim(ctx, q, r)
+	}
+	return r
+}
+
+// compareClaim warns where the signer's own idea of the time would change the answer.
+func (v *Verifier) compareClaim(ctx context.Context, q Request, r *Report) {
+	q.Time, q.ClaimedTime = q.ClaimedTime, time.Time{}
+	rev := v.rev
+	if q.Revocation != nil {
+		rev = *q.Revocation
+	}
+	rev.Fetcher = nil
+	q.Revocation = &rev
+	then := v.Explain(ctx, q)
+	at := q.Time.UTC().Format(time.DateOnly)
+	switch {
+	case r.Verdict == invalid && r.Codes[0] == "time.expired" && !slices.Contains(then.Codes, "time.expired"):
+		r.warn("time.expired_after_signing", "it had not expired on "+at+", when the signer claims to have signed; nobody vouches for that")
+	case r.Verdict == valid && (slices.Contains(then.Codes, "time.expired") || slices.Contains(then.Codes, "time.not_yet_valid")):
+		r.warn("time.claim_outside_validity", "the signer claims to have signed on "+at+", when the path was not valid")
+	}
 }
 
 // A Request is one question. The zero value of every field but Leaf is the default. Of
@@ -103,8 +125,15 @@ type Request struct {
 	// fraction of a second is dropped. It is the caller who vouches for it: a time the
 	// signer claims must not stand here.
 	Time time.Time
+	// Basis says in the report where Time comes from: "now" if Time is zero, otherwise
+	// "vouched for by the caller" unless the caller says more, such as "timestamp".
+	Basis string
+	// EvidenceTime is the instant for which revocation data is judged; zero means Time.
+	// With a trusted time in the past and evidence of the present, a certificate that was
+	// revoked later counts as good, unless its key is said to have been compromised before.
+	EvidenceTime time.Time
 	// ClaimedTime is when the signer says the signature was made. It decides nothing;
-	// the report says if the answer would have been another one then.
+	// a warning says if the answer would have been another one then.
 	ClaimedTime time.Time
 
 	Purpose Purpose // "" is EmailSigning
@@ -129,10 +158,10 @@ type Request struct {
 	Budget *int
 }
 
-var (
-	errNoLeaf  = errors.New("chain: no certificate to verify")
-	errPurpose = errors.New("chain: unknown purpose")
-)
+// A requestError is a question that cannot be asked.
+type requestError struct{ code, detail string }
+
+func (e *requestError) Error() string { return e.detail }
 
 // task prepares a question. The task is usable for a report even if err is not nil.
 func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
@@ -152,8 +181,11 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 	default:
 		t.now = time.Now().Unix()
 	}
+	if t.present = t.now; !q.EvidenceTime.IsZero() {
+		t.present = max(t.now, q.EvidenceTime.Unix())
+	}
 	if !t.purpose.known() {
-		return t, fmt.Errorf("%w %q", errPurpose, string(q.Purpose))
+		return t, &requestError{"request.unsupported", fmt.Sprintf("unknown purpose %q", string(q.Purpose))}
 	}
 	if q.MaxDepth != nil {
 		t.maxDepth = *q.MaxDepth
@@ -162,7 +194,7 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 	for _, p := range q.Policies {
 		id, err := oid.Parse(p)
 		if err != nil {
-			return t, fmt.Errorf("chain: policy %q is no object identifier", p)
+			return t, &requestError{"request.malformed", fmt.Sprintf("policy %q is no object identifier", p)}
 		}
 		t.policies.initial = append(t.policies.initial, id)
 	}
@@ -170,7 +202,7 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 		t.policies.initial = nil
 	}
 	if q.Leaf == nil {
-		return t, errNoLeaf
+		return t, &requestError{"request.malformed", "no certificate to judge"}
 	}
 	leaf, err := nodeOf(q.Leaf, fromMessage)
 	if err != nil {

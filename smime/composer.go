@@ -24,6 +24,10 @@ type Composer struct {
 	// Recipients can decrypt. A message is composed for all of them or not at all.
 	Recipients []*x509.Certificate
 
+	// CoverHeader refuses a message with an address in To or Cc that none of Recipients'
+	// certificates names, so that nobody gets a message he cannot read. Groups have to be
+	// expanded before; see [Resolver.Resolve].
+	CoverHeader bool
 	// Bcc are recipients that nobody else is told of. Only [Composer.ComposeCopies] can
 	// serve them. BccMode says how: "each" with a copy of their own, "together" with one
 	// copy for all of them, or "refuse". Empty means "each".
@@ -138,6 +142,9 @@ func (c *Composer) Compose(dst io.Writer, src io.Reader) (_ *Composed, err error
 	if err != nil {
 		return nil, fmt.Errorf("smime: reading the message: %w", tooLarge(err))
 	}
+	if err := plan.covered(e.Header); err != nil {
+		return nil, err
+	}
 	if err := plan.write(dst, e); err != nil {
 		return nil, fmt.Errorf("smime: composing: %w", tooLarge(err))
 	}
@@ -154,6 +161,7 @@ type plan struct {
 	compress   bool
 	triple     bool
 	headers    *hp.Option // nil leaves them unprotected
+	cover      []*x509.Certificate
 	legacy     bool
 	result     *Composed
 }
@@ -168,6 +176,12 @@ func (c *Composer) plan() (*plan, error) {
 	}
 	if c.Draft && (len(c.Recipients) == 0 || c.ProtectHeaders == "off") {
 		return nil, errors.New("smime: Draft needs Recipients and protected headers")
+	}
+	if c.CoverHeader {
+		p.cover = c.Recipients
+		if len(p.cover) == 0 {
+			return nil, errors.New("smime: CoverHeader needs Recipients")
+		}
 	}
 	if err := c.planHeaders(p); err != nil {
 		return nil, err

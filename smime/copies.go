@@ -20,8 +20,8 @@ func (c *Composer) ComposeCopies(create func(to []*x509.Certificate) (io.WriteCl
 	if err != nil {
 		return err
 	}
-	for _, to := range groups {
-		copied := c.copyFor(to)
+	for i, to := range groups {
+		copied := c.copyFor(to, i > 0 || len(c.Recipients) == 0)
 		if _, err := copied.plan(); err != nil {
 			return err
 		}
@@ -30,32 +30,34 @@ func (c *Composer) ComposeCopies(create func(to []*x509.Certificate) (io.WriteCl
 	if err != nil {
 		return fmt.Errorf("smime: reading the message: %w", err)
 	}
-	for _, to := range groups {
+	for i, to := range groups {
 		if _, err := src.Seek(start, io.SeekStart); err != nil {
 			return fmt.Errorf("smime: reading the message again: %w", err)
 		}
-		if err := c.composeCopy(create, to, src); err != nil {
+		if err := c.copyFor(to, i > 0 || len(c.Recipients) == 0).composeCopy(create, src); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Composer) composeCopy(create func([]*x509.Certificate) (io.WriteCloser, error), to []*x509.Certificate, src io.Reader) error {
-	w, err := create(to)
+func (c *Composer) composeCopy(create func([]*x509.Certificate) (io.WriteCloser, error), src io.Reader) error {
+	w, err := create(c.Recipients)
 	if err != nil {
 		return err
 	}
-	if _, err = c.copyFor(to).Compose(w, src); err != nil {
+	if _, err = c.Compose(w, src); err != nil {
 		return errors.Join(err, w.Close())
 	}
 	return w.Close()
 }
 
-// copyFor returns a composer for one copy.
-func (c *Composer) copyFor(to []*x509.Certificate) *Composer {
+// copyFor returns a composer for one copy. Those in To and Cc are covered by the copy
+// that is not for Bcc recipients.
+func (c *Composer) copyFor(to []*x509.Certificate, bcc bool) *Composer {
 	copied := *c
 	copied.Recipients, copied.Bcc = to, nil
+	copied.CoverHeader = c.CoverHeader && !bcc
 	return &copied
 }
 

@@ -202,6 +202,37 @@ func TestUncoveredRecipients(t *testing.T) {
 	}
 }
 
+// TestCoverHeader: everybody the header names can read the message, or nobody gets it.
+func TestCoverHeader(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	c := &smime.Composer{Time: pki.Time, CoverHeader: true, Recipients: []*x509.Certificate{pki.Bob().Certificate(), pki.Alice().Certificate()}}
+	for header, missing := range map[string][]string{
+		"To: Bob <BOB@good.example>\r\nCc: alice@good.example\r\n": nil,
+		"Subject: nobody\r\n": nil,
+		"To: bob@good.example, carol@good.example\r\nCc: x: dora@good.example, alice@good.example;\r\n": {"carol@good.example", "dora@good.example"},
+		"To: not an address\r\n": {""},
+	} {
+		var b bytes.Buffer
+		_, err := c.Compose(&b, strings.NewReader("From: x@good.example\r\n"+header+"\r\nhi\r\n"))
+		if (err == nil) != (missing == nil) || err != nil && b.Len() > 0 {
+			t.Errorf("%q: %v, %d octets", header, err, b.Len())
+		}
+		for _, who := range missing {
+			if err == nil || !strings.Contains(err.Error(), who) {
+				t.Errorf("%q: %v does not name %s", header, err, who)
+			}
+		}
+	}
+	c.Recipients, c.Bcc = c.Recipients[:1], c.Recipients[1:]
+	var bag mailbag
+	if err := c.ComposeCopies(bag.create, strings.NewReader("To: bob@good.example\r\n\r\nhi\r\n")); err != nil || len(bag.copies) != 2 {
+		t.Errorf("%d copies, %v", len(bag.copies), err)
+	}
+	if err := c.ComposeCopies(bag.create, strings.NewReader("To: alice@good.example\r\n\r\nhi\r\n")); err == nil {
+		t.Error("an address in To is covered by Bcc only")
+	}
+}
+
 // TestDraft keeps Bcc for the author, where nobody else can read it.
 func TestDraft(t *testing.T) {
 	p := newParty(t)

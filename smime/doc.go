@@ -8,6 +8,18 @@
 // author in From has been found in it. [Opener.OpenTo] does the same for messages of any
 // size, and [Opener.Inspect] reports on any message at all without judging it fit.
 //
+// A [Resolver] finds the certificates to encrypt to by address, and learns them from
+// signed mail. A [Policy] is what an administrator decides; [ParseSmimeConfig] reads one
+// out of Exchange's settings.
+//
+// # Headers
+//
+// What is composed protects the header together with the content, as [RFC 9788] says: a
+// copy of From, To, Subject and the rest stands inside the signature, and the subject of
+// an encrypted message is hidden from everybody else. On opening, that copy is the header;
+// see [Message.Header], [Report.Protection] and [Message.Response] for answering without
+// giving away what was hidden. Composer.ProtectHeaders changes or ends this.
+//
 // # Security
 //
 // There are three answers about a signature, and each stands by itself in the [Report]:
@@ -30,4 +42,5 @@
 // memory; Open holds at most [Opener.MaxMemory] bytes of content.
 //
 // [RFC 8551]: https://www.rfc-editor.org/rfc/rfc8551.html
+// [RFC 9788]: https://www.rfc-editor.org/rfc/rfc9788.html
 package smime

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/mimeraw"
 )
 
 // Composer returns a Composer that does what [Policy.Evaluate] decided: action is "sign",
@@ -124,6 +125,65 @@ func (p *Policy) Opener(o *Opener) *Opener {
 		}
 	}
 	return o
+}
+
+// Resolver lets r look as far as p allows, and returns r: at other addresses of a person
+// only with p.SecondaryAddresses, at groups no longer than p.GroupMillis each, and past a
+// revocation status that cannot be found out only with p.SoftRevocationOnSend.
+func (p *Policy) Resolver(r *Resolver) *Resolver {
+	if !p.SecondaryAddresses {
+		r.Secondary = nil
+	}
+	r.ExpandTimeout = time.Minute
+	if p.GroupMillis > 0 {
+		r.ExpandTimeout = millis(p.GroupMillis)
+	}
+	r.AllowUnknownRevocation = p.SoftRevocationOnSend
+	return r
+}
+
+// Inherit raises the action of [Policy.Evaluate] for the answer to a message: what came
+// encrypted is answered encrypted, and what came with a good signature is answered signed
+// unless p.ReplyUnsigned.
+func (p *Policy) Inherit(action string, original *Report) string {
+	_, encrypt := original.protectedBy()
+	sign := original.Verdict == Authentic && !p.ReplyUnsigned
+	switch action {
+	case "sign":
+		sign = true
+	case "encrypt":
+		encrypt = true
+	case "leave":
+	default:
+		return action
+	}
+	switch {
+	case sign && encrypt && p.TripleWrap:
+		return "triple"
+	case sign && encrypt:
+		return "seal"
+	case sign:
+		return "sign"
+	case encrypt:
+		return "encrypt"
+	}
+	return action
+}
+
+// SignerAttributes lists the attributes of a signer's subject that p.ShowAttributes names,
+// as "2.5.4.11=Accounts", for a signature whose address does not match.
+func (p *Policy) SignerAttributes(s *Signature) []string {
+	if s.certificate == nil || s.Address == "match" {
+		return nil
+	}
+	var list []string
+	for _, a := range s.certificate.Subject.Names {
+		if id := a.Type.String(); slices.Contains(p.ShowAttributes, id) {
+			text, _ := mimeraw.DisplayText(fmt.Sprint(a.Value))
+			list = append(list, id+"="+text)
+		}
+	}
+	return list
 }
 
 // Verifier returns a verifier that trusts p.IssuingCAs and nothing else, and looks at

@@ -2,6 +2,7 @@ package smime_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -236,5 +237,77 @@ func TestPolicyVerifier(t *testing.T) {
 	}
 	if _, err := (&smime.Policy{IssuingCAs: []byte("rubbish")}).Verifier(false, nil); err == nil {
 		t.Error("a verifier for rubbish")
+	}
+}
+
+func TestPolicyResolver(t *testing.T) {
+	other := func(context.Context, string) ([]string, error) { return nil, nil }
+	r := new(smime.Policy).Resolver(&smime.Resolver{Secondary: other, AllowUnknownRevocation: true})
+	if r.Secondary != nil || r.AllowUnknownRevocation || r.ExpandTimeout != time.Minute {
+		t.Errorf("strict: %+v", r)
+	}
+	r = (&smime.Policy{SecondaryAddresses: true, GroupMillis: 1500, SoftRevocationOnSend: true}).Resolver(&smime.Resolver{Secondary: other})
+	if r.Secondary == nil || !r.AllowUnknownRevocation || r.ExpandTimeout != 1500*time.Millisecond {
+		t.Errorf("loose: %+v", r)
+	}
+}
+
+// TestPolicyInherit: an answer is protected no less than the message it answers, but for
+// the signature where the policy says so (NoSignOnReply).
+func TestPolicyInherit(t *testing.T) {
+	p := newParty(t)
+	report := func(sign, encrypt bool) *smime.Report {
+		mail := []byte(plain)
+		if sign || encrypt {
+			mail = composed(t, p.composer(sign, encrypt, true), plain)
+		}
+		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(mail))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for _, c := range []struct {
+		p              smime.Policy
+		signed, sealed bool
+		action, want   string
+	}{
+		{smime.Policy{}, false, false, "leave", "leave"},
+		{smime.Policy{}, true, false, "leave", "sign"},
+		{smime.Policy{}, true, true, "leave", "seal"},
+		{smime.Policy{}, false, true, "leave", "encrypt"},
+		{smime.Policy{}, false, true, "sign", "seal"},
+		{smime.Policy{}, true, false, "encrypt", "seal"},
+		{smime.Policy{TripleWrap: true}, true, true, "leave", "triple"},
+		{smime.Policy{ReplyUnsigned: true}, true, true, "leave", "encrypt"},
+		{smime.Policy{ReplyUnsigned: true}, true, false, "leave", "leave"},
+		{smime.Policy{ReplyUnsigned: true}, true, false, "sign", "sign"},
+		{smime.Policy{}, true, true, "reject", "reject"},
+		{smime.Policy{}, true, true, "hold", "hold"},
+		{smime.Policy{}, true, true, "triple", "triple"},
+	} {
+		if got := c.p.Inherit(c.action, report(c.signed, c.sealed)); got != c.want {
+			t.Errorf("%+v: %s for an answer to signed %v, encrypted %v is %s, want %s", c.p, c.action, c.signed, c.sealed, got, c.want)
+		}
+	}
+}
+
+func TestPolicyShowsAttributes(t *testing.T) {
+	p := newParty(t)
+	byCarol := p.composer(true, false, true)
+	byCarol.Signers = []*certstore.Identity{p.carol}
+	policy := smime.Policy{ShowAttributes: []string{"2.5.4.3", "2.5.4.11"}}
+	for _, c := range []struct {
+		composer *smime.Composer
+		want     int
+	}{{byCarol, 1}, {p.composer(true, false, true), 0}} {
+		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(composed(t, c.composer, plain)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := policy.SignerAttributes(r.Layers[0].Signatures[0])
+		if len(got) != c.want || c.want > 0 && !strings.HasPrefix(got[0], "2.5.4.3=Subject ") {
+			t.Errorf("attributes %q", got)
+		}
 	}
 }

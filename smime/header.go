@@ -1,10 +1,13 @@
 package smime
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/hp"
 	"github.com/postseal/postseal/internal/mimeraw"
 )
@@ -24,6 +27,29 @@ func (c *Composer) planHeaders(p *plan) error {
 	p.headers = &hp.Option{Encrypt: len(c.Recipients) > 0, Policy: policy, Response: c.Response, Draft: c.Draft}
 	p.legacy = c.LegacyDisplay
 	return nil
+}
+
+// covered reports every address in To and Cc that no recipient's certificate names.
+func (p *plan) covered(h *mimeraw.Header) error {
+	if p.cover == nil {
+		return nil
+	}
+	var missing []error
+	for _, f := range h.Fields {
+		if !strings.EqualFold(f.Name, "To") && !strings.EqualFold(f.Name, "Cc") {
+			continue
+		}
+		list, err := mimeraw.ParseAddresses(f.Value())
+		if err != nil {
+			return fmt.Errorf("smime: the recipients in %s: %w", f.Name, err)
+		}
+		for _, a := range list {
+			if !slices.ContainsFunc(p.cover, certstore.Email(a.Addr()).Match) {
+				missing = append(missing, &RecipientError{a.Addr(), "recipient.no_certificate", "no certificate for it among the recipients"})
+			}
+		}
+	}
+	return errors.Join(missing...)
 }
 
 // divide parts the header of a message into what stands outside and what goes inside the

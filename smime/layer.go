@@ -96,7 +96,7 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 	if err != nil {
 		return nil, err
 	}
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1, mail: true}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1}
 	l.digests = cms.NewDigests(p.candidates(mt.Params["micalg"])...)
 	canon := &canonicalReader{r: part, exact: p.exact, digests: l.digests}
 	canon.canon = mimeraw.NewCanonicaliser(&canon.buf)
@@ -203,7 +203,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 	if sd.HasContent() {
 		return &syntaxError{"cms.two_contents", "the detached signature carries a content of its own"}
 	}
-	if err := l.take(sd); err != nil {
+	if err := p.take(l, sd); err != nil {
 		return err
 	}
 	switch _, err := parts.NextPart(); {
@@ -221,21 +221,18 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 
 // opaqueSigned reads SignedData that carries its content, or certificates alone.
 func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1, mail: !p.form.bare}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1}
 	if sd.HasContent() {
 		// The announced digests need not be those the signers use (attacks.md, A12).
 		sd.Compute(p.digests...)
 		if len(sd.Digests().Hashes()) == 0 {
 			sd.Compute(usualHashes()...)
 		}
-		l.content = sd
-		l.finish = func() error {
-			l.digests = sd.Digests()
-			return l.take(sd)
-		}
+		l.content, l.digests = sd, sd.Digests()
+		l.finish = func() error { return p.take(l, sd) }
 		return l, nil
 	}
-	if err := l.take(sd); err != nil {
+	if err := p.take(l, sd); err != nil {
 		return nil, err
 	}
 	if len(l.infos) == 0 {
@@ -253,8 +250,11 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 // be two contents, or one that nothing covers.
 func (p *pass) attach(layer layerReader) error {
 	l, ok := layer.(*signedLayer)
-	if !ok || l.content != nil || l.layer.Kind != "signed" {
+	if !ok || l.content != nil {
 		return &syntaxError{"cms.two_contents", "the structure carries a content of its own"}
+	}
+	if l.layer.Kind != "signed" {
+		return nil // nobody signed, which is told for itself
 	}
 	var hs []sigalg.Hash
 	for _, si := range l.infos {

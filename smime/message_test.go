@@ -71,7 +71,7 @@ func TestParts(t *testing.T) {
 	tree := "From: alice@example.com\r\nList-Id: <list.example.com>\r\n" + multipart("mixed",
 		signed,
 		"\r\nhello\r\n",
-		strings.ReplaceAll(multipart("mixed", "Content-Type: message/rfc822\r\n\r\n"+opaque, string(composed(t, cbc, plain))), "layout", "deeper"),
+		multipartAt("deeper", "mixed", "Content-Type: message/rfc822\r\n\r\n"+opaque, string(composed(t, cbc, plain))),
 		"Content-Disposition: attachment; filename=smime.p7m\r\n"+strings.Replace(entityOf(string(composed(t, gcm, plain))), "application/pkcs7-mime", "application/octet-stream", 1),
 		"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\nbm90aGluZw==\r\n",
 	)

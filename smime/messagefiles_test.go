@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/smimetest"
 )
 
 const (
@@ -33,6 +34,7 @@ func messageFiles(m *mimeMaker) {
 	m.ciphertext()
 	m.addresses()
 	m.protectedHeaders()
+	m.samples()
 }
 
 // unsigned adds a message whose root nobody signed.
@@ -76,13 +78,15 @@ func (m *mimeMaker) valid2() {
 	m.random()
 }
 
-func multipart(kind string, parts ...string) string {
+func multipart(kind string, parts ...string) string { return multipartAt("layout", kind, parts...) }
+
+func multipartAt(boundary, kind string, parts ...string) string {
 	var b strings.Builder
-	b.WriteString("Content-Type: multipart/" + kind + "; boundary=layout\r\n\r\n")
+	b.WriteString("Content-Type: multipart/" + kind + "; boundary=" + boundary + "\r\n\r\n")
 	for _, p := range parts {
-		b.WriteString("--layout\r\n" + p + "\r\n")
+		b.WriteString("--" + boundary + "\r\n" + p + "\r\n")
 	}
-	return b.String() + "--layout--\r\n"
+	return b.String() + "--" + boundary + "--\r\n"
 }
 
 // beside: a part that is signed, in a message that is not (E01 to E04, E06).
@@ -121,7 +125,7 @@ func (m *mimeMaker) quoted() {
 	const question = "Content-Type: text/plain\r\n\r\nWhat did you mean by this?\r\n"
 	const cover = "Content-Type: text/html\r\n\r\n<p>Hello</p><div style=\"display: none\">\r\n"
 	for _, kind := range []string{"mixed", "alternative", "related"} {
-		m.add(&openFile{Name: "c01-" + kind, Note: "a ciphertext between two halves of a link", Twin: "valid-sealed", Verdict: smime.Unsigned,
+		m.add(&openFile{Name: "c01-link-" + kind, Note: "a ciphertext between two halves of a link", Twin: "valid-sealed", Verdict: smime.Unsigned,
 			Warnings: []string{"mime.partly_protected"}, message: fileFields + multipart(kind, open, secret, end)})
 		m.random()
 	}
@@ -314,4 +318,40 @@ func (m *mimeMaker) protectedHeaders() {
 	draft := strings.Replace(inner, "hp=\"clear\"", "protected-headers=\"v1\"", 1)
 	m.authentic("f09-draft", "the form RFC 9788 came from", fileFields+m.opaqueEntity(alice, draft), draft)
 	m.refused("f09-draft-from", "in the form RFC 9788 came from, the author outside is another", "f09-draft", "address.mismatch", changed+m.opaqueEntity(alice, draft))
+}
+
+// samples are the layouts that RFC 9788, Appendix C shows, with other words: one part, a
+// multipart/alternative and attachments, signed, sealed and with a legacy display.
+func (m *mimeMaker) samples() {
+	alternative := multipart("alternative", "Content-Type: text/plain\r\n\r\nDear Bob,\r\n", "Content-Type: text/html\r\n\r\n<html><body><p>Dear Bob,</p></body></html>\r\n")
+	bodies := map[string]string{
+		"simple": "Content-Type: text/plain; charset=us-ascii\r\n\r\nDear Bob,\r\n",
+		"complex": multipartAt("outermost", "mixed", alternative,
+			"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\n\r\niVBORw==\r\n"),
+	}
+	alice, bob := m.people.alice, m.people.bob.Certificate()
+	for _, name := range []string{"simple", "complex"} {
+		for _, c := range []struct {
+			form     string
+			composer smime.Composer
+		}{
+			{"signed", smime.Composer{Signers: []*certstore.Identity{alice}}},
+			{"opaque", smime.Composer{Signers: []*certstore.Identity{alice}, Opaque: true}},
+			{"sealed", smime.Composer{Signers: []*certstore.Identity{alice}, Opaque: true, Recipients: []*x509.Certificate{bob}}},
+			{"sealed-clear", smime.Composer{Signers: []*certstore.Identity{alice}, Recipients: []*x509.Certificate{bob}, ProtectHeaders: "no-confidentiality"}},
+			{"sealed-shy", smime.Composer{Signers: []*certstore.Identity{alice}, Opaque: true, Recipients: []*x509.Certificate{bob}, ProtectHeaders: "shy"}},
+			{"sealed-legacy", smime.Composer{Signers: []*certstore.Identity{alice}, Opaque: true, Recipients: []*x509.Certificate{bob}, LegacyDisplay: true}},
+			{"triple", smime.Composer{Signers: []*certstore.Identity{alice}, Opaque: true, Recipients: []*x509.Certificate{bob}, Triple: true}},
+		} {
+			c.composer.Time = smimetest.Now
+			mail := composed(m.t, &c.composer, fileFields+"Keywords: dear\r\n"+bodies[name])
+			msg, err := m.people.opener().Open(m.t.Context(), bytes.NewReader(mail))
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			content, _ := io.ReadAll(msg.Entity())
+			m.authentic("f07-sample-"+c.form+"-"+name, "a protected header, "+c.form+", "+name, string(mail), string(content))
+			m.random()
+		}
+	}
 }

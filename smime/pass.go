@@ -2,10 +2,8 @@ package smime
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"hash"
 	"io"
 	"slices"
 
@@ -38,10 +36,11 @@ type pass struct {
 	author      author
 	subject     string
 	content     Content
-	hash        hash.Hash
-	checks      int // signatures verified so far, in the passes before too
-	work        int // what they cost, in the unit of sigalg.Cost
-	budget      int // what is left for paths, see chain.Request
+	hash        *cms.Digests // of the content
+	hashed      bool         // the innermost layer computes it
+	checks      int          // signatures verified so far, in the passes before too
+	work        int          // what they cost, in the unit of sigalg.Cost
+	budget      int          // what is left for paths, see chain.Request
 	problems    []problem
 	warnings    []string
 
@@ -70,7 +69,7 @@ type problem struct {
 }
 
 func newPass(ctx context.Context, o *Opener, sink io.Writer, f form) *pass {
-	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: sha256.New(), budget: limits.PathWork}
+	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: cms.NewDigests(sigalg.SHA256), budget: limits.PathWork}
 }
 
 // next returns the pass to make after this one.
@@ -213,6 +212,7 @@ func (p *pass) walkCMS(r io.Reader) error {
 	if content == nil {
 		return nil
 	}
+	p.shareHash()
 	_, err = io.Copy(p.out(), content)
 	return err
 }
@@ -220,9 +220,17 @@ func (p *pass) walkCMS(r io.Reader) error {
 // release passes the innermost entity on, octet for octet.
 func (p *pass) release(e *mimeraw.Entity) error {
 	p.innerHeader = e.Header.Raw
+	p.shareHash()
 	mt, _ := mediaType(e)
 	p.content.Type = mt.Type
 	out := p.out()
+	odd := new(oddOctets)
+	if p.malleable() {
+		odd.Write(e.Header.Raw)
+		if _, n := e.Header.Get("Content-Type"); n == 0 {
+			out = io.MultiWriter(out, odd)
+		}
+	}
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
 	}
@@ -230,7 +238,44 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if err != nil {
 		return err
 	}
-	return p.survey(e, body, out)
+	if err := p.survey(e, body, out); err != nil {
+		return err
+	}
+	if odd.seen {
+		return &syntaxError{"mime.control", "control characters where text was deciphered"}
+	}
+	return nil
+}
+
+// shareHash takes the hash of the content from the innermost layer, if that is signed and
+// computes it anyway: it is of the same octets, all that the layer's reader hands out.
+func (p *pass) shareHash() {
+	if len(p.layers) == 0 {
+		return
+	}
+	l, ok := p.layers[len(p.layers)-1].(*signedLayer)
+	if ok && l.digests != nil && slices.Contains(l.digests.Hashes(), sigalg.SHA256) {
+		p.hash, p.hashed = l.digests, true
+	}
+}
+
+// oddOctets notices control characters, which neither a header holds nor a body that says
+// of itself, by saying nothing, that it is text (RFC 2045, Section 5.2). What came out of
+// encryption that does not protect integrity is otherwise hard to tell from what another
+// key, or a changed ciphertext, makes of it (attacks.md, C02 and C07).
+type oddOctets struct{ seen bool }
+
+func (o *oddOctets) Write(b []byte) (int, error) {
+	if o.seen {
+		return len(b), nil
+	}
+	for _, c := range b {
+		if c < ' ' && (c < '\t' || c > '\r') && c != 0x1b {
+			o.seen = true
+			break
+		}
+	}
+	return len(b), nil
 }
 
 // out is where content goes: to the sink, hashed and counted.
@@ -239,7 +284,9 @@ func (p *pass) out() io.Writer { return &contentWriter{p} }
 type contentWriter struct{ p *pass }
 
 func (w *contentWriter) Write(b []byte) (int, error) {
-	w.p.hash.Write(b)
+	if !w.p.hashed {
+		w.p.hash.Write(b)
+	}
 	w.p.content.Bytes += int64(len(b))
 	n, err := w.p.sink.Write(b)
 	if err != nil {
@@ -250,7 +297,8 @@ func (w *contentWriter) Write(b []byte) (int, error) {
 
 func (p *pass) released() *Content {
 	c := p.content
-	c.SHA256 = hex.EncodeToString(p.hash.Sum(nil))
+	sum, _ := p.hash.Sum(sigalg.SHA256)
+	c.SHA256 = hex.EncodeToString(sum)
 	return &c
 }
 

@@ -12,8 +12,9 @@ import (
 // receiving, nobody's Bcc shown to others. It marshals to JSON and back; unmarshalling
 // refuses a field it does not know, because ignoring one could drop a restriction.
 //
-// [Policy.Evaluate] decides about a message, [Policy.Composer] and [Policy.Opener] carry
-// the decisions out. [ParseSmimeConfig] reads a Policy out of Exchange's settings.
+// [Policy.Evaluate] decides about a message and [Policy.Inherit] about the answer to one;
+// [Policy.Composer], [Policy.Resolver], [Policy.Opener] and [Policy.Verifier] carry the
+// decisions out. [ParseSmimeConfig] reads a Policy out of Exchange's settings.
 type Policy struct {
 	// Sign and Encrypt make every outgoing message signed or encrypted. What cannot be
 	// is not sent.

@@ -243,7 +243,7 @@ func TestNothingLeaks(t *testing.T) {
 	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 }
 
-// A directory that returns somebody else's certificate: it is yielded as filed, and does
+// Attack row H06: a directory that returns somebody else's certificate: it is yielded as filed, and does
 // not match what was asked for.
 func TestOthersCertificates(t *testing.T) {
 	ca := certtest.NewCA(t, "Test CA")

@@ -109,22 +109,19 @@ func (s *Store) byAddress(ctx context.Context, addresses []string) ([]*certstore
 		if err != nil {
 			return err
 		}
-		limit, count := s.maxEntries()*len(addresses), 0
-		var objects []*ldap.Entry
-		err = c.search(ctx, &ldap.SearchRequest{
+		limit := s.maxEntries() * len(addresses)
+		answer, err := c.Search(&ldap.SearchRequest{
 			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-			SizeLimit: limit, Filter: s.addressFilter(addresses), Attributes: s.attributes(),
-		}, func(e *ldap.Entry, _ []ldap.Control) error {
-			if count++; count > limit {
-				return fmt.Errorf("more than %d entries for %d addresses", limit, len(addresses))
-			}
-			objects = append(objects, e)
-			return nil
-		}, nil)
+			SizeLimit: limit, EnforceSizeLimit: true, Filter: s.addressFilter(addresses), Attributes: s.attributes(),
+		})
+		if errors.Is(err, ldap.ErrSizeLimitExceeded) || ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+			c.broken = true // the rest of the answer may still be to come
+			return fmt.Errorf("more than %d entries for %d addresses", limit, len(addresses))
+		}
 		if err != nil {
 			return err
 		}
-		for _, e := range objects {
+		for _, e := range answer.Entries {
 			if err := c.ranges(ctx, e); err != nil {
 				return err
 			}

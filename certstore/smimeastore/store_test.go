@@ -92,6 +92,7 @@ func TestName(t *testing.T) {
 	}
 }
 
+// Attack row H07: a resolver whose word could be forged on the way is not asked.
 func TestResolvers(t *testing.T) {
 	for _, good := range []string{"127.0.0.1", "127.0.0.1:5353", "127.1.2.3", "::1", "[::1]:53", "tls://dns.example", "tls://192.0.2.1:8853"} {
 		if _, err := smimeastore.New(good); err != nil {
@@ -105,7 +106,7 @@ func TestResolvers(t *testing.T) {
 	}
 }
 
-// What a resolver may answer, right and wrong.
+// Attack row H07: what a resolver may answer, right and wrong.
 func TestAnswers(t *testing.T) {
 	ca := certtest.NewCA(t, "CA")
 	alice, _ := ca.Issue(t, "alice@example.test")

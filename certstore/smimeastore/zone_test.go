@@ -15,7 +15,7 @@ import (
 	"github.com/postseal/postseal/internal/servertest"
 )
 
-// A real signed zone, real resolvers: records count with proof, and only with proof.
+// Attack row H07: a real signed zone, real resolvers: records count with proof, and only with proof.
 func TestZone(t *testing.T) {
 	ca := certtest.NewCA(t, "CA")
 	alice, _ := ca.Issue(t, "alice@example.test")

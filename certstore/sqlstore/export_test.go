@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"fmt"
 
@@ -38,3 +39,6 @@ func (s *Store) Fill(ctx context.Context, n int, make func(i int) *x509.Certific
 	}
 	return nil
 }
+
+// MarshalKey is what is sealed of a key.
+func MarshalKey(key crypto.PrivateKey) ([]byte, error) { return marshalKey(key) }

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/cipher"
 	"crypto/sha256"
 	"crypto/x509"
@@ -11,11 +10,11 @@ import (
 	"fmt"
 	"iter"
 
-	mldsax509 "filippo.io/mldsa/x509"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/keyfile"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/pkix"
 )
@@ -37,7 +36,7 @@ func (s *Store) PutIdentity(ctx context.Context, ids ...*certstore.Identity) err
 	var entries []*certstore.Entry
 	for i, id := range ids {
 		c := id.Certificate()
-		der, err := mldsax509.MarshalPKCS8PrivateKey(id.Key())
+		der, err := marshalKey(id.Key())
 		if err != nil {
 			return fmt.Errorf("sqlstore: private key of %q cannot be stored: %w", c.Subject, err)
 		}
@@ -235,11 +234,11 @@ func (r *identityRow) identity(aead cipher.AEAD) (*certstore.Identity, error) {
 		return nil, fmt.Errorf("private key of %q was altered: %w", c.Subject, err)
 	}
 	defer clear(der)
-	key, err := mldsax509.ParsePKCS8PrivateKey(der)
+	key, err := keyfile.ParsePrivateKey(der)
 	if err != nil {
 		return nil, err
 	}
-	return certstore.NewIdentity(c, crypto.PrivateKey(key), inter...)
+	return certstore.NewIdentity(c, key, inter...)
 }
 
 // sealedFor binds a sealed key to its certificate, so that keys cannot be swapped.

@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/internal/servertest"
 )
 
+// Attack row H09: as TestSQLite. Attack row H10: as TestSQLite, and on a server.
 func TestPostgres(t *testing.T) {
 	address := servertest.Postgres(t)
 	n := 0

@@ -28,6 +28,8 @@ import (
 	"github.com/postseal/postseal/internal/certtest"
 )
 
+// Attack row H09: hostile addresses are values, never SQL. Attack row H10: several stores on
+// one database write, remove and read at once; run with -race.
 func TestSQLite(t *testing.T) {
 	suite(t, func(t *testing.T) string {
 		return "sqlite:" + filepath.Join(t.TempDir(), "certs.db")

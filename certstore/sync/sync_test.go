@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -186,119 +187,119 @@ func (w *world) logged(want ...string) {
 
 var at = []string{"a@example.test", "b@example.test"}
 
-func TestLife(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		one, two := w.cert("one", nil, "a@example.test"), w.cert("two", nil, "a@example.test", "b@example.test")
-		bob := w.cert("bob", nil, "bob@example.test")
+func TestLife(t *testing.T) { targets(t, testLife) }
 
-		r := w.run(nil, full(object("alice", at, one), object("bob", []string{"bob@example.test"}, bob)))
-		w.holds("one<a@example.test>", "bob<bob@example.test>")
-		w.logged("added alice <a@example.test> in test userCertificate", "added bob <bob@example.test> in test userCertificate")
-		if !r.Full || r.Added != 2 || r.Objects != 2 {
-			t.Errorf("report %+v", r)
-		}
-		if w.src.asked != nil {
-			t.Errorf("asked for changes since %q at first", w.src.asked)
-		}
+func testLife(t *testing.T, to target) {
+	w := newWorld(t, to)
+	one, two := w.cert("one", nil, "a@example.test"), w.cert("two", nil, "a@example.test", "b@example.test")
+	bob := w.cert("bob", nil, "bob@example.test")
 
-		r = w.run(nil, changes())
-		w.logged()
-		if string(w.src.asked) != "1" || r.Full {
-			t.Errorf("asked for changes since %q, report %+v", w.src.asked, r)
-		}
+	r := w.run(nil, full(object("alice", at, one), object("bob", []string{"bob@example.test"}, bob)))
+	w.holds("one<a@example.test>", "bob<bob@example.test>")
+	w.logged("added alice <a@example.test> in test userCertificate", "added bob <bob@example.test> in test userCertificate")
+	if !r.Full || r.Added != 2 || r.Objects != 2 {
+		t.Errorf("report %+v", r)
+	}
+	if w.src.asked != nil {
+		t.Errorf("asked for changes since %q at first", w.src.asked)
+	}
 
-		w.run(nil, changes(object("alice", at, one, two)))
-		w.logged("added alice <a@example.test> in test userCertificate", "added alice <b@example.test> in test userCertificate")
-		w.holds("one<a@example.test>", "two<a@example.test>", "two<b@example.test>", "bob<bob@example.test>")
-		if string(w.src.asked) != "2" {
-			t.Errorf("asked for changes since %q", w.src.asked)
-		}
+	r = w.run(nil, changes())
+	w.logged()
+	if string(w.src.asked) != "1" || r.Full {
+		t.Errorf("asked for changes since %q, report %+v", w.src.asked, r)
+	}
 
-		// The same once more: nothing happens twice.
-		r = w.run(nil, changes(object("alice", at, one, two)))
-		w.logged()
-		if r.Unchanged != 1 {
-			t.Errorf("report %+v", r)
-		}
+	w.run(nil, changes(object("alice", at, one, two)))
+	w.logged("added alice <a@example.test> in test userCertificate", "added alice <b@example.test> in test userCertificate")
+	w.holds("one<a@example.test>", "two<a@example.test>", "two<b@example.test>", "bob<bob@example.test>")
+	if string(w.src.asked) != "2" {
+		t.Errorf("asked for changes since %q", w.src.asked)
+	}
 
-		w.run(nil, changes(object("alice", at[:1], two)))
-		w.logged("removed alice <a@example.test> no longer in the object", "removed alice <b@example.test> no longer in the object")
-		w.holds("two<a@example.test>", "bob<bob@example.test>")
+	// The same once more: nothing happens twice.
+	r = w.run(nil, changes(object("alice", at, one, two)))
+	w.logged()
+	if r.Unchanged != 1 {
+		t.Errorf("report %+v", r)
+	}
 
-		renamed := object("alice", []string{"b@example.test"}, two)
-		renamed.Name = "cn=alice married,ou=people,dc=test"
-		w.run(nil, changes(renamed))
-		w.holds("two<b@example.test>", "bob<bob@example.test>")
+	w.run(nil, changes(object("alice", at[:1], two)))
+	w.logged("removed alice <a@example.test> no longer in the object", "removed alice <b@example.test> no longer in the object")
+	w.holds("two<a@example.test>", "bob<bob@example.test>")
 
-		w.run(nil, changes(&sync.Object{ID: "alice", Name: "gone", Deleted: true}, &sync.Object{ID: "never seen", Deleted: true}))
-		w.logged("removed alice <b@example.test> object was deleted")
-		w.holds("bob<bob@example.test>")
+	renamed := object("alice", []string{"b@example.test"}, two)
+	renamed.Name = "cn=alice married,ou=people,dc=test"
+	w.run(nil, changes(renamed))
+	w.holds("two<b@example.test>", "bob<bob@example.test>")
 
-		w.run(nil, changes(object("bob", []string{"bob@example.test"})))
-		w.logged("removed bob <bob@example.test> object has no certificate to carry any more")
-		w.holds()
-	})
+	w.run(nil, changes(&sync.Object{ID: "alice", Name: "gone", Deleted: true}, &sync.Object{ID: "never seen", Deleted: true}))
+	w.logged("removed alice <b@example.test> object was deleted")
+	w.holds("bob<bob@example.test>")
+
+	w.run(nil, changes(object("bob", []string{"bob@example.test"})))
+	w.logged("removed bob <bob@example.test> object has no certificate to carry any more")
+	w.holds()
 }
 
 // What the source does not name any more when it names everything is gone; an interrupted
 // naming removes nothing.
-func TestFullPass(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		var objects []*sync.Object
-		var all []string
-		for i := range 30 {
-			a := fmt.Sprintf("u%02d@example.test", i)
-			objects = append(objects, object(fmt.Sprint("u", i), []string{a}, w.cert(a, nil, a)))
-			all = append(all, a+"<"+a+">")
-		}
-		w.run(nil, full(objects...))
-		w.holds(all...)
-		w.src.err = errors.New("connection lost")
-		if _, err := w.try(nil, &sync.Batch{Reset: true, Objects: objects[:10], Cursor: []byte("half")}); err == nil || !strings.Contains(err.Error(), "connection lost") {
-			t.Errorf("error %v", err)
-		}
-		w.holds(all...)
-		w.src.err = nil
-		if _, err := w.try(nil, &sync.Batch{Objects: objects[10:15]}); err == nil {
-			t.Error("a source that stopped short was taken for a complete one")
-		}
-		w.holds(all...)
-		// It goes on from where it was, and only now what was not named goes.
-		r := w.run(nil, &sync.Batch{Objects: objects[15:20], Cursor: []byte("x")}, &sync.Batch{Objects: objects[20:25], Complete: true, Everything: true})
-		w.holds(all[:25]...)
-		if r.Removed != 5 || r.Reasons["removed: object is not in the source any more"] != 5 {
-			t.Errorf("report %+v", r)
-		}
-		w.run(nil, full(objects[:3]...))
-		w.holds(all[:3]...)
-		// A source that names what is still there without saying all about it, and one that
-		// names what it has but not everything.
-		w.run(nil, full(&sync.Object{ID: "u0", Unchanged: true}, &sync.Object{ID: "u1", Unchanged: true}, &sync.Object{ID: "u9", Unchanged: true}))
-		w.holds(all[:2]...)
-		w.run(nil, &sync.Batch{Reset: true, Complete: true, Objects: objects[:1]})
-		w.holds(all[:2]...)
-	})
+func TestFullPass(t *testing.T) { targets(t, testFullPass) }
+
+func testFullPass(t *testing.T, to target) {
+	w := newWorld(t, to)
+	var objects []*sync.Object
+	var all []string
+	for i := range 30 {
+		a := fmt.Sprintf("u%02d@example.test", i)
+		objects = append(objects, object(fmt.Sprint("u", i), []string{a}, w.cert(a, nil, a)))
+		all = append(all, a+"<"+a+">")
+	}
+	w.run(nil, full(objects...))
+	w.holds(all...)
+	w.src.err = errors.New("connection lost")
+	if _, err := w.try(nil, &sync.Batch{Reset: true, Objects: objects[:10], Cursor: []byte("half")}); err == nil || !strings.Contains(err.Error(), "connection lost") {
+		t.Errorf("error %v", err)
+	}
+	w.holds(all...)
+	w.src.err = nil
+	if _, err := w.try(nil, &sync.Batch{Objects: objects[10:15]}); err == nil {
+		t.Error("a source that stopped short was taken for a complete one")
+	}
+	w.holds(all...)
+	// It goes on from where it was, and only now what was not named goes.
+	r := w.run(nil, &sync.Batch{Objects: objects[15:20], Cursor: []byte("x")}, &sync.Batch{Objects: objects[20:25], Complete: true, Everything: true})
+	w.holds(all[:25]...)
+	if r.Removed != 5 || r.Reasons["removed: object is not in the source any more"] != 5 {
+		t.Errorf("report %+v", r)
+	}
+	w.run(nil, full(objects[:3]...))
+	w.holds(all[:3]...)
+	// A source that names what is still there without saying all about it, and one that
+	// names what it has but not everything.
+	w.run(nil, full(&sync.Object{ID: "u0", Unchanged: true}, &sync.Object{ID: "u1", Unchanged: true}, &sync.Object{ID: "u9", Unchanged: true}))
+	w.holds(all[:2]...)
+	w.run(nil, &sync.Batch{Reset: true, Complete: true, Objects: objects[:1]})
+	w.holds(all[:2]...)
 }
 
-func TestExpiry(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		a := w.cert("a", nil, "a@example.test")
-		long := w.cert("long", func(c *x509.Certificate) { c.NotAfter = certtest.Epoch().AddDate(5, 0, 0) }, "a@example.test")
-		w.run(nil, full(object("alice", at, a, long)))
-		w.holds("a<a@example.test>", "long<a@example.test>")
-		w.now = certtest.Epoch().AddDate(2, 0, 0)
-		w.run(nil, changes())
-		w.logged("removed alice <a@example.test> expired")
-		w.holds("long<a@example.test>")
-		w.run(nil, changes(object("alice", at, a, long)))
-		w.logged("refused alice <> expired on 2027-01-01")
-		w.holds("long<a@example.test>")
-		w.run(func(s *sync.Syncer) { s.Rules.KeepExpired = true }, changes(object("alice", at, a, long)))
-		w.holds("a<a@example.test>", "long<a@example.test>")
-	})
+func TestExpiry(t *testing.T) { targets(t, testExpiry) }
+
+func testExpiry(t *testing.T, to target) {
+	w := newWorld(t, to)
+	a := w.cert("a", nil, "a@example.test")
+	long := w.cert("long", func(c *x509.Certificate) { c.NotAfter = certtest.Epoch().AddDate(5, 0, 0) }, "a@example.test")
+	w.run(nil, full(object("alice", at, a, long)))
+	w.holds("a<a@example.test>", "long<a@example.test>")
+	w.now = certtest.Epoch().AddDate(2, 0, 0)
+	w.run(nil, changes())
+	w.logged("removed alice <a@example.test> expired")
+	w.holds("long<a@example.test>")
+	w.run(nil, changes(object("alice", at, a, long)))
+	w.logged("refused alice <> expired on 2027-01-01")
+	w.holds("long<a@example.test>")
+	w.run(func(s *sync.Syncer) { s.Rules.KeepExpired = true }, changes(object("alice", at, a, long)))
+	w.holds("a<a@example.test>", "long<a@example.test>")
 }
 
 func TestRules(t *testing.T) {
@@ -347,63 +348,63 @@ func TestRules(t *testing.T) {
 
 // Exchange Online takes 15 certificates of an object. What is expired or doubled does not
 // count; of the rest the best stay.
-func TestFifteen(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		var certs []*x509.Certificate
-		for i := range 17 {
-			certs = append(certs, w.cert(fmt.Sprintf("c%02d", i), func(c *x509.Certificate) { c.NotBefore = certtest.Epoch().AddDate(0, 0, i) }, "a@example.test"))
+func TestFifteen(t *testing.T) { targets(t, testFifteen) }
+
+func testFifteen(t *testing.T, to target) {
+	w := newWorld(t, to)
+	var certs []*x509.Certificate
+	for i := range 17 {
+		certs = append(certs, w.cert(fmt.Sprintf("c%02d", i), func(c *x509.Certificate) { c.NotBefore = certtest.Epoch().AddDate(0, 0, i) }, "a@example.test"))
+	}
+	expired := w.cert("expired", func(c *x509.Certificate) { c.NotAfter = certtest.Epoch().AddDate(0, 0, 1) }, "a@example.test")
+	fifteen := append(slices.Clone(certs[:15]), expired, certs[0])
+	names := func(certs []*x509.Certificate) (list []string) {
+		for _, c := range certs {
+			list = append(list, c.Subject.CommonName+"<a@example.test>")
 		}
-		expired := w.cert("expired", func(c *x509.Certificate) { c.NotAfter = certtest.Epoch().AddDate(0, 0, 1) }, "a@example.test")
-		fifteen := append(slices.Clone(certs[:15]), expired, certs[0])
-		names := func(certs []*x509.Certificate) (list []string) {
-			for _, c := range certs {
-				list = append(list, c.Subject.CommonName+"<a@example.test>")
-			}
-			return list
-		}
-		w.run(nil, full(object("alice", at, fifteen...)))
-		w.holds(names(certs[:15])...)
-		o := object("alice", at, certs...)
-		o.Certificates[0].Default = true
-		r := w.run(nil, changes(o))
-		w.holds(names(append([]*x509.Certificate{certs[0]}, certs[3:]...))...)
-		if want := "object has 17 usable certificates: only the 15 best are carried"; r.Refused != 2 || !strings.Contains(w.log[0], want) {
-			t.Errorf("%d refused, %q", r.Refused, w.log)
-		}
-		w.run(func(s *sync.Syncer) { s.Rules.NoneAboveMax = true }, changes(o))
-		w.holds()
-		w.run(func(s *sync.Syncer) { s.Rules.MaxPerObject = -1 }, changes(o))
-		w.holds(names(certs)...)
-	})
+		return list
+	}
+	w.run(nil, full(object("alice", at, fifteen...)))
+	w.holds(names(certs[:15])...)
+	o := object("alice", at, certs...)
+	o.Certificates[0].Default = true
+	r := w.run(nil, changes(o))
+	w.holds(names(append([]*x509.Certificate{certs[0]}, certs[3:]...))...)
+	if want := "object has 17 usable certificates: only the 15 best are carried"; r.Refused != 2 || !strings.Contains(w.log[0], want) {
+		t.Errorf("%d refused, %q", r.Refused, w.log)
+	}
+	w.run(func(s *sync.Syncer) { s.Rules.NoneAboveMax = true }, changes(o))
+	w.holds()
+	w.run(func(s *sync.Syncer) { s.Rules.MaxPerObject = -1 }, changes(o))
+	w.holds(names(certs)...)
 }
 
 // A dry run reports what a run would do, and does nothing.
-func TestDryRun(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		one, two := w.cert("one", nil, "a@example.test"), w.cert("two", nil, "a@example.test")
-		bob := w.cert("bob", nil, "bob@example.test")
-		dry := func(s *sync.Syncer) { s.DryRun = true }
-		for step, batches := range [][]*sync.Batch{
-			{full(object("alice", at, one), object("bob", []string{"bob@example.test"}, bob))},
-			{changes(object("alice", at, two))},
-			{full(object("alice", at, two))},
-			{full(object("alice", at, two)), changes()},
-		} {
-			before := w.dump()
-			w.run(dry, batches...)
-			would := w.log
-			if after := w.dump(); !slices.Equal(before, after) {
-				t.Errorf("step %d: the dry run changed %q into %q", step, before, after)
-			}
-			w.run(nil, batches...)
-			if !slices.Equal(would, w.log) {
-				t.Errorf("step %d: the dry run said\n\t%s\nthe run\n\t%s", step, strings.Join(would, "\n\t"), strings.Join(w.log, "\n\t"))
-			}
+func TestDryRun(t *testing.T) { targets(t, testDryRun) }
+
+func testDryRun(t *testing.T, to target) {
+	w := newWorld(t, to)
+	one, two := w.cert("one", nil, "a@example.test"), w.cert("two", nil, "a@example.test")
+	bob := w.cert("bob", nil, "bob@example.test")
+	dry := func(s *sync.Syncer) { s.DryRun = true }
+	for step, batches := range [][]*sync.Batch{
+		{full(object("alice", at, one), object("bob", []string{"bob@example.test"}, bob))},
+		{changes(object("alice", at, two))},
+		{full(object("alice", at, two))},
+		{full(object("alice", at, two)), changes()},
+	} {
+		before := w.dump()
+		w.run(dry, batches...)
+		would := w.log
+		if after := w.dump(); !slices.Equal(before, after) {
+			t.Errorf("step %d: the dry run changed %q into %q", step, before, after)
 		}
-		w.holds("two<a@example.test>")
-	})
+		w.run(nil, batches...)
+		if !slices.Equal(would, w.log) {
+			t.Errorf("step %d: the dry run said\n\t%s\nthe run\n\t%s", step, strings.Join(would, "\n\t"), strings.Join(w.log, "\n\t"))
+		}
+	}
+	w.holds("two<a@example.test>")
 }
 
 func (w *world) dump() (list []string) {
@@ -420,50 +421,50 @@ func (w *world) dump() (list []string) {
 
 // Entries that somebody else made are neither overwritten nor removed; an entry that two
 // objects or two sources brought stays until both are gone.
-func TestSharing(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		a, b := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "b@example.test")
-		if err := to.Put(t.Context(), &certstore.Entry{Certificate: a, Address: "a@example.test", Source: "mail", Capabilities: []byte("learned")}); err != nil {
-			t.Fatal(err)
+func TestSharing(t *testing.T) { targets(t, testSharing) }
+
+func testSharing(t *testing.T, to target) {
+	w := newWorld(t, to)
+	a, b := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "b@example.test")
+	if err := to.Put(t.Context(), &certstore.Entry{Certificate: a, Address: "a@example.test", Source: "mail", Capabilities: []byte("learned")}); err != nil {
+		t.Fatal(err)
+	}
+	w.run(nil, full(object("one", at, a, b), object("two", at, b)))
+	w.holds("a<a@example.test>", "b<b@example.test>")
+	other := &world{t: t, ca: w.ca, now: w.now, to: to, src: &script{name: "other"}}
+	other.run(nil, full(object("one", at, b)))
+	w.run(nil, changes(object("one", at)))
+	w.holds("a<a@example.test>", "b<b@example.test>")
+	for e := range to.Certificates(t.Context(), certstore.Email("a@example.test")) {
+		if e.Source != "mail" || string(e.Capabilities) != "learned" {
+			t.Errorf("the learned entry became %+v", e)
 		}
-		w.run(nil, full(object("one", at, a, b), object("two", at, b)))
-		w.holds("a<a@example.test>", "b<b@example.test>")
-		other := &world{t: t, ca: w.ca, now: w.now, to: to, src: &script{name: "other"}}
-		other.run(nil, full(object("one", at, b)))
-		w.run(nil, changes(object("one", at)))
-		w.holds("a<a@example.test>", "b<b@example.test>")
-		for e := range to.Certificates(t.Context(), certstore.Email("a@example.test")) {
-			if e.Source != "mail" || string(e.Capabilities) != "learned" {
-				t.Errorf("the learned entry became %+v", e)
-			}
-		}
-		w.run(nil, changes(&sync.Object{ID: "two", Deleted: true}))
-		w.holds("a<a@example.test>", "b<b@example.test>")
-		other.run(nil, full())
-		w.holds("a<a@example.test>")
-	})
+	}
+	w.run(nil, changes(&sync.Object{ID: "two", Deleted: true}))
+	w.holds("a<a@example.test>", "b<b@example.test>")
+	other.run(nil, full())
+	w.holds("a<a@example.test>")
 }
 
-func TestUpdate(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		a := w.cert("a", nil, "a@example.test")
-		o := object("one", at, a)
-		w.run(nil, full(o))
-		o.Certificates[0].Default, o.Certificates[0].Capabilities = true, []byte("new")
-		w.run(nil, changes(o))
-		w.logged("updated one <a@example.test> source says otherwise now")
-		for e := range to.Certificates(t.Context(), certstore.Email("a@example.test")) {
-			if !e.Default || string(e.Capabilities) != "new" || !e.Seen.Equal(w.now) {
-				t.Errorf("got %+v", e)
-			}
+func TestUpdate(t *testing.T) { targets(t, testUpdate) }
+
+func testUpdate(t *testing.T, to target) {
+	w := newWorld(t, to)
+	a := w.cert("a", nil, "a@example.test")
+	o := object("one", at, a)
+	w.run(nil, full(o))
+	o.Certificates[0].Default, o.Certificates[0].Capabilities = true, []byte("new")
+	w.run(nil, changes(o))
+	w.logged("updated one <a@example.test> source says otherwise now")
+	for e := range to.Certificates(t.Context(), certstore.Email("a@example.test")) {
+		if !e.Default || string(e.Capabilities) != "new" || !e.Seen.Equal(w.now) {
+			t.Errorf("got %+v", e)
 		}
-		chain := object("two", []string{"b@example.test"}, w.cert("b", nil, "b@example.test"), w.ca.Certificate)
-		chain.Certificates[1].Chain = true
-		w.run(nil, changes(chain))
-		w.holds("a<a@example.test>", "b<b@example.test>", "CA<>")
-	})
+	}
+	chain := object("two", []string{"b@example.test"}, w.cert("b", nil, "b@example.test"), w.ca.Certificate)
+	chain.Certificates[1].Chain = true
+	w.run(nil, changes(chain))
+	w.holds("a<a@example.test>", "b<b@example.test>", "CA<>")
 }
 
 // interloper lets another run for the same source and target finish in between.
@@ -483,48 +484,48 @@ func (s interloper) Changes(ctx context.Context, cursor []byte) iter.Seq2[*sync.
 	}
 }
 
-func TestConflict(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		a := w.cert("a", nil, "a@example.test")
-		w.run(nil, full())
-		inner := newWorld(t, to)
-		w.src.batches = []*sync.Batch{changes(object("one", at, a))}
-		s := &sync.Syncer{Source: interloper{w.src, func() { inner.run(nil, full()) }}, Target: to, Time: func() time.Time { return w.now }}
-		if _, err := s.Run(t.Context()); !errors.Is(err, sync.ErrConflict) {
-			t.Errorf("got %v, want ErrConflict", err)
-		}
-		w.holds()
-	})
+func TestConflict(t *testing.T) { targets(t, testConflict) }
+
+func testConflict(t *testing.T, to target) {
+	w := newWorld(t, to)
+	a := w.cert("a", nil, "a@example.test")
+	w.run(nil, full())
+	inner := newWorld(t, to)
+	w.src.batches = []*sync.Batch{changes(object("one", at, a))}
+	s := &sync.Syncer{Source: interloper{w.src, func() { inner.run(nil, full()) }}, Target: to, Time: func() time.Time { return w.now }}
+	if _, err := s.Run(t.Context()); !errors.Is(err, sync.ErrConflict) {
+		t.Errorf("got %v, want ErrConflict", err)
+	}
+	w.holds()
 }
 
-func TestFromStore(t *testing.T) {
-	targets(t, func(t *testing.T, to target) {
-		w := newWorld(t, to)
-		var from certstore.Memory
-		a, b := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "b@example.test")
-		put := func(entries ...*certstore.Entry) {
-			if err := from.Put(t.Context(), entries...); err != nil {
-				t.Fatal(err)
-			}
-		}
-		put(&certstore.Entry{Certificate: a, Address: "a@example.test"}, &certstore.Entry{Certificate: b, Address: "b@example.test"}, &certstore.Entry{Certificate: w.ca.Certificate})
-		s := &sync.Syncer{Source: sync.FromStore("memory", &from), Target: to, Time: func() time.Time { return w.now }}
-		for range 2 {
-			if _, err := s.Run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			w.holds("a<a@example.test>", "b<b@example.test>", "CA<>")
-		}
-		if err := from.Remove(t.Context(), &certstore.Entry{Certificate: a, Address: "a@example.test"}); err != nil {
+func TestFromStore(t *testing.T) { targets(t, testFromStore) }
+
+func testFromStore(t *testing.T, to target) {
+	w := newWorld(t, to)
+	var from certstore.Memory
+	a, b := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "b@example.test")
+	put := func(entries ...*certstore.Entry) {
+		if err := from.Put(t.Context(), entries...); err != nil {
 			t.Fatal(err)
 		}
-		r, err := s.Run(t.Context())
-		if err != nil || r.Removed != 1 || r.Unchanged != 2 {
-			t.Errorf("report %+v, %v", r, err)
+	}
+	put(&certstore.Entry{Certificate: a, Address: "a@example.test"}, &certstore.Entry{Certificate: b, Address: "b@example.test"}, &certstore.Entry{Certificate: w.ca.Certificate})
+	s := &sync.Syncer{Source: sync.FromStore("memory", &from), Target: to, Time: func() time.Time { return w.now }}
+	for range 2 {
+		if _, err := s.Run(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		w.holds("b<b@example.test>", "CA<>")
-	})
+		w.holds("a<a@example.test>", "b<b@example.test>", "CA<>")
+	}
+	if err := from.Remove(t.Context(), &certstore.Entry{Certificate: a, Address: "a@example.test"}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Run(t.Context())
+	if err != nil || r.Removed != 1 || r.Unchanged != 2 {
+		t.Errorf("report %+v, %v", r, err)
+	}
+	w.holds("b<b@example.test>", "CA<>")
 }
 
 // The state file survives being reopened, cut off and shortened.
@@ -564,5 +565,60 @@ func TestStateFile(t *testing.T) {
 	w.holds("b<b@example.test>")
 	if size := fileSize(t, path); size > 1<<20 {
 		t.Errorf("the state file has grown to %d octets", size)
+	}
+}
+
+// crowd is a source of many objects, made one by one.
+type crowd struct {
+	n    int
+	cert *x509.Certificate
+}
+
+func (crowd) Name() string { return "crowd" }
+
+func (c crowd) Changes(context.Context, []byte) iter.Seq2[*sync.Batch, error] {
+	return func(yield func(*sync.Batch, error) bool) {
+		b := &sync.Batch{Reset: true}
+		for i := range c.n {
+			b.Objects = append(b.Objects, object(fmt.Sprintf("%08d", i), []string{fmt.Sprintf("u%d@example.test", i)}, c.cert))
+			if len(b.Objects) == 500 {
+				if !yield(b, nil) {
+					return
+				}
+				b = &sync.Batch{}
+			}
+		}
+		b.Complete, b.Everything = true, true
+		yield(b, nil)
+	}
+}
+
+// The memory a run takes does not grow with what it carries.
+func TestMemory(t *testing.T) {
+	w := newWorld(t, nil)
+	cert := w.cert("everybody's", nil)
+	peak := func(n int) (most uint64) {
+		db, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "certs.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		s := &sync.Syncer{Source: crowd{n, cert}, Target: db, Rules: sync.Rules{KeepForeign: true}, Time: func() time.Time { return w.now }}
+		s.Progress = func(sync.Report) {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+		}
+		r, err := s.Run(t.Context())
+		if err != nil || r.Added != n {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return most
+	}
+	few, many := peak(1_000), peak(20_000)
+	t.Logf("%d KiB for a thousand objects, %d KiB for twenty thousand", few>>10, many>>10)
+	if many > few+8<<20 {
+		t.Errorf("%d KiB for a thousand objects, %d KiB for twenty thousand", few>>10, many>>10)
 	}
 }

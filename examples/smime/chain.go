@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/chain/fetch"
 )
 
 // Exit statuses of chain.
@@ -134,7 +135,7 @@ func (o *chainArguments) question(hasDepth bool, name string, stdin io.Reader) (
 		q.Time = t
 	}
 	var err error
-	if q.Revocation, err = revocationMode(o.revocation, o.network); err != nil {
+	if q.Revocation, err = revocationMode(o.revocation, network(o.network)); err != nil {
 		return nil, err
 	}
 	if q.AllowSHA1, err = algorithmSet(o.algorithms); err != nil {
@@ -184,16 +185,28 @@ func checkRequest(q *chain.Request) error {
 	return nil
 }
 
-func revocationMode(mode string, network bool) (*chain.Revocation, error) {
+// revocationMode makes settings of a mode. The network, if f is not nil, is for the modes
+// that may use it.
+func revocationMode(mode string, f chain.Fetcher) (*chain.Revocation, error) {
 	switch mode {
 	case "off":
-		return &chain.Revocation{InsecureOff: true}, nil
+		return &chain.Revocation{InsecureOff: true, Fetcher: f, FetchIssuers: f != nil}, nil
 	case "soft":
-		return &chain.Revocation{AllowUnknown: true}, nil
-	case "hard", "supplied-only":
+		return &chain.Revocation{AllowUnknown: true, Fetcher: f, FetchIssuers: f != nil}, nil
+	case "hard":
+		return &chain.Revocation{RequireAll: true, Fetcher: f, FetchIssuers: f != nil}, nil
+	case "supplied-only":
 		return &chain.Revocation{RequireAll: true}, nil
 	}
 	return nil, fmt.Errorf("unknown revocation mode %q", mode)
+}
+
+// network returns a Fetcher, or nil where none is wanted.
+func network(wanted bool) chain.Fetcher {
+	if !wanted {
+		return nil
+	}
+	return new(fetch.Client)
 }
 
 func algorithmSet(name string) (legacy bool, err error) {

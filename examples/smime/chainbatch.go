@@ -25,13 +25,13 @@ const maxLine = 128 << 20
 // A judge answers batch requests. It keeps the verifiers of the collections it has seen,
 // because indexing one costs more than a verification.
 type judge struct {
-	network   bool
+	fetcher   chain.Fetcher // nil: no network
 	mu        sync.Mutex
 	verifiers map[[32]byte]*chain.Verifier
 }
 
-func newJudge(network bool) *judge {
-	return &judge{network: network, verifiers: map[[32]byte]*chain.Verifier{}}
+func newJudge(wanted bool) *judge {
+	return &judge{fetcher: network(wanted), verifiers: map[[32]byte]*chain.Verifier{}}
 }
 
 // A refusal is a request that gets no verdict.
@@ -128,7 +128,7 @@ func (j *judge) answer(number int, line []byte, err error) (out []byte) {
 	}()
 	var q *batchRequest
 	if err == nil {
-		q, err = parseRequest(line)
+		q, err = parseRequest(line, j.fetcher)
 		if q != nil {
 			id = q.id
 		}
@@ -184,14 +184,15 @@ type batchRequest struct {
 	id      *string
 	anchors [][]byte
 	leaf    []byte
+	fetcher chain.Fetcher
 }
 
 // parseRequest decodes one object. Names are compared exactly and none may come twice: a
 // restriction the caller spelled must not get lost.
-func parseRequest(line []byte) (*batchRequest, error) {
-	q := &batchRequest{}
+func parseRequest(line []byte, f chain.Fetcher) (*batchRequest, error) {
+	q := &batchRequest{fetcher: f}
 	q.Purpose = chain.EmailSigning
-	q.Revocation = &chain.Revocation{AllowUnknown: true}
+	q.Revocation, _ = revocationMode("soft", f)
 	if !utf8.Valid(line) {
 		return q, malformed("not UTF-8")
 	}
@@ -336,7 +337,7 @@ func (q *batchRequest) field(name string, raw json.RawMessage) (err error) {
 	case "revocation":
 		if str(&text); err == nil {
 			var e error
-			if q.Revocation, e = revocationMode(text, false); e != nil {
+			if q.Revocation, e = revocationMode(text, q.fetcher); e != nil {
 				err = unsupported("%v", e)
 			}
 		}

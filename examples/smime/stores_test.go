@@ -111,7 +111,7 @@ func TestStores(t *testing.T) {
 	}
 }
 
-// A certificate that is filed under somebody's address, but is not his, is not used for him.
+// Attack row H06: a certificate that is filed under somebody's address, but is not his, is not used for him.
 func TestLookupOthersCertificate(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewCA(t, "Test CA")

@@ -5,15 +5,18 @@ import (
 	"slices"
 
 	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/offload"
 	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // Digests computes what the signatures over one content need of it, while the content
 // streams by: the digests asked for, whether it could be somebody's signed attributes, and,
-// if it is small, the content itself for algorithms that do not hash.
+// if it is small, the content itself for algorithms that do not hash. The hashes of large
+// content are computed on other cores than the caller's.
 type Digests struct {
 	hashes []runningHash
-	head   []byte // the first octets, at most limits.WholeContent
+	sinks  []*offload.Sink // one for each of hashes, once something was written
+	head   []byte          // the first octets, at most limits.WholeContent
 	size   int64
 	shape  attributeShape
 }
@@ -40,13 +43,18 @@ func (d *Digests) add(hs ...sigalg.Hash) {
 
 // Write takes the next octets of the content. It never fails.
 func (d *Digests) Write(p []byte) (int, error) {
-	for _, h := range d.hashes {
-		h.state.Write(p)
+	for _, h := range d.hashes[len(d.sinks):] {
+		d.sinks = append(d.sinks, offload.NewSink(func(p []byte) { h.state.Write(p) }))
 	}
-	if room := limits.WholeContent - len(d.head); room > 0 {
-		d.head = append(d.head, p[:min(room, len(p))]...)
+	for _, s := range d.sinks {
+		s.Write(p)
 	}
 	d.size += int64(len(p))
+	if d.size <= limits.WholeContent {
+		d.head = append(d.head, p...)
+	} else {
+		d.head = nil
+	}
 	d.shape.write(p)
 	return len(p), nil
 }
@@ -62,6 +70,7 @@ func (d *Digests) Hashes() []sigalg.Hash {
 
 // Sum returns the digest by h of what was written so far, or false if h is not computed.
 func (d *Digests) Sum(h sigalg.Hash) ([]byte, bool) {
+	d.wait()
 	for _, r := range d.hashes {
 		if r.id == h {
 			return r.state.Sum(nil), true
@@ -70,8 +79,18 @@ func (d *Digests) Sum(h sigalg.Hash) ([]byte, bool) {
 	return nil, false
 }
 
+// Size returns how many octets were written.
+func (d *Digests) Size() int64 { return d.size }
+
+func (d *Digests) wait() {
+	for _, s := range d.sinks {
+		s.Wait()
+	}
+}
+
 // Clone returns an independent copy in the same state.
 func (d *Digests) Clone() *Digests {
+	d.wait()
 	c := &Digests{head: slices.Clone(d.head), size: d.size, shape: d.shape}
 	for _, r := range d.hashes {
 		state, err := r.state.(hash.Cloner).Clone()

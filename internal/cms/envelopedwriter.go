@@ -15,6 +15,7 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/internal/ber"
+	"github.com/postseal/postseal/internal/cipherstream"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/sigalg"
@@ -266,6 +267,9 @@ func (w *envelopedWriter) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	n, err := w.plain.Write(p)
+	if err == cipherstream.ErrTooLong {
+		err = &limits.Exceeded{What: "octets under " + w.cipher.name, Max: w.cipher.longest(nil)}
+	}
 	w.err = err
 	return n, err
 }

@@ -131,25 +131,42 @@ func Compose(h *mimeraw.Header, opt Option) (*Division, error) {
 		}
 		value := f.Value()
 		shown, keep := opt.outer(f.Name, value)
-		if (!keep || shown != value) && userFacing(f.Name) {
-			d.Hidden = append(d.Hidden, Pair{f.Name, value})
-		}
-		if !keep {
-			continue
-		}
-		if shown != value {
-			if raw, err = appendField(nil, f.Name, shown); err != nil {
+		if keep {
+			if shown != value {
+				raw, err = appendField(nil, f.Name, shown)
+			}
+			var told []byte
+			if err == nil {
+				told, err = appendField(nil, "HP-Outer", strings.TrimSpace(f.Name+": "+shown))
+			}
+			switch {
+			case err == nil:
+				d.Outer = append(d.Outer, raw...)
+				record = append(record, told...)
+			case needed(f.Name):
 				return nil, err
+			default:
+				// What cannot be told by HP-Outer must not stand outside, or readers would
+				// take it for confidential.
+				keep, err = false, nil
 			}
 		}
-		d.Outer = append(d.Outer, raw...)
-		if record, err = appendField(record, "HP-Outer", strings.TrimSpace(f.Name+": "+shown)); err != nil {
-			return nil, err
+		if (!keep || shown != value) && userFacing(f.Name) {
+			d.Hidden = append(d.Hidden, Pair{f.Name, value})
 		}
 	}
 	d.Inner = append(append(d.Inner, record...), "MIME-Version: 1.0\r\n"...)
 	d.Inner = append(d.Inner, structure...)
 	return d, nil
+}
+
+// needed reports whether a message without the field may not arrive or not be answered.
+func needed(name string) bool {
+	switch strings.ToLower(name) {
+	case "from", "sender", "to", "cc", "date", "message-id":
+		return true
+	}
+	return false
 }
 
 // outer applies the policy, and the policy of the message that is answered to what the

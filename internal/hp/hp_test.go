@@ -137,6 +137,20 @@ func TestComposeClear(t *testing.T) {
 	}
 }
 
+// TestUnspeakable: a field that HP-Outer cannot name is hidden, unless mail needs it.
+func TestUnspeakable(t *testing.T) {
+	loose := hp.Option{Encrypt: true, Policy: policy(t, "no-confidentiality")}
+	for _, value := range []string{"caf\xe9", "a\x1bb", strings.Repeat("x", 1200)} {
+		d, err := hp.Compose(header(t, "From: a@example.org", "Comments: "+value, "X-Other: "+value), loose)
+		if err != nil || string(d.Outer) != "From: a@example.org\r\n" || !strings.Contains(string(d.Inner), "X-Other: "+value) || len(d.Hidden) != 1 {
+			t.Errorf("%q: %+v, %v", value, d, err)
+		}
+		if d, err := hp.Compose(header(t, "From: "+value+" <a@example.org>"), loose); err == nil {
+			t.Errorf("%q in From: %s", value, d.Outer)
+		}
+	}
+}
+
 func TestPolicies(t *testing.T) {
 	for _, c := range []struct{ policy, name, value, want string }{
 		{"baseline", "SUBJECT", "x", "[...]"},

@@ -4,10 +4,14 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"io"
+
+	"github.com/postseal/postseal/internal/offload"
 )
 
-// base64Buffer is the size of the pieces in which base64 is read.
-const base64Buffer = 32 << 10
+const (
+	base64Buffer = 32 << 10 // the size of the pieces in which base64 is read and written
+	firstBase64  = 8 << 10  // of the first one: most texts are short
+)
 
 // Base64Decoder returns a reader of the octets that r holds in base64 (RFC 2045, Section
 // 6.8). CR, LF, space and tab are passed over wherever they stand; any other octet outside
@@ -15,19 +19,29 @@ const base64Buffer = 32 << 10
 // padding are errors with the code [CodeBase64]. Text that ends within a group, so without
 // its padding too, is an error that wraps io.ErrUnexpectedEOF.
 //
-// The reader is an io.WriterTo as well.
+// The reader is an io.WriterTo as well. Of a long text it reads some more than it has given
+// out, and decodes that on another core.
 func Base64Decoder(r io.Reader) io.Reader { return &base64Decoder{r: r} }
 
 type base64Decoder struct {
-	r      io.Reader
-	in     []byte
-	out    []byte  // room for what one piece decodes to
-	ready  []byte  // decoded and not yet read, within out
+	r       io.Reader
+	in      []byte
+	out     []byte         // room for what one piece decodes to
+	ready   []byte         // decoded and not yet read
+	total   int            // octets read from r so far, up to offload.Threshold
+	line    *offload.Line  // nil for as long as the text is short
+	taken   *offload.Piece // that ready is part of
+	readErr error          // of r, when there is a line
+	err     error
+	base64State
+}
+
+// A base64State is how far a text has been decoded.
+type base64State struct {
 	group  [4]byte // octets of a group that is not complete
 	n      int     // how many
 	ended  bool    // padding has been seen
-	offset int64   // of in[0]
-	err    error
+	offset int64   // of what is decoded next
 }
 
 func (d *base64Decoder) Read(p []byte) (int, error) {
@@ -64,38 +78,88 @@ func (d *base64Decoder) WriteTo(w io.Writer) (int64, error) {
 
 // more makes octets ready. If it returns false, d.err says why.
 func (d *base64Decoder) more() bool {
-	if d.in == nil {
-		d.in = make([]byte, base64Buffer)
-		d.out = make([]byte, base64Buffer/4*3+8)
-	}
-	for empty := 0; len(d.ready) == 0; empty++ {
-		if d.err != nil {
-			return false
-		}
-		n, err := d.r.Read(d.in)
-		if n > 0 {
-			empty = 0
-			d.ready, d.err = d.decode(d.out, d.in[:n])
-			d.offset += int64(n)
-		}
+	for len(d.ready) == 0 {
 		switch {
-		case d.err != nil || err == nil:
-		case err == io.EOF && d.n > 0:
-			d.err = truncated(CodeBase64, "base64 ends within a group", d.offset)
+		case d.err != nil:
+			return false
+		case d.total < offload.Threshold:
+			d.decodeHere()
 		default:
-			d.err = err
-		}
-		if empty == 100 && d.err == nil {
-			d.err = io.ErrNoProgress
+			d.decodeAhead()
 		}
 	}
 	return true
 }
 
+// decodeHere reads and decodes one piece.
+func (d *base64Decoder) decodeHere() {
+	if len(d.in) == 0 || len(d.in) < base64Buffer && d.total >= len(d.in) {
+		size := firstBase64
+		if d.in != nil {
+			size = base64Buffer
+		}
+		d.in, d.out = make([]byte, size), make([]byte, size/4*3+8)
+	}
+	var n int
+	n, d.readErr = readSome(d.r, d.in)
+	d.total += n
+	d.ready, d.err = d.decode(d.out, d.in[:n])
+	d.end()
+}
+
+// decodeAhead begins with as many pieces as are worth it and waits for the oldest.
+func (d *base64Decoder) decodeAhead() {
+	if d.line == nil {
+		d.in, d.out = nil, nil
+		d.line = offload.NewLine(true, func(p *offload.Piece) {
+			p.Out, p.Err = d.decode(p.Room()[:offload.PieceSize], p.In)
+		})
+	}
+	if d.taken != nil {
+		d.taken.Free()
+		d.taken = nil
+	}
+	for d.readErr == nil && !d.line.Full() {
+		p := offload.NewPiece()
+		for d.readErr == nil && len(p.In) < offload.PieceSize/2 {
+			var n int
+			n, d.readErr = readSome(d.r, p.In[len(p.In):offload.PieceSize])
+			p.In = p.In[:len(p.In)+n]
+		}
+		d.line.Put(p)
+	}
+	if d.line.Empty() {
+		d.end()
+		return
+	}
+	d.taken = d.line.Take()
+	d.ready, d.err = d.taken.Out, d.taken.Err
+}
+
+// end takes over the error of the source once everything before it has been decoded.
+func (d *base64Decoder) end() {
+	if d.err == nil && d.readErr == io.EOF && d.n > 0 {
+		d.err = truncated(CodeBase64, "base64 ends within a group", d.offset)
+	} else if d.err == nil {
+		d.err = d.readErr
+	}
+}
+
+// readSome reads at least one octet, or returns an error.
+func readSome(r io.Reader, p []byte) (int, error) {
+	for range 100 {
+		if n, err := r.Read(p); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
 // decode decodes in into out and returns what it decoded, and an error if there is
-// something in the way. out has room for all of it.
-func (d *base64Decoder) decode(out, in []byte) ([]byte, error) {
+// something in the way; nothing is decoded after one. out has room for all of it.
+func (d *base64State) decode(out, in []byte) ([]byte, error) {
 	o := 0
+	defer func() { d.offset += int64(len(in)) }()
 	for i := 0; i < len(in); {
 		if d.n == 0 && !d.ended {
 			n := decodeGroups(out[o:], in[i:])
@@ -151,9 +215,9 @@ func (d *base64Decoder) decode(out, in []byte) ([]byte, error) {
 }
 
 // padded reports whether the group being collected has padding in it already.
-func (d *base64Decoder) padded() bool { return d.n == 3 && d.group[2] == '=' }
+func (d *base64State) padded() bool { return d.n == 3 && d.group[2] == '=' }
 
-func (d *base64Decoder) fail(what string, i int) error {
+func (d *base64State) fail(what string, i int) error {
 	return &SyntaxError{Code: CodeBase64, What: what, Offset: d.offset + int64(i)}
 }
 
@@ -221,7 +285,8 @@ const (
 )
 
 // Base64Encoder returns a writer that gives w everything in base64, in lines of 76 letters
-// that end in CRLF (RFC 2045, Section 6.8). Close writes the last line; it does not close w.
+// that end in CRLF (RFC 2045, Section 6.8). Of a long text several pieces are encoded at
+// once, on other cores. Close writes what is left; it does not close w.
 func Base64Encoder(w io.Writer) io.WriteCloser { return &base64Encoder{w: w} }
 
 type base64Encoder struct {
@@ -229,6 +294,9 @@ type base64Encoder struct {
 	line   [lineOctets]byte // the beginning of a line
 	n      int
 	out    []byte
+	total  int            // octets written so far, up to offload.Threshold
+	ahead  *offload.Line  // nil for as long as the text is short
+	next   *offload.Piece // being filled
 	closed bool
 	err    error
 }
@@ -240,7 +308,11 @@ func (e *base64Encoder) Write(p []byte) (int, error) {
 	if e.err != nil {
 		return 0, e.err
 	}
+	if e.total >= offload.Threshold {
+		return e.writeAhead(p)
+	}
 	all := len(p)
+	e.total += all
 	if e.n > 0 {
 		n := copy(e.line[e.n:], p)
 		e.n, p = e.n+n, p[n:]
@@ -262,12 +334,60 @@ func (e *base64Encoder) Write(p []byte) (int, error) {
 	return all, nil
 }
 
+// writeAhead is Write for a long text.
+func (e *base64Encoder) writeAhead(p []byte) (int, error) {
+	const whole = offload.PieceSize / (lineLetters + 2) * lineOctets
+	if e.ahead == nil {
+		e.out = nil
+		e.ahead = offload.NewLine(false, encodePiece)
+	}
+	all := len(p)
+	for len(p) > 0 && e.err == nil {
+		if e.next == nil {
+			e.next = offload.NewPiece()
+			e.next.In = append(e.next.In, e.line[:e.n]...)
+			e.n = 0
+		}
+		n := min(len(p), whole-len(e.next.In))
+		e.next.In = append(e.next.In, p[:n]...)
+		p = p[n:]
+		if len(e.next.In) == whole {
+			e.begin()
+		}
+	}
+	return all - len(p), e.err
+}
+
+// begin puts the next piece to work.
+func (e *base64Encoder) begin() {
+	if e.ahead.Full() {
+		e.pass()
+	}
+	e.ahead.Put(e.next)
+	e.next = nil
+}
+
+// pass writes the oldest piece.
+func (e *base64Encoder) pass() {
+	p := e.ahead.Take()
+	if e.err == nil {
+		e.err = writeAll(e.w, p.Out)
+	}
+	p.Free()
+}
+
 // Close implements io.Closer.
 func (e *base64Encoder) Close() error {
 	if e.closed {
 		return e.err
 	}
 	e.closed = true
+	if e.next != nil {
+		e.begin()
+	}
+	for e.ahead != nil && !e.ahead.Empty() {
+		e.pass()
+	}
 	if e.n > 0 && e.err == nil {
 		e.add(e.line[:e.n])
 		e.flush()
@@ -277,20 +397,42 @@ func (e *base64Encoder) Close() error {
 
 // add encodes one line into out.
 func (e *base64Encoder) add(line []byte) {
-	if e.out == nil {
-		e.out = make([]byte, 0, base64Buffer/(lineLetters+2)*(lineLetters+2))
-	}
-	if len(e.out)+lineLetters+2 > cap(e.out) {
+	const letters = lineLetters + 2
+	if len(e.out)+letters > cap(e.out) {
 		e.flush()
+		size := firstBase64
+		if e.out != nil {
+			size = base64Buffer
+		}
+		if cap(e.out) < size/letters*letters {
+			e.out = make([]byte, 0, size/letters*letters)
+		}
 	}
-	if len(line) == lineOctets {
-		n := len(e.out)
-		e.out = e.out[:n+lineLetters+2]
-		encodeLine((*[lineLetters + 2]byte)(e.out[n:]), (*[lineOctets]byte)(line))
-		return
+	e.out = appendLine(e.out, line)
+}
+
+// encodePiece encodes whole lines, and the last line of a text behind them.
+func encodePiece(p *offload.Piece) {
+	in, out := p.In, p.Room()
+	for len(in) >= lineOctets {
+		out = appendLine(out, in[:lineOctets])
+		in = in[lineOctets:]
 	}
-	e.out = base64.StdEncoding.AppendEncode(e.out, line)
-	e.out = append(e.out, '\r', '\n')
+	if len(in) > 0 {
+		out = appendLine(out, in)
+	}
+	p.Out = out
+}
+
+// appendLine encodes one line to the end of out, which has room for it.
+func appendLine(out, line []byte) []byte {
+	if len(line) < lineOctets {
+		return append(base64.StdEncoding.AppendEncode(out, line), '\r', '\n')
+	}
+	n := len(out)
+	out = out[:n+lineLetters+2]
+	encodeLine((*[lineLetters + 2]byte)(out[n:]), (*[lineOctets]byte)(line))
+	return out
 }
 
 // encodeLine encodes a whole line, six octets at a time.

@@ -80,6 +80,15 @@ func (c *Canonicaliser) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// writeCanonical is Write for text that is known to have no LF without a CR before it.
+func (c *Canonicaliser) writeCanonical(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	c.afterCR = p[len(p)-1] == '\r'
+	return writeAll(c.w, p)
+}
+
 // bareLF returns the place of the first LF at or after from that no CR stands before, or -1.
 func (c *Canonicaliser) bareLF(p []byte, from int) int {
 	for from < len(p) {

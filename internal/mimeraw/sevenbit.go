@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/offload"
 )
 
 // heldLeaf is how much of a body WriteSevenBit looks at before it decides how to write it.
@@ -57,9 +58,9 @@ func WriteSevenBit(dst io.Writer, header string, body io.Reader) error {
 
 // sevenBit is a walk through the parts of an entity.
 type sevenBit struct {
-	dst    io.Writer
-	inside []level // being walked through, outermost first
-	held   bytes.Buffer
+	dst    *Canonicaliser
+	inside []level          // being walked through, outermost first
+	held   []*offload.Piece // the beginning of the leaf that is looked at
 }
 
 type level struct {
@@ -86,7 +87,7 @@ func (s *sevenBit) entity(e *Entity) error {
 			if err := writeAll(s.dst, e.Header.Raw); err != nil {
 				return err
 			}
-			return s.pass(nil, e.Body)
+			return s.pass(new(sevenBitCheck), e.Body)
 		case t.IsMultipart() && identity:
 			boundary, err := t.Boundary()
 			if err != nil {
@@ -132,29 +133,34 @@ func (s *sevenBit) header(h *Header, old, encoding string) error {
 
 // leaf writes a part that is not walked into.
 func (s *sevenBit) leaf(e *Entity, mediaType, encoding string) error {
-	s.held.Reset()
-	if _, err := s.held.ReadFrom(io.LimitReader(e.Body, heldLeaf)); err != nil {
+	defer s.release()
+	var check sevenBitCheck
+	good, whole, err := s.hold(e.Body, &check)
+	if err != nil {
 		return err
 	}
-	held := s.held.Bytes()
 	declared := encoding == "8bit" || encoding == "binary"
-	var check sevenBitCheck
-	if check.ok(held) && (len(held) < heldLeaf || !declared) && (len(held) == heldLeaf || check.complete()) {
+	if good && (whole && check.complete() || !whole && !declared) {
 		if err := s.header(e.Header, encoding, "7bit"); err != nil {
 			return err
 		}
-		return s.pass(held, e.Body)
+		return s.pass(&check, e.Body)
 	}
 	if strings.HasPrefix(mediaType, "multipart/") {
 		return syntaxError(CodeUnsafe, "a multipart that is not 7bit and cannot be walked through")
 	}
-	whole := io.MultiReader(bytes.NewReader(held), e.Body)
-	body, err := DecodeTransfer(encoding, whole)
+	text := strings.HasPrefix(mediaType, "text/") || strings.HasPrefix(mediaType, "message/")
+	text = text && encoding != "base64"
+	all := make([]io.Reader, 0, len(s.held)+1)
+	for _, p := range s.held {
+		all = append(all, bytes.NewReader(p.In))
+		text = text && bytes.IndexByte(p.In, 0) < 0
+	}
+	body, err := DecodeTransfer(encoding, io.MultiReader(append(all, e.Body)...))
 	if err != nil {
 		return err
 	}
-	text := strings.HasPrefix(mediaType, "text/") || strings.HasPrefix(mediaType, "message/")
-	if text && encoding != "base64" && bytes.IndexByte(held, 0) < 0 {
+	if text {
 		if err := s.header(e.Header, encoding, "quoted-printable"); err != nil {
 			return err
 		}
@@ -166,6 +172,37 @@ func (s *sevenBit) leaf(e *Entity, mediaType, encoding string) error {
 	return encode(Base64Encoder(s.dst), body)
 }
 
+// hold reads up to heldLeaf octets of a body and keeps them. good says that check has
+// found nothing in them, whole that the body has no more.
+func (s *sevenBit) hold(body io.Reader, check *sevenBitCheck) (good, whole bool, err error) {
+	good = true
+	for left := heldLeaf; left > 0; {
+		p := offload.NewPiece()
+		s.held = append(s.held, p)
+		room := p.In[:min(left, offload.PieceSize)]
+		n, err := io.ReadFull(body, room)
+		p.In = room[:n]
+		left -= n
+		good = good && check.ok(p.In)
+		switch err {
+		case nil:
+		case io.EOF, io.ErrUnexpectedEOF:
+			return good, true, nil
+		default:
+			return false, false, err
+		}
+	}
+	return good, false, nil
+}
+
+// release lets go of what is held.
+func (s *sevenBit) release() {
+	for _, p := range s.held {
+		p.Free()
+	}
+	s.held = nil
+}
+
 func encode(w io.WriteCloser, r io.Reader) error {
 	if _, err := io.Copy(w, r); err != nil {
 		return err
@@ -173,15 +210,29 @@ func encode(w io.WriteCloser, r io.Reader) error {
 	return w.Close()
 }
 
-// pass writes held and the rest of a body as they are.
-func (s *sevenBit) pass(held []byte, body io.Reader) error {
-	var check sevenBitCheck
-	w := io.MultiWriter(&check, s.dst)
-	if _, err := w.Write(held); err != nil {
-		return err
+// pass writes what is held, which check has seen, and the rest of a body as they are.
+func (s *sevenBit) pass(check *sevenBitCheck, body io.Reader) error {
+	for _, p := range s.held {
+		if err := s.text(p.In, check.bareLF); err != nil {
+			return err
+		}
 	}
-	if _, err := io.Copy(w, body); err != nil {
-		return err
+	p := offload.NewPiece()
+	defer p.Free()
+	for {
+		n, err := readSome(body, p.In[:offload.PieceSize])
+		if !check.ok(p.In[:n]) {
+			return errNotSevenBit
+		}
+		if err := s.text(p.In[:n], check.bareLF); err != nil {
+			return err
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if !check.complete() {
 		return errNotSevenBit
@@ -189,26 +240,31 @@ func (s *sevenBit) pass(held []byte, body io.Reader) error {
 	return nil
 }
 
+// text writes text that is 7bit.
+func (s *sevenBit) text(p []byte, bareLF bool) error {
+	if bareLF {
+		return writeAll(s.dst, p)
+	}
+	return s.dst.writeCanonical(p)
+}
+
 var errNotSevenBit = syntaxError(CodeUnsafe, "a body that is not 7bit where it cannot be re-encoded")
 
-// A sevenBitCheck is an io.Writer that takes only text that is 7bit (RFC 2045, Section
-// 2.7), with LF line ends too.
+// A sevenBitCheck takes only text that is 7bit (RFC 2045, Section 2.7), with LF line ends
+// too.
 type sevenBitCheck struct {
 	line    int // octets of the line so far
 	afterCR bool
-}
-
-func (c *sevenBitCheck) Write(p []byte) (int, error) {
-	if !c.ok(p) {
-		return 0, errNotSevenBit
-	}
-	return len(p), nil
+	bareLF  bool // not every line end is CRLF
 }
 
 // complete reports whether the text may end here.
 func (c *sevenBitCheck) complete() bool { return !c.afterCR }
 
 func (c *sevenBitCheck) ok(p []byte) bool {
+	if !c.bareLF && c.canonical(p) {
+		return true
+	}
 	for len(p) > 0 {
 		if c.afterCR && p[0] != '\n' {
 			return false
@@ -217,6 +273,7 @@ func (c *sevenBitCheck) ok(p []byte) bool {
 		n := bytes.IndexByte(p, '\n')
 		if n >= 0 {
 			text, rest = p[:n], p[n+1:]
+			c.bareLF = c.bareLF || n == 0 && !c.afterCR || n > 0 && p[n-1] != '\r'
 		}
 		c.afterCR = false
 		if len(text) > 0 && text[len(text)-1] == '\r' {
@@ -232,6 +289,60 @@ func (c *sevenBitCheck) ok(p []byte) bool {
 		}
 		p = rest
 	}
+	return true
+}
+
+// canonical is ok for text whose line ends are all CRLF, many octets at a time. If it
+// returns false it has done nothing.
+func (c *sevenBitCheck) canonical(p []byte) bool {
+	const ones, lows, highs = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f, 0x8080808080808080
+	if len(p) < 64 {
+		return false
+	}
+	// The high bit of each octet: in bad, that the octet is NUL or beyond ASCII or that it
+	// is an LF and the one before is no CR or the other way round; in cr, that the octet
+	// is no CR. Within ASCII the sums do not carry over.
+	var bad uint64
+	cr := uint64(highs)
+	if c.afterCR {
+		cr = 0
+	}
+	rest := p
+	for ; len(rest) >= 8; rest = rest[8:] {
+		w := binary.LittleEndian.Uint64(rest)
+		before := cr >> 56
+		cr = (w ^ ones*'\r') + lows
+		lf := (w ^ ones*'\n') + lows
+		bad |= w | (w - ones) | (lf ^ (cr<<8 | before))
+	}
+	if bad&highs != 0 {
+		return false
+	}
+	afterCR := cr&(1<<63) == 0
+	for _, b := range rest {
+		if b == 0 || b >= 0x80 || afterCR != (b == '\n') {
+			return false
+		}
+		afterCR = b == '\r'
+	}
+	// No line is too long if every stretch of the longest length ends one.
+	line := c.line
+	for from := 0; ; {
+		to := min(len(p), from+lineMax-line+2)
+		last := bytes.LastIndexByte(p[from:to], '\n')
+		if last < 0 {
+			if to < len(p) || line+to-from > lineMax {
+				return false
+			}
+			line += to - from
+			break
+		}
+		from, line = from+last+1, 0
+	}
+	if afterCR {
+		line--
+	}
+	c.line, c.afterCR = line, afterCR
 	return true
 }
 

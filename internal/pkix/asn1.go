@@ -243,6 +243,17 @@ func OID(algorithm []byte) []byte {
 	return id
 }
 
+// CurveID returns the identifier of the named curve of an EC key in a
+// SubjectPublicKeyInfo; nil if the curve is given by parameters.
+func CurveID(spki []byte) []byte {
+	s := cryptobyte.String(spki)
+	var body, alg, id cryptobyte.String
+	if !s.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1(&alg, asn1.SEQUENCE) || !alg.SkipASN1(asn1.OBJECT_IDENTIFIER) || !alg.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) {
+		return nil
+	}
+	return id
+}
+
 // RSABits returns the size of the modulus of an RSA key in a SubjectPublicKeyInfo, 0 for
 // other keys. It is for asking before anything is computed with the key.
 func RSABits(spki []byte) int {

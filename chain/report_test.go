@@ -1,0 +1,181 @@
+package chain_test
+
+import (
+	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postseal/postseal/chain"
+)
+
+func TestReportText(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	sub := issue(t, root, "Issuing\u202e\n", ca, constraints(t, false, []asn1.RawValue{rfc822("example.org")}, nil))
+	leaf := issue(t, sub, "alice", mail)
+	r := explain(t, root, leaf, chain.Request{}, sub)
+	text := r.String()
+	for _, want := range []string{"INVALID for email-signing at 2026-06-01T00:00:00Z, now\n", "nc.not_permitted  CN=alice: alice@example.com is outside", "(RFC 5280, Section 4.2.1.10)", "leaf    CN=alice", `Issuing\e2\80\ae\0a`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.ContainsAny(text, "\u202e") {
+		t.Error("a name turns the text around")
+	}
+	good := explain(t, root, issue(t, root, "alice", mail), chain.Request{Address: "alice@example.com"})
+	if !strings.HasPrefix(good.String(), "VALID for") || good.Detail != "valid for email-signing as alice@example.com" {
+		t.Errorf("%s: %s", good.Detail, good)
+	}
+}
+
+func TestReportJSON(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	for _, r := range []*chain.Report{
+		explain(t, root, leaf, chain.Request{}),
+		explain(t, root, leaf, chain.Request{Address: "bob@example.com"}),
+		explain(t, root, &entity{raw([]byte{1}), nil}, chain.Request{}),
+	} {
+		b, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Verdict  string
+			Codes    []string
+			Path     []struct{ Subject, SHA256 string }
+			Policies []string `json:"valid_policies"`
+			Findings []struct{ Code, Severity, Cert, Reference, Detail string }
+		}
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Verdict != string(r.Verdict) || got.Codes == nil || got.Path == nil || (got.Policies != nil) != (r.Verdict == "valid") || len(got.Path) != len(r.Certificates) || len(got.Findings) != len(r.Findings) {
+			t.Errorf("%s", b)
+		}
+	}
+}
+
+func TestReportDrawing(t *testing.T) {
+	root, other := issue(t, nil, "Root", ca), issue(t, nil, "Root", ca)
+	sub := issue(t, root, "Issuing \"1\"\\", ca, between(now.AddDate(-2, 0, 0), now.AddDate(-1, 0, 0)))
+	twin := issueWith(t, sub.key, other, "Issuing \"1\"\\", ca)
+	leaf := issue(t, sub, "alice", mail)
+	dot := explain(t, root, leaf, chain.Request{}, sub, twin).DOT()
+	for _, want := range []string{"INVALID for email-signing", "time.expired", "color=red", "->"} {
+		if !strings.Contains(dot, want) {
+			t.Errorf("no %q in\n%s", want, dot)
+		}
+	}
+	if _, err := exec.LookPath("dot"); err == nil {
+		cmd := exec.Command("dot", "-Tsvg")
+		cmd.Stdin = strings.NewReader(dot)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	if dot := explain(t, root, issue(t, root, "alice", mail), chain.Request{}).DOT(); !strings.Contains(dot, "peripheries=2") {
+		t.Errorf("no anchor in\n%s", dot)
+	}
+}
+
+// The signer's own idea of the time decides nothing, and is told where it would have.
+func TestClaimedTime(t *testing.T) {
+	root := issue(t, nil, "Root", ca, between(now.AddDate(-9, 0, 0), now.AddDate(9, 0, 0)))
+	old := issue(t, root, "alice", mail, between(now.AddDate(-3, 0, 0), now.AddDate(-1, 0, 0)))
+	young := issue(t, root, "alice", mail)
+	then := now.AddDate(-2, 0, 0)
+	r := explain(t, root, old, chain.Request{ClaimedTime: then})
+	expect(t, r, "time.expired")
+	if !warned(r, "time.expired_after_signing") {
+		t.Errorf("%s", r)
+	}
+	r = explain(t, root, young, chain.Request{ClaimedTime: then})
+	expect(t, r, "valid")
+	if !warned(r, "time.claim_outside_validity") {
+		t.Errorf("%s", r)
+	}
+	expect(t, explain(t, root, old, chain.Request{Time: then, Basis: "timestamp"}), "valid")
+	if r := explain(t, root, young, chain.Request{ClaimedTime: now}); len(r.Warnings) != 1 {
+		t.Errorf("warnings %v", r.Warnings)
+	}
+}
+
+// With a trusted time before the revocation and evidence of the present, what was signed
+// before stands, unless the key had been compromised by then.
+func TestRevokedAfterTrustedTime(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	signed, revoked := now.AddDate(0, 0, -10), now.AddDate(0, 0, -5)
+	list := func(invalid time.Time) []byte {
+		return listing(t, root, func(l *x509.RevocationList) {
+			e := x509.RevocationListEntry{SerialNumber: leaf.SerialNumber, RevocationTime: revoked, ReasonCode: 1}
+			if !invalid.IsZero() {
+				der, err := asn1.MarshalWithParams(invalid, "generalized")
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 24}, Value: der}}
+			}
+			l.RevokedCertificateEntries = []x509.RevocationListEntry{e}
+		})
+	}
+	for _, tt := range []struct {
+		name string
+		q    chain.Request
+		crl  []byte
+		want string
+	}{
+		{"judged now", chain.Request{}, list(time.Time{}), "rev.revoked"},
+		{"signed before", chain.Request{Time: signed, EvidenceTime: now}, list(time.Time{}), "valid"},
+		{"signed before, key compromised after", chain.Request{Time: signed, EvidenceTime: now}, list(now.AddDate(0, 0, -7)), "valid"},
+		{"signed before, key compromised earlier still", chain.Request{Time: signed, EvidenceTime: now}, list(now.AddDate(0, 0, -20)), "rev.revoked"},
+		{"signed after", chain.Request{Time: now.AddDate(0, 0, -1), EvidenceTime: now}, list(time.Time{}), "rev.revoked"},
+		{"evidence of that time only", chain.Request{Time: signed}, list(time.Time{}), "rev.unknown"},
+	} {
+		tt.q.Revocation = &chain.Revocation{RequireAll: true, CRLs: [][]byte{tt.crl}}
+		r := explain(t, root, leaf, tt.q)
+		if r.Verdict != "valid" && tt.want != r.Codes[0] || (r.Verdict == "valid") != (tt.want == "valid") {
+			t.Errorf("%s: want %s\n%s", tt.name, tt.want, r)
+		}
+	}
+}
+
+// A time-stamping authority is certified for that and nothing else (RFC 3161, Section 2.3).
+func TestTimeStamping(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	eku := func(critical bool, der ...byte) *entity {
+		return issue(t, root, "TSA", extension(asn1.ObjectIdentifier{2, 5, 29, 37}, critical, der))
+	}
+	stamping := []byte{6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 8}
+	runRules(t, root, []rule{
+		{name: "critical and alone", want: "valid", leaf: eku(true, append([]byte{0x30, 10}, stamping...)...), q: chain.Request{Purpose: "time-stamping"}},
+		{name: "not critical", want: "eku.leaf", leaf: eku(false, append([]byte{0x30, 10}, stamping...)...), q: chain.Request{Purpose: "time-stamping"}},
+		{name: "with another", want: "eku.leaf", leaf: eku(true, append(append([]byte{0x30, 20}, stamping...), 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 4)...), q: chain.Request{Purpose: "time-stamping"}},
+		{name: "absent", want: "eku.leaf", leaf: issue(t, root, "TSA"), q: chain.Request{Purpose: "time-stamping"}},
+	})
+}
+
+func ExampleVerifier_Explain() {
+	// Who may sign as alice@example.com, and if not, why not?
+	anchors := new(chain.Collection) // in real life from chain.ReadCollection
+	v := chain.NewVerifier(anchors, chain.Revocation{})
+	r := v.Explain(context.Background(), chain.Request{
+		Leaf:    &x509.Certificate{Raw: []byte("not a certificate")},
+		Address: "alice@example.com",
+		Time:    time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC),
+	})
+	fmt.Println(r.Verdict, r.Codes)
+	fmt.Print(r)
+	// Output:
+	// invalid [parse.malformed]
+	// INVALID for email-signing at 2026-06-01T00:00:00Z, vouched for by the caller
+	//   parse.malformed  certificate: malformed outer SEQUENCE
+}

@@ -1,0 +1,194 @@
+// Package offload lets other cores compute while a caller reads and writes a stream.
+//
+// Entry points: [Line] for work whose results the caller wants back in order, [Sink] for
+// work that only takes octets in, such as a hash.
+//
+// What runs in the background computes and ends: it never touches a reader or a writer,
+// waits for nobody, and there are only as many pieces at a time as
+// keep the cores busy. So a stream that is abandoned halfway leaves nothing behind.
+package offload
+
+import (
+	"runtime"
+	"sync"
+)
+
+const (
+	// Threshold is how many octets a stream should handle on the caller's own core first:
+	// most messages are smaller, and not worth the buffers.
+	Threshold = 256 << 10
+	// PieceSize is the room in a piece, in octets; it stays in the cache of one core.
+	PieceSize = 80 << 10
+)
+
+// A Piece is a part of a stream on its way through a [Line].
+type Piece struct {
+	In   []byte // what is worked on, with PieceSize octets of room
+	Out  []byte // the result, see Room
+	Err  error  // what the work has to say besides
+	done chan struct{}
+	in   *buffer
+	out  *buffer
+}
+
+type buffer [PieceSize]byte
+
+// What nobody uses at the moment.
+var (
+	pieces  = sync.Pool{New: func() any { return &Piece{in: new(buffer), done: make(chan struct{}, 1)} }}
+	buffers = sync.Pool{New: func() any { return new(buffer) }}
+)
+
+// NewPiece returns an empty piece. Whoever is done with it calls Free.
+func NewPiece() *Piece {
+	p := pieces.Get().(*Piece)
+	p.In, p.Out, p.Err = p.in[:0], nil, nil
+	return p
+}
+
+// Room gives Out PieceSize octets of room, and returns it empty.
+func (p *Piece) Room() []byte {
+	if p.out == nil {
+		p.out = buffers.Get().(*buffer)
+	}
+	p.Out = p.out[:0]
+	return p.Out
+}
+
+// Free gives p to whoever needs a piece next. Nothing of it may be used afterwards.
+func (p *Piece) Free() {
+	if p.out != nil {
+		buffers.Put(p.out)
+		p.out = nil
+	}
+	pieces.Put(p)
+}
+
+// A Line is the pieces of one stream that are being worked on, oldest first. It is for one
+// goroutine at a time.
+type Line struct {
+	work   func(*Piece)
+	serial bool
+	depth  int
+	pieces []*Piece // put in and not taken out
+
+	mutex   sync.Mutex
+	waiting []*Piece // of a serial line: not begun yet
+	running bool     // of a serial line: there is a goroutine
+}
+
+// NewLine returns a Line of work, which must touch nothing but its piece and, if serial is
+// set, what nobody else touches while there are pieces in the line: then it gets them one
+// after another, in their order.
+func NewLine(serial bool, work func(*Piece)) *Line {
+	depth := min(2*runtime.GOMAXPROCS(0), 8) // what keeps the cores busy
+	return &Line{work: work, serial: serial, depth: depth}
+}
+
+// Full reports whether a piece should be taken out before another is put in.
+func (l *Line) Full() bool { return len(l.pieces) >= l.depth }
+
+// Empty reports whether there is no piece left.
+func (l *Line) Empty() bool { return len(l.pieces) == 0 }
+
+// Put begins the work on p.
+func (l *Line) Put(p *Piece) {
+	l.pieces = append(l.pieces, p)
+	if !l.serial {
+		go l.run(p)
+		return
+	}
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.waiting = append(l.waiting, p)
+	if !l.running {
+		l.running = true
+		go l.drain()
+	}
+}
+
+// Take waits for the oldest piece and returns it.
+func (l *Line) Take() *Piece {
+	p := l.pieces[0]
+	l.pieces = l.pieces[:copy(l.pieces, l.pieces[1:])]
+	<-p.done
+	return p
+}
+
+func (l *Line) run(p *Piece) {
+	l.work(p)
+	p.done <- struct{}{}
+}
+
+// drain works for as long as there is something to do.
+func (l *Line) drain() {
+	for {
+		l.mutex.Lock()
+		if len(l.waiting) == 0 {
+			l.running = false
+			l.mutex.Unlock()
+			return
+		}
+		p := l.waiting[0]
+		l.waiting = l.waiting[:copy(l.waiting, l.waiting[1:])]
+		l.mutex.Unlock()
+		l.run(p)
+	}
+}
+
+// A Sink takes a stream of octets. Up to [Threshold] it works at once, from then on behind
+// the caller's back. It is for one goroutine at a time.
+type Sink struct {
+	take func([]byte)
+	size int
+	line *Line
+	next *Piece
+}
+
+// NewSink returns a Sink for take, which gets the octets in their order and must not keep
+// them.
+func NewSink(take func([]byte)) *Sink { return &Sink{take: take} }
+
+// Write takes p, of which it keeps nothing.
+func (s *Sink) Write(p []byte) {
+	if s.size < Threshold {
+		s.size += len(p)
+		s.take(p)
+		return
+	}
+	if s.line == nil {
+		s.line = NewLine(true, func(p *Piece) { s.take(p.In) })
+	}
+	for len(p) > 0 {
+		if s.next == nil {
+			s.next = NewPiece()
+		}
+		n := min(len(p), PieceSize-len(s.next.In))
+		s.next.In = append(s.next.In, p[:n]...)
+		p = p[n:]
+		if len(s.next.In) == PieceSize {
+			s.flush()
+		}
+	}
+}
+
+// Wait returns once everything written has been worked on.
+func (s *Sink) Wait() {
+	if s.line == nil {
+		return
+	}
+	if s.next != nil {
+		s.flush()
+	}
+	for !s.line.Empty() {
+		s.line.Take().Free()
+	}
+}
+
+func (s *Sink) flush() {
+	if s.line.Full() {
+		s.line.Take().Free()
+	}
+	s.line.Put(s.next)
+	s.next = nil
+}
