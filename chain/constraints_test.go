@@ -9,8 +9,8 @@ import (
 	"github.com/postseal/postseal/chain"
 )
 
-// Attack row G02, and the name constraints of RFC 5280, Section 4.2.1.10, form by form; X1
-// to X5 and X18 of the defects of crypto/x509.
+// The name constraints of RFC 5280, Section 4.2.1.10, form by form; X1 to X5 and X18 of
+// the defects of crypto/x509.
 func TestRulesOfNameConstraints(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	type names = []asn1.RawValue

@@ -176,7 +176,7 @@ func (t *task) search() {
 func (t *task) again() {
 	work, evidence := t.work, t.evidence
 	*t = task{
-		v: t.v, ctx: t.ctx, req: t.req, ix: t.ix, bag: t.bag, seen: t.seen, purpose: t.purpose, algorithms: t.algorithms, policies: t.policies, now: t.now, present: t.present,
+		v: t.v, ctx: t.ctx, req: t.req, ix: t.ix, bag: t.bag, purpose: t.purpose, algorithms: t.algorithms, policies: t.policies, now: t.now, present: t.present,
 		maxDepth: t.maxDepth, leaf: t.leaf, leafIsAnchor: t.leafIsAnchor, early: t.early, work: work, evidence: evidence,
 	}
 	if evidence != nil {

@@ -176,18 +176,12 @@ func altered(t testing.TB, issuer, c *entity, old, new []byte) *entity {
 // resigned replaces the signature of a certificate by one of issuer.
 func resigned(t testing.TB, issuer, c *entity) *entity {
 	t.Helper()
-	return &entity{parsed(t, signedAnew(t, issuer, c.Raw)), c.key}
-}
-
-// signedAnew replaces the signature of a certificate or a CRL by one of issuer.
-func signedAnew(t testing.TB, issuer *entity, der []byte) []byte {
-	t.Helper()
 	var parts struct {
 		TBS       asn1.RawValue
 		Algorithm asn1.RawValue
 		Signature asn1.BitString
 	}
-	if _, err := asn1.Unmarshal(der, &parts); err != nil {
+	if _, err := asn1.Unmarshal(c.Raw, &parts); err != nil {
 		t.Fatal(err)
 	}
 	digest := sha256.Sum256(parts.TBS.FullBytes)
@@ -196,11 +190,11 @@ func signedAnew(t testing.TB, issuer *entity, der []byte) []byte {
 		t.Fatal(err)
 	}
 	parts.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
-	out, err := asn1.Marshal(parts)
+	der, err := asn1.Marshal(parts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out
+	return &entity{parsed(t, der), c.key}
 }
 
 // otherName encodes an otherName of a type with a UTF8String.

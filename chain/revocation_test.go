@@ -131,7 +131,6 @@ func judge(t testing.TB, root, leaf *entity, rev chain.Revocation, others ...*en
 	return explain(t, root, leaf, chain.Request{Revocation: &rev}, others...)
 }
 
-// Attack row G08: revocation is never skipped quietly.
 func TestRevocationModes(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	named := issue(t, root, "alice", mail, sources("http://crl.example/a.crl", ""))
@@ -168,8 +167,7 @@ func TestRevocationModes(t *testing.T) {
 	}
 }
 
-// TestCRLRules covers attack row G07: each rule of RFC 5280, Section 6.3.3 that PKITS
-// leaves open.
+// TestCRLRules has a row for each rule of RFC 5280, Section 6.3.3 that PKITS leaves open.
 func TestCRLRules(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	leaf := issue(t, root, "alice", mail)
@@ -251,8 +249,8 @@ func TestHoldIsLifted(t *testing.T) {
 	}
 }
 
-// TestOCSPRules covers attack row G06: each way an OCSP response can be wrong, O1 to O6 of
-// the defects of golang.org/x/crypto/ocsp among them.
+// TestOCSPRules has a row for each way an OCSP response can be wrong, O1 to O6 of the
+// defects of golang.org/x/crypto/ocsp among them.
 func TestOCSPRules(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	leaf := issue(t, root, "alice", mail)

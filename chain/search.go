@@ -25,8 +25,7 @@ type task struct {
 	ctx        context.Context
 	req        *Request
 	ix         *index
-	bag        map[string][]*node // untrusted, by subject
-	seen       map[[32]byte]bool  // what is in the bag
+	bag        map[string][]*node
 	purpose    Purpose
 	algorithms algorithms
 	policies   policyInput

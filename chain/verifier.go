@@ -236,13 +236,12 @@ func (t *task) collect() {
 }
 
 func (t *task) addUntrusted(n *node) bool {
-	if t.ix.bySum[n.sum] != nil || n.sum == t.leaf.sum || t.seen[n.sum] {
+	if t.ix.bySum[n.sum] != nil || n.sum == t.leaf.sum || slices.ContainsFunc(t.bag[n.Subject], func(o *node) bool { return o.sum == n.sum }) {
 		return false
 	}
 	if t.bag == nil {
-		t.bag, t.seen = map[string][]*node{}, map[[32]byte]bool{}
+		t.bag = map[string][]*node{}
 	}
-	t.seen[n.sum] = true
 	t.bag[n.Subject] = append(t.bag[n.Subject], n)
 	return true
 }

@@ -128,20 +128,25 @@ func (p *pushWriter) Close() error {
 // Compose reads the message src and writes the protected message to dst, in constant
 // memory. If it returns an error, what was written is no message and must be discarded;
 // unfit certificates are found before anything is written.
-func (c *Composer) Compose(dst io.Writer, src io.Reader) (*Composed, error) {
+func (c *Composer) Compose(dst io.Writer, src io.Reader) (_ *Composed, err error) {
+	defer func() {
+		if caught := recovered(recover()); caught != nil {
+			err = caught
+		}
+	}()
 	plan, err := c.plan()
 	if err != nil {
 		return nil, err
 	}
 	e, err := mimeraw.ReadEntity(src)
 	if err != nil {
-		return nil, fmt.Errorf("smime: reading the message: %w", err)
+		return nil, fmt.Errorf("smime: reading the message: %w", tooLarge(err))
 	}
 	if err := plan.covered(e.Header); err != nil {
 		return nil, err
 	}
 	if err := plan.write(dst, e); err != nil {
-		return nil, fmt.Errorf("smime: composing: %w", err)
+		return nil, fmt.Errorf("smime: composing: %w", tooLarge(err))
 	}
 	return plan.result, nil
 }
@@ -204,6 +209,9 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 		return fmt.Errorf("smime: Digest %q is not sha256, sha384 or sha512", c.Digest)
 	}
 	for _, id := range c.Signers {
+		if id == nil {
+			return errors.New("smime: a signer is nil")
+		}
 		if err := fitToSign(id.Certificate(), now); err != nil {
 			return err
 		}
@@ -259,6 +267,9 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	}
 	var unfit []error
 	for _, cert := range c.Recipients {
+		if cert == nil {
+			return errors.New("smime: a recipient is nil")
+		}
 		if err := fitToEncrypt(cert, now); err != nil {
 			unfit = append(unfit, err)
 		}

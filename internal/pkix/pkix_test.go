@@ -228,7 +228,7 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// TestParseCertificateLenient covers attack row G09. It builds what crypto/x509 refuses: a negative serial.
+// TestParseCertificateLenient builds what crypto/x509 refuses: a negative serial.
 func TestParseCertificateLenient(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
