@@ -250,7 +250,7 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 // be two contents, or one that nothing covers.
 func (p *pass) attach(layer layerReader) error {
 	l, ok := layer.(*signedLayer)
-	if !ok || l.content != nil || l.layer.Kind != "signed" {
+	if !ok || l.content != nil {
 		return &syntaxError{"cms.two_contents", "the structure carries a content of its own"}
 	}
 	if l.layer.Kind != "signed" {
