@@ -246,7 +246,8 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 	return l, nil
 }
 
-// attach gives a bare detached signature its content.
+// attach gives a bare detached signature its content. With any other structure there would
+// be two contents, or one that nothing covers.
 func (p *pass) attach(layer layerReader) error {
 	l, ok := layer.(*signedLayer)
 	if !ok || l.content != nil {

@@ -144,8 +144,13 @@ func (o *Opener) maxMemory() int64 {
 
 // examine makes one pass over src, and another where the first shows that it is needed
 // and src can be read again.
-func (o *Opener) examine(ctx context.Context, sink rewinder, src io.Reader, f form) (*Report, *pass, error) {
-	p := newPass(ctx, o, sink, f)
+func (o *Opener) examine(ctx context.Context, sink rewinder, src io.Reader, f form) (report *Report, p *pass, err error) {
+	defer func() {
+		if caught := recovered(recover()); caught != nil {
+			report, p, err = nil, nil, caught
+		}
+	}()
+	p = newPass(ctx, o, sink, f)
 	seeker, again := src.(io.Seeker)
 	var start int64
 	if again {
@@ -155,7 +160,7 @@ func (o *Opener) examine(ctx context.Context, sink rewinder, src io.Reader, f fo
 		}
 	}
 	p.oneShot = !again
-	report, err := p.run(src)
+	report, err = p.run(src)
 	for n := 0; err == nil && again && p.wantsMore() && n < 3; n++ {
 		if !sink.rewind() {
 			break

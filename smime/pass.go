@@ -83,8 +83,9 @@ func (p *pass) next() *pass {
 }
 
 func (p *pass) wantsMore() bool {
+	_, report := p.sink.(nowhere)
 	return p.wantExact && !p.exact || len(p.wantDigests) > 0 ||
-		len(p.wantDamage) > 0 && len(p.damage) == 0 && p.sink == io.Discard
+		len(p.wantDamage) > 0 && len(p.damage) == 0 && report
 }
 
 // run reads src to its end and returns the report. The error is nil unless reading src
@@ -202,12 +203,12 @@ func (p *pass) walkCMS(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	p.layers = append(p.layers, layer)
 	if p.form.detached != nil {
 		if err := p.attach(layer); err != nil {
-			return err
+			p.problems = append(p.problems, problem{len(p.layers), codeOf(err)})
 		}
 	}
+	p.layers = append(p.layers, layer)
 	content := layer.next()
 	if content == nil {
 		return nil
