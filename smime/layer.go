@@ -331,6 +331,8 @@ func (c *canonicalReader) Read(b []byte) (int, error) {
 
 func (c *canonicalReader) fill() {
 	if c.in == nil {
+		c.in = make([]byte, 8<<10)
+	} else if len(c.in) < 64<<10 { // this is no small message
 		c.in = make([]byte, 64<<10)
 	}
 	n, err := c.r.Read(c.in)
