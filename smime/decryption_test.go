@@ -363,12 +363,6 @@ func (m *mimeMaker) keyFaults() iter.Seq2[string, []byte] {
 	}
 }
 
-// TestC07KeyFaults: wrong padding, wrong lengths, wrong values, with either padding.
-func TestC07KeyFaults(t *testing.T) {
-	m := &mimeMaker{t: t, people: readOpenIdentities(t)}
-	t.Log(mustFail(t, m.people.opener(), m.keyFaults()), "faults")
-}
-
 // paddingFaults yields every last octet, every cut, and changes of every block of a
 // ciphertext of AES-CBC.
 func (m *mimeMaker) paddingFaults() iter.Seq2[string, []byte] {
@@ -408,12 +402,6 @@ func (m *mimeMaker) paddingFaults() iter.Seq2[string, []byte] {
 			}
 		}
 	}
-}
-
-// TestC10Padding: nothing tells a wrong padding from a wrong length or from garbage.
-func TestC10Padding(t *testing.T) {
-	m := &mimeMaker{t: t, people: readOpenIdentities(t)}
-	t.Log(mustFail(t, m.people.opener(), m.paddingFaults()), "faults")
 }
 
 // TestC10Vectors: the vectors for the padding of AES-CBC, as messages. The content that a

@@ -83,8 +83,9 @@ func (p *pass) next() *pass {
 }
 
 func (p *pass) wantsMore() bool {
+	_, report := p.sink.(nowhere)
 	return p.wantExact && !p.exact || len(p.wantDigests) > 0 ||
-		len(p.wantDamage) > 0 && len(p.damage) == 0 && p.sink == io.Discard
+		len(p.wantDamage) > 0 && len(p.damage) == 0 && report
 }
 
 // run reads src to its end and returns the report. The error is nil unless reading src

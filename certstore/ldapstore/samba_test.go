@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,6 +90,7 @@ func (d *domain) change(name string, change func(*ldap.ModifyRequest)) {
 func TestSamba(t *testing.T) {
 	d := newDomain(t)
 	t.Run("Lookup", d.in(testADLookup))
+	t.Run("Groups", d.in(testADGroups))
 	t.Run("GlobalCatalog", d.in(testADGlobalCatalog))
 	t.Run("Security", d.in(testADSecurity))
 	t.Run("DirSync", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "ds", (*ldapstore.Store).DirSync, true) }))
@@ -157,6 +159,34 @@ func testADLookup(t *testing.T, d *domain) {
 	must(t, d.admin.Add(a))
 	if got := describe(collect(t, d.store("ldaps://"+d.Address).Certificates(t.Context(), certstore.RawSubject(d.ca.Certificate.RawSubject)))); got != "Domain CA<>" {
 		t.Errorf("the authority: got %q", got)
+	}
+}
+
+func testADGroups(t *testing.T, d *domain) {
+	for _, name := range []string{"member1", "member2", "outsider"} {
+		d.addUser(name)
+	}
+	for _, name := range []string{"inner", "team"} {
+		a := ldap.NewAddRequest(d.dn(name), nil)
+		a.Attribute("objectClass", []string{"group"})
+		a.Attribute("sAMAccountName", []string{name})
+		a.Attribute("mail", []string{name + "@example.test"})
+		must(t, d.admin.Add(a))
+	}
+	for name, members := range map[string][]string{"inner": {"member2"}, "team": {"member1", "inner"}} {
+		for _, m := range members {
+			d.change(name, func(r *ldap.ModifyRequest) { r.Add("member", []string{d.dn(m)}) })
+		}
+	}
+	s := d.store("ldaps://" + d.Address)
+	members, group, err := s.Members(t.Context(), "team@example.test")
+	slices.Sort(members)
+	if got := strings.Join(members, " "); err != nil || !group || got != "inner@example.test member1@example.test" {
+		t.Errorf("members: %q, %v, %v", got, group, err)
+	}
+	others, err := s.OtherAddresses(t.Context(), "member1.alias@example.test")
+	if got := strings.Join(others, " "); err != nil || got != "member1@example.test" {
+		t.Errorf("others: %q, %v", got, err)
 	}
 }
 

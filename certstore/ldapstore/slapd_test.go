@@ -9,8 +9,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
-	"iter"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,37 +43,6 @@ func newStore(t testing.TB, url string, server *servertest.Slapd) *ldapstore.Sto
 	return s
 }
 
-func collect[T any](t testing.TB, seq iter.Seq2[T, error]) []T {
-	t.Helper()
-	var list []T
-	for v, err := range seq {
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, v)
-	}
-	return list
-}
-
-// describe names the certificates of an answer and the address each is filed under.
-func describe(entries []*certstore.Entry) string {
-	var list []string
-	for _, e := range entries {
-		list = append(list, e.Certificate.Subject.CommonName+"<"+e.Address+">")
-	}
-	slices.Sort(list)
-	return strings.Join(list, " ")
-}
-
-func named(t testing.TB, ca *certtest.CA, name string, addresses ...string) *x509.Certificate {
-	t.Helper()
-	_, key := ca.Issue(t)
-	return ca.IssueFor(t, key.Public(), func(c *x509.Certificate) {
-		c.Subject.CommonName = name
-		c.EmailAddresses = addresses
-	})
-}
-
 // TestSlapd is what a real OpenLDAP answers. Attack row H05: addresses with wildcards,
 // parentheses, NUL and backslashes find nobody.
 func TestSlapd(t *testing.T) {
@@ -88,6 +55,8 @@ func TestSlapd(t *testing.T) {
 	ldif(&data, "bob", "mail: bob@example.test", "mail: shared@example.test", "userCertificate;binary:: "+b64(bob.Raw))
 	ldif(&data, "carol", "mail: carol@example.test", "mail: shared@example.test", "userSMIMECertificate:: "+b64(carol.Raw), "userSMIMECertificate:: "+b64([]byte("junk")))
 	ldif(&data, "nobody", "mail: nobody@example.test")
+	fmt.Fprintf(&data, "dn: cn=team,ou=people,dc=example,dc=test\nobjectClass: groupOfNames\nobjectClass: extensibleObject\ncn: team\nmail: team@example.test\n"+
+		"member: uid=alice,ou=people,dc=example,dc=test\nmember: uid=bob,ou=people,dc=example,dc=test\nmember: uid=gone,ou=people,dc=example,dc=test\nmember: ou=people,dc=example,dc=test\n\n")
 	fmt.Fprintf(&data, "dn: cn=ca,dc=example,dc=test\nobjectClass: organizationalRole\nobjectClass: pkiCA\ncn: ca\ncACertificate;binary:: %s\n\n", b64(ca.Certificate.Raw))
 	server := servertest.StartSlapd(t, data.Bytes())
 
@@ -179,6 +148,27 @@ func TestSlapd(t *testing.T) {
 		s.AllowCleartext = true
 		if got := describe(collect(t, s.Certificates(t.Context(), certstore.Email("bob@example.test")))); got != "bob<bob@example.test>" {
 			t.Errorf("in clear: got %q", got)
+		}
+	})
+	t.Run("People", func(t *testing.T) {
+		s := newStore(t, server.URL, server)
+		for address, want := range map[string]string{
+			"alice@example.test": "a.smith@example.test", "a.smith@example.test": "alice@example.test",
+			"nobody@example.test": "", "shared@example.test": "", "none@example.test": "", "*": "",
+		} {
+			others, err := s.OtherAddresses(t.Context(), address)
+			if got := strings.Join(others, " "); err != nil || got != want {
+				t.Errorf("others of %s: %q, %v, want %q", address, got, err, want)
+			}
+		}
+		members, group, err := s.Members(t.Context(), "TEAM@example.test")
+		if got := strings.Join(members, " "); err != nil || !group || got != "alice@example.test bob@example.test" {
+			t.Errorf("members: %q, %v, %v", got, group, err)
+		}
+		for _, address := range []string{"alice@example.test", "none@example.test", "*"} {
+			if members, group, err := s.Members(t.Context(), address); err != nil || group || members != nil {
+				t.Errorf("%s: %q, %v, %v", address, members, group, err)
+			}
 		}
 	})
 	t.Run("Reconnect", func(t *testing.T) {

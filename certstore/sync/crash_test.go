@@ -25,27 +25,6 @@ import (
 	"github.com/postseal/postseal/internal/certtest"
 )
 
-func appendFile(t testing.TB, path, text string) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	if err == nil {
-		_, err = f.WriteString(text)
-		f.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func fileSize(t testing.TB, path string) int64 {
-	t.Helper()
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info.Size()
-}
-
 // history is a source with a past: event n gives one of a few objects another of a few
 // certificates, or deletes it. The cursor is the number of the next event, so that a lost
 // or a doubled event shows in the end.

@@ -25,6 +25,7 @@ func TestPostgres(t *testing.T) {
 		{"Fifteen", testFifteen},
 		{"DryRun", testDryRun},
 		{"Sharing", testSharing},
+		{"RulesChange", testRulesChange},
 		{"Update", testUpdate},
 		{"Conflict", testConflict},
 		{"FromStore", testFromStore},

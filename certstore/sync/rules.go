@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,11 +43,20 @@ type Rules struct {
 	// does; otherwise the best ones are carried.
 	NoneAboveMax bool
 	// Accept, if set, has the last word on a certificate that passed everything else. It
-	// returns why it is refused, or nothing.
+	// returns why it is refused, or nothing. When other rules change, everything is judged
+	// anew; when Accept changes its mind, only what changes in the source is, unless the
+	// [Syncer] is told Full.
 	Accept func(o *Object, c *x509.Certificate) (reason string)
 }
 
 const exchangeMax = 15
+
+// digest identifies the rules, but for Accept.
+func (r *Rules) digest() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%t %t %t %t %q %q %d %t", r.KeepExpired, r.KeepUnusable, r.KeepForeign, r.Aliases, r.Within, r.Without, r.MaxPerObject, r.NoneAboveMax)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
 
 // covers reports whether an object is within the bounds, and if not why.
 func (r *Rules) covers(name string) (reason string) {

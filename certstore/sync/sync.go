@@ -73,6 +73,7 @@ type state struct {
 	Pass    int64  `json:"pass"`   // number of the last time the source named everything
 	Naming  bool   `json:"naming"` // it is not through with that
 	Cursor  []byte `json:"cursor"` // of the source
+	Rules   string `json:"rules"`  // digest of the rules that held
 	raw     []byte // as the target has it
 }
 
@@ -117,8 +118,9 @@ func (r *run) run(ctx context.Context) error {
 	}
 	r.state.raw = raw
 	cursor := r.state.Cursor
-	if r.Full {
-		cursor = nil
+	// Other rules may want what the old ones refused, of objects that did not change.
+	if rules := r.Rules.digest(); r.Full || r.state.Rules != rules {
+		cursor, r.state.Rules = nil, rules
 	}
 	complete := false
 	for batch, err := range r.Source.Changes(ctx, cursor) {

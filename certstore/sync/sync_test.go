@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -446,6 +447,28 @@ func testSharing(t *testing.T, to target) {
 	w.holds("a<a@example.test>")
 }
 
+// Other rules make the source name everything again; the same ones do not.
+func TestRulesChange(t *testing.T) { targets(t, testRulesChange) }
+
+func testRulesChange(t *testing.T, to target) {
+	w := newWorld(t, to)
+	o := object("one", at, w.cert("a", nil, "a@example.test"))
+	w.run(nil, full(o))
+	within := func(dn string) func(*sync.Syncer) {
+		return func(s *sync.Syncer) { s.Rules.Within = []string{dn} }
+	}
+	for _, step := range []struct {
+		dn     string
+		cursor string
+	}{{"ou=people,dc=test", ""}, {"ou=people,dc=test", "1"}, {"ou=staff,dc=test", ""}, {"ou=staff,dc=test", "1"}} {
+		w.run(within(step.dn), full(o))
+		if string(w.src.asked) != step.cursor {
+			t.Errorf("%s: asked for changes since %q, want %q", step.dn, w.src.asked, step.cursor)
+		}
+	}
+	w.holds()
+}
+
 func TestUpdate(t *testing.T) { targets(t, testUpdate) }
 
 func testUpdate(t *testing.T, to target) {
@@ -621,4 +644,25 @@ func TestMemory(t *testing.T) {
 	if many > few+8<<20 {
 		t.Errorf("%d KiB for a thousand objects, %d KiB for twenty thousand", few>>10, many>>10)
 	}
+}
+
+func appendFile(t testing.TB, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(text)
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fileSize(t testing.TB, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }

@@ -48,6 +48,10 @@ func openPlace(name string) (*place, error) {
 			return nil, unreadable(err)
 		}
 		p.Store, p.Closer, p.all, p.sql, p.writer = s, s, s.All, s, s
+		if u, err := url.Parse(name); err == nil && u.User != nil {
+			u.User = url.User(u.User.Username())
+			p.name = u.String() // without a password
+		}
 	case "ldap", "ldaps":
 		s, err := openLDAP(name)
 		if err != nil {
