@@ -260,13 +260,6 @@ func keyIDOf(c *x509.Certificate) []byte {
 	return sum[:]
 }
 
-// random returns n random octets.
-func random(n int) []byte {
-	b := make([]byte, n)
-	rand.Read(b)
-	return b
-}
-
 // BenchmarkHostile shows what hostile graphs cost, each asked of a new verifier.
 func BenchmarkHostile(b *testing.B) {
 	fake, root := issue(b, nil, "Root", ca), issue(b, nil, "Root", ca)

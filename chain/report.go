@@ -149,6 +149,9 @@ func (t *task) report(err error) *Report {
 		}
 		r.Certificates = certificates(t.best.top.path())
 	}
+	if t.leaf != nil {
+		microsoft(t.leaf, &all)
+	}
 	if t.gaveUp != "" && (t.best == nil || t.best.worst() >= unknown) {
 		all = append(all, note{"path.budget", "the search was given up: " + t.gaveUp, nil, unknown})
 	}

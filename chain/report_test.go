@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 )
 
@@ -178,4 +179,52 @@ func ExampleVerifier_Explain() {
 	// invalid [parse.malformed]
 	// INVALID for email-signing at 2026-06-01T00:00:00Z, vouched for by the caller
 	//   parse.malformed  certificate: malformed outer SEQUENCE
+}
+
+// What AD CS writes is shown, and nothing of it is an address or a purpose.
+func TestMicrosoftExtensions(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	ms := asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311}
+	arc := func(n ...int) asn1.ObjectIdentifier { return append(append(asn1.ObjectIdentifier{}, ms...), n...) }
+	template, err := asn1.Marshal(struct {
+		ID           asn1.ObjectIdentifier
+		Major, Minor int
+	}{arc(21, 8, 1, 2), 100, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sid, err := asn1.Marshal([]asn1.RawValue{{Class: 2, Tag: 0, IsCompound: true, Bytes: append([]byte{6, 10, 0x2b, 6, 1, 4, 1, 0x82, 0x37, 0x19, 2, 1, 0xa0, 9, 4, 7}, "S-1-5-9"...)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := issue(t, root, "alice", mail, san(t, false, otherName(t, arc(20, 2, 3), "alice@corp.example"), rfc822("alice@example.com")),
+		extension(arc(20, 2), false, []byte{0x1e, 8, 0, 'U', 0, 's', 0, 'e', 0, 'r'}), extension(arc(21, 7), false, template), extension(arc(25, 2), false, sid))
+	r := explain(t, root, leaf, chain.Request{Address: "alice@example.com"})
+	expect(t, r, "valid")
+	for _, want := range []string{"template User", "template 1.3.6.1.4.1.311.21.8.1.2, version 100.3", "security identifier S-1-5-9", "user principal alice@corp.example"} {
+		if !strings.Contains(r.String(), want) {
+			t.Errorf("no %q in\n%s", want, r)
+		}
+	}
+	expect(t, explain(t, root, leaf, chain.Request{Address: "alice@corp.example"}), "address.mismatch")
+}
+
+// A store is asked for missing issuers; what it returns is no more trusted than a message.
+func TestIntermediatesFromStore(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	sub := issue(t, root, "Sub", ca)
+	issuing := issue(t, sub, "Issuing", ca)
+	leaf := issue(t, issuing, "alice", mail)
+	fake := issue(t, nil, "Root", ca)
+	var store certstore.Memory
+	store.Add(sub.Certificate, issuing.Certificate, fake.Certificate)
+	v := verifier(collection(root))
+	v.Intermediates = &store
+	expect(t, v.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate}), "valid")
+	other := verifier(collection(issue(t, nil, "Other", ca)))
+	other.Intermediates = &store
+	r := other.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate})
+	if r.Verdict != "invalid" || len(r.Certificates) < 3 {
+		t.Errorf("%s", r)
+	}
 }

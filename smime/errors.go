@@ -2,14 +2,21 @@ package smime
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
 	"strings"
+
+	"github.com/postseal/postseal/internal/limits"
 )
 
 // Errors that Open, OpenTo and the composing calls may wrap.
 var (
 	ErrNotSigned = errors.New("the message is not signed")
 	ErrNoKey     = errors.New("no private key for any recipient")
-	ErrTooLarge  = errors.New("the content exceeds MaxMemory")
+	// ErrTooLarge is for content beyond MaxMemory, and for a message to be composed that
+	// is beyond a bound of what can be read again.
+	ErrTooLarge = errors.New("the content exceeds MaxMemory")
 	// ErrDecrypt is deliberately vague: it must not tell a forger which step failed.
 	ErrDecrypt = errors.New("the message cannot be decrypted")
 )
@@ -43,3 +50,51 @@ type RecipientError struct {
 func (e *RecipientError) Error() string {
 	return "smime: " + e.Recipient + ": " + e.Detail + " (" + e.Code + ")"
 }
+
+// A panicError is a panic of ours, or of a store, key, reader or writer of the caller's,
+// that must not end the program of whoever opens a stranger's message (attacks.md, D09 and
+// J04). It is never success.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+// recovered makes an error of what recover returned, nil of nil.
+func recovered(value any) error {
+	if value == nil {
+		return nil
+	}
+	return &panicError{value, debug.Stack()}
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("smime: internal failure: %q", fmt.Sprint(e.value))
+}
+
+// Unwrap returns the value of the panic if it is an error.
+func (e *panicError) Unwrap() error {
+	err, _ := e.value.(error)
+	return err
+}
+
+// Format adds the stack for %+v.
+func (e *panicError) Format(s fmt.State, verb rune) {
+	io.WriteString(s, e.Error())
+	if s.Flag('+') {
+		s.Write([]byte{'\n'})
+		s.Write(e.stack)
+	}
+}
+
+// tooLarge makes ErrTooLarge of an exceeded limit, and leaves other errors as they are.
+func tooLarge(err error) error {
+	if _, ok := errors.AsType[*limits.Exceeded](err); ok {
+		return &limitError{err}
+	}
+	return err
+}
+
+type limitError struct{ err error }
+
+func (e *limitError) Error() string   { return e.err.Error() }
+func (e *limitError) Unwrap() []error { return []error{ErrTooLarge, e.err} }

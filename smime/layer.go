@@ -96,7 +96,7 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 	if err != nil {
 		return nil, err
 	}
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1, mail: true}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "multipart"}, depth: len(p.layers) + 1}
 	l.digests = cms.NewDigests(p.candidates(mt.Params["micalg"])...)
 	canon := &canonicalReader{r: part, exact: p.exact, digests: l.digests}
 	canon.canon = mimeraw.NewCanonicaliser(&canon.buf)
@@ -203,7 +203,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 	if sd.HasContent() {
 		return &syntaxError{"cms.two_contents", "the detached signature carries a content of its own"}
 	}
-	if err := l.take(sd); err != nil {
+	if err := p.take(l, sd); err != nil {
 		return err
 	}
 	switch _, err := parts.NextPart(); {
@@ -221,7 +221,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 
 // opaqueSigned reads SignedData that carries its content, or certificates alone.
 func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
-	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1, mail: !p.form.bare}
+	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1}
 	if sd.HasContent() {
 		// The announced digests need not be those the signers use (attacks.md, A12).
 		sd.Compute(p.digests...)
@@ -229,10 +229,10 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 			sd.Compute(usualHashes()...)
 		}
 		l.content, l.digests = sd, sd.Digests()
-		l.finish = func() error { return l.take(sd) }
+		l.finish = func() error { return p.take(l, sd) }
 		return l, nil
 	}
-	if err := l.take(sd); err != nil {
+	if err := p.take(l, sd); err != nil {
 		return nil, err
 	}
 	if len(l.infos) == 0 {
@@ -246,10 +246,15 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 	return l, nil
 }
 
-// attach gives a bare detached signature its content.
-func (p *pass) attach(l *signedLayer) error {
-	if l.content != nil || l.layer.Kind != "signed" {
+// attach gives a bare detached signature its content. With any other structure there would
+// be two contents, or one that nothing covers.
+func (p *pass) attach(layer layerReader) error {
+	l, ok := layer.(*signedLayer)
+	if !ok || l.content != nil {
 		return &syntaxError{"cms.two_contents", "the structure carries a content of its own"}
+	}
+	if l.layer.Kind != "signed" {
+		return nil // nobody signed, which is told for itself
 	}
 	var hs []sigalg.Hash
 	for _, si := range l.infos {
@@ -326,6 +331,8 @@ func (c *canonicalReader) Read(b []byte) (int, error) {
 
 func (c *canonicalReader) fill() {
 	if c.in == nil {
+		c.in = make([]byte, 8<<10)
+	} else if len(c.in) < 64<<10 { // this is no small message
 		c.in = make([]byte, 64<<10)
 	}
 	n, err := c.r.Read(c.in)

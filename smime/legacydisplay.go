@@ -25,7 +25,16 @@ func writeLegacy(dst io.Writer, header string, body io.Reader, hidden []hp.Pair)
 	if err != nil {
 		return err
 	}
-	go func() { w.CloseWithError(rest()) }()
+	go func() {
+		var err error
+		defer func() {
+			if caught := recovered(recover()); caught != nil {
+				err = caught
+			}
+			w.CloseWithError(err)
+		}()
+		err = rest()
+	}()
 	err = mimeraw.WriteSevenBit(dst, rootHeader, r)
 	r.CloseWithError(errors.New("smime: composing was given up"))
 	return err

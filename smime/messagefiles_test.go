@@ -125,7 +125,7 @@ func (m *mimeMaker) quoted() {
 	const question = "Content-Type: text/plain\r\n\r\nWhat did you mean by this?\r\n"
 	const cover = "Content-Type: text/html\r\n\r\n<p>Hello</p><div style=\"display: none\">\r\n"
 	for _, kind := range []string{"mixed", "alternative", "related"} {
-		m.add(&openFile{Name: "c01-" + kind, Note: "a ciphertext between two halves of a link", Twin: "valid-sealed", Verdict: smime.Unsigned,
+		m.add(&openFile{Name: "c01-link-" + kind, Note: "a ciphertext between two halves of a link", Twin: "valid-sealed", Verdict: smime.Unsigned,
 			Warnings: []string{"mime.partly_protected"}, message: fileFields + multipart(kind, open, secret, end)})
 		m.random()
 	}

@@ -92,8 +92,8 @@ func (m *mimeMaker) authentic(name, note, message, content string) *openFile {
 }
 
 // refused adds a message that is not authentic for the reason code.
-func (m *mimeMaker) refused(name, note, twin, code, message string) {
-	m.add(&openFile{Name: name, Note: note, Twin: twin, Verdict: smime.NotAuthentic, Codes: []string{code}, message: message})
+func (m *mimeMaker) refused(name, note, twin, code, message string) *openFile {
+	return m.add(&openFile{Name: name, Note: note, Twin: twin, Verdict: smime.NotAuthentic, Codes: []string{code}, message: message})
 }
 
 const nestedPart = "Content-Type: multipart/mixed; boundary=inner\r\n" +

@@ -71,16 +71,23 @@ func (o *Opener) Open(ctx context.Context, src io.Reader) (*Message, error) {
 // to quarantine as it goes, before anything is proven: the caller must discard what was
 // written unless OpenTo returns a nil error. The Message has no body; quarantine has it.
 //
-// A source that is an io.Seeker is read a second time where one pass is not enough: when
-// a message does not announce the digest it uses, or was signed with other line ends than
-// RFC 8551, Section 3.1.1, asks for. quarantine must then be an io.Seeker with a Truncate
-// method too, as *os.File is, or the message is not authentic.
+// If quarantine is an io.Seeker with a Truncate method, as *os.File is, and stands at its
+// end, OpenTo takes back what it wrote when the message is refused. A source that is an
+// io.Seeker is then read a second time where one pass is not enough: when a message does
+// not announce the digest it uses, or was signed with other line ends than RFC 8551,
+// Section 3.1.1, asks for. Otherwise such a message is not authentic.
 func (o *Opener) OpenTo(ctx context.Context, quarantine io.Writer, src io.Reader) (*Message, error) {
+	return o.openTo(ctx, quarantine, src, mimeForm)
+}
+
+func (o *Opener) openTo(ctx context.Context, quarantine io.Writer, src io.Reader, f form) (*Message, error) {
 	if err := o.ready(); err != nil {
 		return nil, err
 	}
-	report, p, err := o.examine(ctx, quarantine, src, mimeForm)
+	sink := newSpool(quarantine)
+	report, p, err := o.examine(ctx, sink, src, f)
 	if err := o.accept(report, p, err); err != nil {
+		sink.rewind()
 		return nil, err
 	}
 	return newMessage(report, p, nil), nil
@@ -97,14 +104,7 @@ func (o *Opener) Inspect(ctx context.Context, src io.Reader) (*Report, error) {
 // never parsed as a message, so no author can be compared with the signer. detached is
 // the content of a structure that carries none, or nil.
 func (o *Opener) OpenCMS(ctx context.Context, quarantine io.Writer, src, detached io.Reader) (*Message, error) {
-	if err := o.ready(); err != nil {
-		return nil, err
-	}
-	report, p, err := o.examine(ctx, quarantine, src, form{detached: detached, bare: true})
-	if err := o.accept(report, p, err); err != nil {
-		return nil, err
-	}
-	return newMessage(report, p, nil), nil
+	return o.openTo(ctx, quarantine, src, form{detached: detached, bare: true})
 }
 
 // InspectCMS is Inspect for a bare CMS structure; see OpenCMS.
@@ -113,7 +113,7 @@ func (o *Opener) InspectCMS(ctx context.Context, src, detached io.Reader) (*Repo
 }
 
 func (o *Opener) inspect(ctx context.Context, src io.Reader, f form) (*Report, error) {
-	report, _, err := o.examine(ctx, io.Discard, src, f)
+	report, _, err := o.examine(ctx, nowhere{io.Discard}, src, f)
 	if report != nil {
 		report.Content = nil // nothing was released
 	}
@@ -144,8 +144,13 @@ func (o *Opener) maxMemory() int64 {
 
 // examine makes one pass over src, and another where the first shows that it is needed
 // and src can be read again.
-func (o *Opener) examine(ctx context.Context, sink io.Writer, src io.Reader, f form) (*Report, *pass, error) {
-	p := newPass(ctx, o, sink, f)
+func (o *Opener) examine(ctx context.Context, sink rewinder, src io.Reader, f form) (report *Report, p *pass, err error) {
+	defer func() {
+		if caught := recovered(recover()); caught != nil {
+			report, p, err = nil, nil, caught
+		}
+	}()
+	p = newPass(ctx, o, sink, f)
 	seeker, again := src.(io.Seeker)
 	var start int64
 	if again {
@@ -155,9 +160,9 @@ func (o *Opener) examine(ctx context.Context, sink io.Writer, src io.Reader, f f
 		}
 	}
 	p.oneShot = !again
-	report, err := p.run(src)
+	report, err = p.run(src)
 	for n := 0; err == nil && again && p.wantsMore() && n < 3; n++ {
-		if !rewind(sink) {
+		if !sink.rewind() {
 			break
 		}
 		if _, err = seeker.Seek(start, io.SeekStart); err != nil {
@@ -183,25 +188,58 @@ func (o *Opener) accept(report *Report, p *pass, err error) error {
 	return &UnverifiedError{Report: report, reason: p.reason()}
 }
 
-// rewind empties what a pass has written so far.
-func rewind(w io.Writer) bool {
+// A rewinder can take back what a pass has written, if it says so.
+type rewinder interface {
+	io.Writer
+	rewind() bool
+}
+
+// nowhere is where the content goes that only the report is about.
+type nowhere struct{ io.Writer }
+
+func (nowhere) rewind() bool { return true }
+
+// A spool is a writer of the caller's. It is rewound to where it stood, and only if that
+// was its end: nothing of what was in it before is lost.
+type spool struct {
+	io.Writer
+	file  seekTruncater // nil if it cannot be rewound
+	start int64
+}
+
+type seekTruncater interface {
+	io.Seeker
+	Truncate(int64) error
+}
+
+func newSpool(w io.Writer) rewinder {
 	if w == io.Discard {
-		return true
+		return nowhere{w}
 	}
-	switch w := w.(type) {
-	case *holder:
-		w.Reset()
-		return true
-	case interface {
-		io.Seeker
-		Truncate(int64) error
-	}:
-		if _, err := w.Seek(0, io.SeekStart); err != nil {
-			return false
-		}
-		return w.Truncate(0) == nil
+	s := &spool{Writer: w}
+	file, ok := w.(seekTruncater)
+	if !ok {
+		return s
 	}
-	return false
+	at, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return s // a pipe has the method and not the ability
+	}
+	end, err := file.Seek(0, io.SeekEnd)
+	if err != nil || at != end {
+		file.Seek(at, io.SeekStart)
+		return s
+	}
+	s.file, s.start = file, at
+	return s
+}
+
+func (s *spool) rewind() bool {
+	if s.file == nil || s.file.Truncate(s.start) != nil {
+		return false
+	}
+	_, err := s.file.Seek(s.start, io.SeekStart)
+	return err == nil
 }
 
 // A holder keeps content in memory up to a bound and remembers when there was more.
@@ -209,6 +247,11 @@ type holder struct {
 	bytes.Buffer
 	max  int64
 	full bool
+}
+
+func (h *holder) rewind() bool {
+	h.Reset()
+	return true
 }
 
 func (h *holder) Write(b []byte) (int, error) {

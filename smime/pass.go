@@ -83,8 +83,9 @@ func (p *pass) next() *pass {
 }
 
 func (p *pass) wantsMore() bool {
+	_, report := p.sink.(nowhere)
 	return p.wantExact && !p.exact || len(p.wantDigests) > 0 ||
-		len(p.wantDamage) > 0 && len(p.damage) == 0 && p.sink == io.Discard
+		len(p.wantDamage) > 0 && len(p.damage) == 0 && report
 }
 
 // run reads src to its end and returns the report. The error is nil unless reading src
@@ -202,9 +203,9 @@ func (p *pass) walkCMS(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if s, ok := layer.(*signedLayer); ok && p.form.detached != nil {
-		if err := p.attach(s); err != nil {
-			return err
+	if p.form.detached != nil {
+		if err := p.attach(layer); err != nil {
+			p.problems = append(p.problems, problem{len(p.layers), codeOf(err)})
 		}
 	}
 	p.layers = append(p.layers, layer)
@@ -224,6 +225,13 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	mt, _ := mediaType(e)
 	p.content.Type = mt.Type
 	out := p.out()
+	odd := new(oddOctets)
+	if p.malleable() {
+		odd.Write(e.Header.Raw)
+		if _, n := e.Header.Get("Content-Type"); n == 0 {
+			out = io.MultiWriter(out, odd)
+		}
+	}
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
 	}
@@ -231,7 +239,13 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if err != nil {
 		return err
 	}
-	return p.survey(e, body, out)
+	if err := p.survey(e, body, out); err != nil {
+		return err
+	}
+	if odd.seen {
+		return &syntaxError{"mime.control", "control characters where text was deciphered"}
+	}
+	return nil
 }
 
 // shareHash takes the hash of the content from the innermost layer, if that is signed and
@@ -244,6 +258,25 @@ func (p *pass) shareHash() {
 	if ok && l.digests != nil && slices.Contains(l.digests.Hashes(), sigalg.SHA256) {
 		p.hash, p.hashed = l.digests, true
 	}
+}
+
+// oddOctets notices control characters, which neither a header holds nor a body that says
+// of itself, by saying nothing, that it is text (RFC 2045, Section 5.2). What came out of
+// encryption that does not protect integrity is otherwise hard to tell from what another
+// key, or a changed ciphertext, makes of it (attacks.md, C02 and C07).
+type oddOctets struct{ seen bool }
+
+func (o *oddOctets) Write(b []byte) (int, error) {
+	if o.seen {
+		return len(b), nil
+	}
+	for _, c := range b {
+		if c < ' ' && (c < '\t' || c > '\r') && c != 0x1b {
+			o.seen = true
+			break
+		}
+	}
+	return len(b), nil
 }
 
 // out is where content goes: to the sink, hashed and counted.

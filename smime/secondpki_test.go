@@ -21,7 +21,7 @@ import (
 var secondFolder = filepath.Join(openFolder, "pki", "second")
 
 // readSecond reads the folder.
-func (p *openIdentities) readSecond(t *testing.T) {
+func (p *openIdentities) readSecond(t testing.TB) {
 	t.Helper()
 	p.second = map[string]*certstore.Identity{}
 	names, err := filepath.Glob(filepath.Join(secondFolder, "*.pem"))
@@ -50,7 +50,7 @@ func (p *openIdentities) readSecond(t *testing.T) {
 }
 
 // writeSecond makes the folder for the identities there are.
-func writeSecond(t *testing.T, alice *certstore.Identity) {
+func writeSecond(t testing.TB, alice *certstore.Identity) {
 	t.Helper()
 	if err := os.MkdirAll(secondFolder, 0o755); err != nil {
 		t.Fatal(err)

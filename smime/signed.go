@@ -31,7 +31,6 @@ type signedLayer struct {
 	received *cms.Digests // of the octets as received, if they are others
 	damage   *damage      // tries out what may have happened to the part; may be nil
 	missing  bool         // detached, and nobody gave the content
-	mail     bool         // nothing but id-data is expected (attacks.md, A21)
 
 	infos       []*cms.SignerInfo
 	contentType oid.OID
@@ -51,13 +50,16 @@ func (l *signedLayer) complete() error {
 
 // take reads what follows the content of SignedData. Certificates that cannot be read are
 // left out: mail carries such objects.
-func (l *signedLayer) take(sd *cms.SignedData) error {
+func (p *pass) take(l *signedLayer, sd *cms.SignedData) error {
 	if err := sd.Finish(); err != nil {
 		return err
 	}
-	if l.contentType = sd.EContentType(); l.contentType != oid.Data && l.mail && len(sd.SignerInfos()) > 0 {
-		return &syntaxError{"cms.content_type", "what is signed is no mail but " + l.contentType.String()}
+	// Time stamps, receipts and whatever else people sign is not mail (RFC 8551, Section
+	// 2.4.1; attacks.md, A21).
+	if !p.form.bare && sd.EContentType() != oid.Data && len(sd.SignerInfos()) > 0 {
+		p.problems = append(p.problems, problem{l.depth, "cms.content_type"})
 	}
+	l.contentType = sd.EContentType()
 	l.infos = sd.SignerInfos()
 	l.crls, l.ocsp = sd.CRLs(), sd.OCSPResponses()
 	for _, der := range sd.Certificates() {

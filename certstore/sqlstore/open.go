@@ -47,7 +47,7 @@ func Open(ctx context.Context, name string) (*Store, error) {
 	case "postgres", "postgresql":
 		err = s.openPostgres(name)
 	default:
-		return nil, fmt.Errorf("sqlstore: %q names no database: want sqlite:FILE or postgres://...", scheme)
+		return nil, fmt.Errorf("sqlstore: %q names no database: want sqlite:FILE or a postgres:// URL", scheme)
 	}
 	if err == nil {
 		err = s.migrate(ctx)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -96,10 +98,49 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 		return err
 	}
 	defer w.discard()
-	if _, err := o.composer.Compose(w, msg); err != nil {
+	src, dst := &checkedReader{r: bufio.NewReader(msg)}, &checkedWriter{w: w}
+	if _, err := src.r.Peek(1); err == io.EOF {
+		return unreadable(errors.New("the message is empty"))
+	}
+	switch _, err := o.composer.Compose(dst, src); {
+	case src.err != nil:
+		return unreadable(src.err)
+	case dst.err != nil:
+		return unreadable(dst.err)
+	case errors.Is(err, smime.ErrTooLarge):
+		return unreadable(err)
+	case err != nil:
 		return notGood(err)
 	}
 	return w.commit()
+}
+
+// A checkedReader and a checkedWriter remember their errors, so that they are not taken for
+// something wrong with a message.
+type checkedReader struct {
+	r   *bufio.Reader
+	err error
+}
+
+func (c *checkedReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	if err != nil {
+		c.err = err
+	}
+	return n, err
 }
 
 // settle checks the choices and reads what they name.
@@ -175,7 +216,8 @@ func (o *composeOptions) recipients() ([]*x509.Certificate, error) {
 		}
 		n := len(all)
 		for _, c := range certs {
-			if !c.IsCA {
+			// A chain is encrypted to its end; a certificate alone is meant.
+			if !c.IsCA || len(certs) == 1 {
 				all = append(all, c)
 			}
 		}

@@ -57,7 +57,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprintln(stderr, usage)
+		fmt.Fprintln(stderr, "smime: "+usage)
 		return exitUsage
 	}
 	if args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
@@ -90,13 +90,17 @@ func unreadable(err error) error { return &failure{exitUnreadable, err} }
 
 // fail prints the one line that explains a non-zero status, and returns the status.
 func fail(stderr io.Writer, name string, err error) int {
-	exit := exitUnreadable
-	if f, ok := err.(*failure); ok {
-		exit = f.exit
-	}
 	reason := strings.TrimPrefix(err.Error(), "smime: ")
 	fmt.Fprintf(stderr, "smime: %s: %s\n", name, printable(reason))
-	return exit
+	return exitOf(err)
+}
+
+// exitOf returns the status that stands for an error.
+func exitOf(err error) int {
+	if f, ok := err.(*failure); ok {
+		return f.exit
+	}
+	return exitUnreadable
 }
 
 // printable keeps a reason on one line and free of control characters.

@@ -46,7 +46,7 @@ func (o *openOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.content, "content", "", "content of a detached structure, with --cms")
 	f.StringVar(&o.secret, "secret", "", "key-encryption key in hexadecimal")
 	f.StringVar(&o.passphrase, "passphrase", "", "password of a password recipient")
-	f.StringVar(&o.out, "out", "", "write the content here instead of to standard output")
+	f.StringVar(&o.out, "out", "", "write the content to this file instead of to standard output")
 }
 
 func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -62,8 +62,10 @@ func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = wrongUsage("--batch reads the messages' names from standard input")
 	case !o.batch && f.NArg() != 1:
 		err = wrongUsage("one message is needed; - is standard input")
-	case o.stream && o.out == "":
-		err = wrongUsage("--stream needs --out")
+	case o.stream && (o.out == "" || o.out == "-"):
+		err = wrongUsage("--stream needs --out with the name of a file")
+	case o.json && o.out == "-":
+		err = wrongUsage("--json and --out - both want standard output")
 	case o.batch && o.out != "":
 		err = wrongUsage("--batch writes no content")
 	case o.content != "" && !o.cms:
@@ -74,6 +76,9 @@ func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		opener, err = o.opener()
 	}
 	if err != nil {
+		if o.json && !o.batch && exitOf(err) != exitUsage {
+			writeJSON(stdout, o.failed(err))
+		}
 		return fail(stderr, "open", err)
 	}
 	if o.batch {
@@ -132,26 +137,26 @@ func (o *openOptions) openOne(op *smime.Opener, name string, stdin io.Reader, st
 	var out *output
 	if !o.inspect {
 		switch {
-		case o.out != "":
+		case o.out != "" && o.out != "-":
 			var err error
 			if out, err = newOutput(o.out, nil); err != nil {
-				return fail(stderr, "open", err)
+				return o.fail(err, stdout, stderr)
 			}
 			defer out.discard()
 			content = out.file
-		case !o.json:
+		case o.out == "-" || !o.json:
 			held = &heldContent{max: heldMax}
 			content = held
 		}
 	}
 	report, err := o.open(op, name, stdin, content)
 	if err != nil {
-		return fail(stderr, "open", err)
+		return o.fail(err, stdout, stderr)
 	}
 	exit, why := o.status(report)
 	if exit == exitGood && out != nil {
 		if err := out.commit(); err != nil {
-			return fail(stderr, "open", err)
+			return o.fail(err, stdout, stderr)
 		}
 	}
 	switch {
@@ -209,6 +214,29 @@ func (o *openOptions) open(op *smime.Opener, name string, stdin io.Reader, conte
 	return report, err
 }
 
+// fail reports why there is no answer about a message.
+func (o *openOptions) fail(err error, stdout, stderr io.Writer) int {
+	if o.json {
+		writeJSON(stdout, o.failed(err))
+	}
+	return fail(stderr, "open", err)
+}
+
+// failed returns a report for what kept a message from being looked at.
+func (o *openOptions) failed(err error) *smime.Report {
+	r := &smime.Report{
+		Verdict: smime.Unreadable, Form: "mime", Codes: []string{"message.io"}, Layers: []*smime.Layer{},
+		Summary: "Cannot be read", Severity: "warning",
+	}
+	if o.cms {
+		r.Form = "cms"
+	}
+	if exitOf(err) == exitNotGood {
+		r.Verdict, r.Codes = smime.NotAuthentic, []string{"identity.unusable"}
+	}
+	return r
+}
+
 // status returns the exit status for a report and the reason in words.
 func (o *openOptions) status(r *smime.Report) (int, string) {
 	why := string(r.Verdict)
@@ -252,7 +280,8 @@ func (o *openOptions) answer(op *smime.Opener, text string, stdout io.Writer) {
 	var request struct{ ID, Path string }
 	if strings.HasPrefix(text, "{") {
 		if err := json.Unmarshal([]byte(text), &request); err != nil || request.Path == "" {
-			writeJSON(stdout, reply{ID: request.ID, Error: "not a JSON object with a path"})
+			err := errors.New("not a JSON object with a path")
+			writeJSON(stdout, reply{request.ID, request.Path, o.failed(err), err.Error()})
 			return
 		}
 	} else {
@@ -260,9 +289,7 @@ func (o *openOptions) answer(op *smime.Opener, text string, stdout io.Writer) {
 	}
 	report, err := o.open(op, request.Path, strings.NewReader(""), io.Discard)
 	if err != nil {
-		writeJSON(stdout, reply{request.ID, request.Path, &smime.Report{
-			Verdict: smime.Unreadable, Form: "mime", Codes: []string{"message.io"}, Layers: []*smime.Layer{},
-		}, printable(err.Error())})
+		writeJSON(stdout, reply{request.ID, request.Path, o.failed(err), printable(err.Error())})
 		return
 	}
 	writeJSON(stdout, reply{request.ID, request.Path, report, ""})

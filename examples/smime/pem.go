@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"io"
+	"unicode/utf8"
 )
 
 // pemContents returns the contents of every PEM block in b, or b itself if it has none.
@@ -25,20 +26,26 @@ func pemContents(b []byte) [][]byte {
 }
 
 // unarmoured returns the DER or BER of a CMS structure, streaming, whether it comes bare
-// or in PEM armour.
+// or in PEM armour, with or without text ahead of it.
 func unarmoured(r io.Reader) io.Reader {
 	br := bufio.NewReaderSize(r, 64<<10)
-	head, _ := br.Peek(5)
-	if !bytes.Equal(head, []byte("-----")) {
+	head, _ := br.Peek(4 << 10)
+	text, _, found := bytes.Cut(head, []byte("-----BEGIN "))
+	if !found || len(text) > 0 && text[len(text)-1] != '\n' || bytes.ContainsFunc(text, binary) {
 		return br
 	}
-	return base64.NewDecoder(base64.StdEncoding, &armourReader{br: br})
+	return base64.NewDecoder(base64.StdEncoding, &armourReader{br: br, begins: true})
+}
+
+func binary(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == utf8.RuneError
 }
 
 // An armourReader yields the base64 lines of the first PEM block.
 type armourReader struct {
 	br          *bufio.Reader
 	begun, done bool
+	begins      bool // what is read next is the beginning of a line
 	line        []byte
 }
 
@@ -48,16 +55,18 @@ func (a *armourReader) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		}
 		line, err := a.br.ReadSlice('\n')
-		if err != nil && err != io.EOF {
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
 			return 0, err
 		}
+		begins := a.begins
+		a.begins = err != bufio.ErrBufferFull
 		a.done = err == io.EOF
 		line = bytes.TrimSpace(line)
 		switch {
-		case bytes.HasPrefix(line, []byte("-----")):
+		case begins && bytes.HasPrefix(line, []byte("-----")):
 			a.done = a.done || a.begun
 			a.begun = true
-		case !bytes.ContainsRune(line, ':'):
+		case a.begun && !bytes.ContainsRune(line, ':'):
 			a.line = line
 		}
 	}

@@ -2,6 +2,7 @@ package cms
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 
@@ -50,6 +51,10 @@ func parseSignerInfo(raw []byte) (*SignerInfo, error) {
 	}
 	if h, err := r.Peek(); err == nil && h.Tag == ber.Context(0) && h.Constructed {
 		if si.signedAttrs, err = r.Raw(signerInfoSize); err != nil {
+			return nil, err
+		}
+		var limit *limits.Exceeded // any other error is one of this signer alone
+		if _, _, _, err := signedOctets(si.signedAttrs); errors.As(err, &limit) {
 			return nil, err
 		}
 	}

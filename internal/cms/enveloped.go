@@ -40,7 +40,6 @@ type EnvelopedData struct {
 
 	plain      io.Reader // nil before Unlock
 	attributes []Attribute
-	tailed     bool
 	err        error // how it ended: io.EOF if well
 }
 

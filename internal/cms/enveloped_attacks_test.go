@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"math/big"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -135,17 +134,6 @@ func failWithDecrypt(t *testing.T, what string, e envelope, cert *x509.Certifica
 	if o.data != nil && o.data.Finish() != cms.ErrDecrypt {
 		t.Errorf("%s: Finish has another error", what)
 	}
-}
-
-func rsaOf(t *testing.T, n, e, d, p, q samples.Hex) *rsa.PrivateKey {
-	t.Helper()
-	num := func(h samples.Hex) *big.Int { return new(big.Int).SetBytes(h) }
-	k := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: num(n), E: int(num(e).Int64())}, D: num(d)}
-	if len(p) > 0 {
-		k.Primes = []*big.Int{num(p), num(q)}
-	}
-	k.Precompute()
-	return k
 }
 
 type rsaGroup struct {

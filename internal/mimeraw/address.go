@@ -30,15 +30,21 @@ func (a Address) Addr() string {
 // The one leniency is a dot in a display name without quotes. Encoded words are decoded in
 // display names only. Any mistake anywhere fails the whole list with [CodeAddress].
 func ParseAddresses(value string) ([]Address, error) {
+	list, _, err := parseAddresses(value)
+	return list, err
+}
+
+// parseAddresses also returns how many groups there are, those with nobody in them too.
+func parseAddresses(value string) (list []Address, groups int, err error) {
 	p := addressParser{scanner: scanner{text: value, code: CodeAddress}}
 	if !utf8.ValidString(value) {
-		return nil, syntaxError(CodeAddress, "an address that is not UTF-8: "+quote(value))
+		return nil, 0, syntaxError(CodeAddress, "an address that is not UTF-8: "+quote(value))
 	}
 	p.list()
 	if p.err != nil {
-		return nil, p.err
+		return nil, 0, p.err
 	}
-	return p.found, nil
+	return p.found, p.groups, nil
 }
 
 // FromAddress returns the author of a message: the only mailbox of the only From field.
@@ -52,11 +58,11 @@ func FromAddress(h *Header) (Address, error) {
 	case n > 1:
 		return Address{}, syntaxError(CodeDuplicateField, "more than one From field")
 	}
-	list, err := ParseAddresses(value)
+	list, groups, err := parseAddresses(value)
 	if err != nil {
 		return Address{}, err
 	}
-	if len(list) != 1 || list[0].Group != "" {
+	if len(list) != 1 || groups > 0 {
 		return Address{}, syntaxError(CodeFrom, "not exactly one mailbox in From: "+quote(value))
 	}
 	return list[0], nil
@@ -67,6 +73,7 @@ type addressParser struct {
 	found   []Address
 	group   string
 	inGroup bool
+	groups  int
 }
 
 // A word is an atom, which may have dots, or a quoted string.
@@ -116,6 +123,7 @@ func (p *addressParser) one() {
 			return
 		}
 		p.inGroup, p.group = true, displayName(words)
+		p.groups++
 		p.skip()
 		if p.peek() != ';' {
 			p.one()

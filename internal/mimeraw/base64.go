@@ -162,7 +162,9 @@ func (d *base64State) decode(out, in []byte) ([]byte, error) {
 	defer func() { d.offset += int64(len(in)) }()
 	for i := 0; i < len(in); {
 		if d.n == 0 && !d.ended {
-			n := decodeGroups(out[o:], in[i:])
+			n := decodeLines(out[o:], in[i:])
+			i, o = i+n, o+n/(lineLetters+2)*lineOctets
+			n = decodeGroups(out[o:], in[i:])
 			i, o = i+n, o+n/4*3
 			if i+1 < len(in) && in[i] == '\r' && in[i+1] == '\n' {
 				i += 2
@@ -221,23 +223,52 @@ func (d *base64State) fail(what string, i int) error {
 	return &SyntaxError{Code: CodeBase64, What: what, Offset: d.offset + int64(i)}
 }
 
+// decodeLines decodes whole lines as [Base64Encoder] writes them from the beginning of in, as
+// far as there are any, and returns how many octets of in it has used.
+func decodeLines(out, in []byte) int {
+	all := len(in)
+	for len(in) >= lineLetters+2 && len(out) >= lineOctets {
+		if !decodeLine((*[lineOctets]byte)(out), (*[lineLetters + 2]byte)(in)) {
+			break
+		}
+		in, out = in[lineLetters+2:], out[lineOctets:]
+	}
+	return all - len(in)
+}
+
+// decodeLine decodes a line, sixteen letters at a time; the last sixteen begin with four
+// that have been decoded before. If it returns false, what is in out means nothing.
+func decodeLine(out *[lineOctets]byte, in *[lineLetters + 2]byte) bool {
+	if in[lineLetters] != '\r' || in[lineLetters+1] != '\n' {
+		return false
+	}
+	bad := decode16((*[12]byte)(out[0:]), (*[16]byte)(in[0:]))
+	bad |= decode16((*[12]byte)(out[12:]), (*[16]byte)(in[16:]))
+	bad |= decode16((*[12]byte)(out[24:]), (*[16]byte)(in[32:]))
+	bad |= decode16((*[12]byte)(out[36:]), (*[16]byte)(in[48:]))
+	bad |= decode16((*[12]byte)(out[45:]), (*[16]byte)(in[60:]))
+	return int32(bad) >= 0
+}
+
+// decode16 decodes four groups. If the sign bit of the result is set they were none.
+func decode16(out *[12]byte, in *[16]byte) uint32 {
+	t0, t1, t2, t3 := &base64Group[0], &base64Group[1], &base64Group[2], &base64Group[3]
+	v := t0[in[0]] | t1[in[1]] | t2[in[2]] | t3[in[3]]
+	w := t0[in[4]] | t1[in[5]] | t2[in[6]] | t3[in[7]]
+	x := t0[in[8]] | t1[in[9]] | t2[in[10]] | t3[in[11]]
+	y := t0[in[12]] | t1[in[13]] | t2[in[14]] | t3[in[15]]
+	binary.BigEndian.PutUint64(out[:8], uint64(v)<<40|uint64(w)<<16|uint64(x)>>8)
+	binary.BigEndian.PutUint32(out[8:12], x<<24|y)
+	return v | w | x | y
+}
+
 // decodeGroups decodes groups of four letters from the beginning of in, as far as they go
 // without anything in between, and returns how many octets of in it has used. out must
 // have room for eight octets more than they decode to.
 func decodeGroups(out, in []byte) int {
 	t0, t1, t2, t3 := &base64Group[0], &base64Group[1], &base64Group[2], &base64Group[3]
 	all := len(in)
-	for len(in) >= 16 && len(out) >= 16 {
-		s := in[:16]
-		v := t0[s[0]] | t1[s[1]] | t2[s[2]] | t3[s[3]]
-		w := t0[s[4]] | t1[s[5]] | t2[s[6]] | t3[s[7]]
-		x := t0[s[8]] | t1[s[9]] | t2[s[10]] | t3[s[11]]
-		y := t0[s[12]] | t1[s[13]] | t2[s[14]] | t3[s[15]]
-		if int32(v|w|x|y) < 0 {
-			break
-		}
-		binary.BigEndian.PutUint64(out[:8], uint64(v)<<40|uint64(w)<<16|uint64(x)>>8)
-		binary.BigEndian.PutUint32(out[8:12], x<<24|y)
+	for len(in) >= 16 && len(out) >= 12 && int32(decode16((*[12]byte)(out), (*[16]byte)(in))) >= 0 {
 		in, out = in[16:], out[12:]
 	}
 	for len(in) >= 4 && len(out) >= 4 {

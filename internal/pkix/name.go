@@ -206,3 +206,19 @@ func decodeText(tag asn1.Tag, v []byte) (string, bool) {
 	}
 	return string(runes), true
 }
+
+// AnyText returns the text of a DER element that is a string of any type, on its own or
+// alone in a SEQUENCE; "" if it is none.
+func AnyText(der []byte) string {
+	s := cryptobyte.String(der)
+	var v cryptobyte.String
+	var tag asn1.Tag
+	if s.PeekASN1Tag(asn1.SEQUENCE) && !s.ReadASN1(&s, asn1.SEQUENCE) {
+		return ""
+	}
+	if !s.ReadAnyASN1(&v, &tag) || !isText(tag) {
+		return ""
+	}
+	text, _ := decodeText(tag, v)
+	return text
+}

@@ -37,8 +37,16 @@ type MLKEMPublicKey struct {
 //
 // Points are checked to be on their curve. Curves given by explicit parameters, unknown
 // keys and values out of range are an [UnsupportedError], keys too large to compute with
-// a limits.Exceeded.
+// a limits.Exceeded. With an error, the key is nil and not a nil pointer of some type.
 func PublicKey(spki []byte) (crypto.PublicKey, error) {
+	key, err := publicKey(spki)
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+func publicKey(spki []byte) (crypto.PublicKey, error) {
 	s := cryptobyte.String(spki)
 	var body, algID cryptobyte.String
 	var key []byte

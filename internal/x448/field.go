@@ -23,7 +23,7 @@ func (e element) encode() (b [Size]byte) {
 	// e is below 2p now. Take p away and put it back if that went below zero.
 	var borrow uint64
 	for i := range e {
-		e[i], borrow = bits.Sub64(e[i], prime(i)+borrow, 0)
+		e[i], _ = bits.Sub64(e[i], prime(i)+borrow, 0)
 		borrow = e[i] >> 63
 		e[i] &= mask
 	}

@@ -77,7 +77,7 @@ func TestPeople(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	if pki.Alice() != pki.Alice() {
+	if alice := pki.Alice(); alice != pki.Alice() {
 		t.Error("Alice is not the same every time")
 	}
 	again := pki.Issue(smimetest.Leaf{Name: "Alice", Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048})

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/postseal/postseal/internal/certtest"
+	"github.com/postseal/postseal/smime"
+)
+
+func (d *desk) write(name, text string) {
+	d.t.Helper()
+	if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// --json prints an object for every status but wrong usage, even where no message was read.
+func TestObjectForEveryFailure(t *testing.T) {
+	d := newDesk(t)
+	for _, line := range []string{"@nofile", "@store", "--cms @nofile", "--inspect @nofile", "--roots @nofile @plain.eml",
+		"--out @nofolder/content @plain.eml", "--cms --content @nofile @plain.eml"} {
+		if r := d.report(3, line); r.Verdict != smime.Unreadable || len(r.Codes) == 0 || r.Content != nil {
+			t.Errorf("%s: %+v", line, r)
+		}
+	}
+	if r := d.report(1, "--identity @alice.pem @plain.eml"); r.Verdict != smime.NotAuthentic || len(r.Codes) == 0 {
+		t.Errorf("%+v", r)
+	}
+	// A line that cannot be understood has a verdict as well.
+	var answer struct{ Verdict, Error string }
+	if err := json.Unmarshal([]byte(d.run(0, "{bad\n", "open --batch")), &answer); err != nil || answer.Verdict != "unreadable" || answer.Error == "" {
+		t.Errorf("%v %+v", err, answer)
+	}
+}
+
+// A dash is standard output, as it is standard input.
+func TestOutputNames(t *testing.T) {
+	d := newDesk(t)
+	d.write("signed.eml", d.run(0, "", "sign --identity @alice.id --out - @plain.eml"))
+	if got := d.run(0, "", "open --roots @root.pem --out - @signed.eml"); got != entity {
+		t.Errorf("%q", got)
+	}
+	d.run(1, "", "open --roots @other.pem --out - @signed.eml")
+	d.run(2, "", "open --roots @root.pem --json --out - @signed.eml")
+	d.run(2, "", "open --roots @root.pem --stream --out - @signed.eml")
+}
+
+// What cannot be read as a message to protect is no refusal of it.
+func TestNothingToProtect(t *testing.T) {
+	d := newDesk(t)
+	d.write("empty", "")
+	d.write("long", "X: "+strings.Repeat("x", 2<<20)+"\r\n\r\n")
+	d.write("wide", strings.Repeat("X: x\r\n", 5000)+"\r\n")
+	for _, name := range []string{"empty", "long", "wide", "store", "nofile"} {
+		d.run(3, "", "sign --identity @alice.id --out @none @"+name)
+		d.run(3, "", "encrypt --to @bob.pem --out @none @"+name)
+		d.missing("none")
+	}
+	d.write("twofold", "From: alice@example.com\r\nFrom: eve@example.com\r\n\r\nx\r\n")
+	d.run(1, "", "sign --identity @alice.id --out @none @twofold")
+	d.missing("none")
+}
+
+// A certificate alone in its file is the recipient's, even if it may sign certificates as
+// self-signed ones of OpenSSL may; in a chain only its end is.
+func TestRecipientFiles(t *testing.T) {
+	d := newDesk(t)
+	d.run(1, "", "encrypt --to @root.pem @plain.eml") // its key may not encrypt
+	d.write("chain.pem", d.read("bob.pem")+d.read("root.pem"))
+	d.write("sealed.eml", d.run(0, "", "encrypt --to @chain.pem @plain.eml"))
+	if out := d.run(0, "", "open --json --allow unsigned --identity @bob.id @sealed.eml"); strings.Count(out, `"kind":"ktri"`) != 1 {
+		t.Errorf("not one recipient: %s", out)
+	}
+	// As openssl req -x509 makes them: a CA that encrypts mail.
+	_, key := certtest.NewCA(t, "Unused").IssueRSA(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Alone"}, BasicConstraintsValid: true, IsCA: true,
+		NotBefore: certtest.Epoch(), NotAfter: certtest.Epoch().AddDate(5, 0, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write("alone.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	d.run(0, "", "encrypt --to @alone.pem @plain.eml")
+}
+
+// detachedDER returns a detached signature of alice over entity.
+func (d *desk) detachedDER() []byte {
+	d.t.Helper()
+	signed := d.run(0, "", "sign --identity @alice.id @plain.eml")
+	_, rest, _ := strings.Cut(signed, "filename=\"smime.p7s\"\r\n\r\n")
+	text, _, _ := strings.Cut(rest, "\r\n\r\n--")
+	der, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(text, "\r\n", ""))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return der
+}
+
+func TestArmour(t *testing.T) {
+	d := newDesk(t)
+	der := d.detachedDER()
+	d.write("entity", entity)
+	block := string(pem.EncodeToMemory(&pem.Block{Type: "CMS", Headers: map[string]string{"Comment": "none"}, Bytes: der}))
+	oneLine := "-----BEGIN PKCS7-----\n" + base64.StdEncoding.EncodeToString(der) + "\n-----END PKCS7-----\n"
+	padding := strings.Repeat("\n", 70_000) // more than is read at once
+	for name, text := range map[string]string{
+		"bare": string(der), "block": block, "text ahead": "Bag Attributes\n    friendlyName: a\n\n" + block, "CRLF": strings.ReplaceAll(block, "\n", "\r\n"),
+		"one line": oneLine, "text behind": block + "\n-----BEGIN X-----\nAAAA\n-----END X-----\n",
+		"padding": strings.Replace(oneLine, "\n", padding, 1),
+	} {
+		d.write("signature", text)
+		if r := d.report(0, "--cms --content @entity @signature"); r.Verdict != smime.Authentic {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	for name, text := range map[string]string{
+		"cut":            block[:len(block)/2],
+		"no base64":      strings.Replace(block, "MII", "M!I", 1),
+		"in the line":    "x" + block,
+		"binary ahead":   "\x00\n" + block,
+		"trailing bytes": string(der) + "x",
+	} {
+		d.write("signature", text)
+		var stdout, stderr strings.Builder
+		args := []string{"open", "--json", "--cms", "--time", "2026-06-01T00:00:00Z", "--roots", filepath.Join(d.dir, "root.pem"), "--content", filepath.Join(d.dir, "entity"), filepath.Join(d.dir, "signature")}
+		if exit := run(args, strings.NewReader(""), &stdout, &stderr); exit == 0 || !json.Valid([]byte(stdout.String())) {
+			t.Errorf("%s: status %d, %s", name, exit, stdout.String())
+		}
+	}
+}
+
+// --content beside a content of the structure's own: the structure was read, and is refused.
+func TestTwoContents(t *testing.T) {
+	d := newDesk(t)
+	d.write("entity", entity)
+	for _, command := range []string{"sign --opaque --identity @alice.id", "encrypt --to @bob.pem"} {
+		message := d.run(0, "", command+" --out - @plain.eml")
+		_, text, _ := strings.Cut(message, "\r\n\r\n")
+		der, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(text, "\r\n", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.write("structure", string(der))
+		r := d.report(1, "--cms --allow unsigned --identity @bob.id --content @entity --out @none @structure")
+		if r.Verdict != smime.NotAuthentic || r.Codes[0] != "cms.two_contents" {
+			t.Errorf("%s: %+v", command, r)
+		}
+		d.missing("none")
+	}
+}
+
+// --network asks where a certificate says, and without it nobody is asked.
+func TestNetworkIsAskedFor(t *testing.T) {
+	d := newDesk(t)
+	ca := certtest.NewCA(t, "Root")
+	_, key := ca.IssueRSA(t)
+	cert := ca.IssueFor(t, key.Public(), func(c *x509.Certificate) {
+		c.EmailAddresses = []string{"alice@example.com"}
+		c.CRLDistributionPoints = []string{"http://127.0.0.1:9/list.crl"} // which is never asked: it is this machine
+	})
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write("named.id", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))+string(certificate(cert)))
+	d.write("root.pem", string(certificate(ca.Certificate)))
+	d.run(0, "", "sign --identity @named.id --out @signed.eml @plain.eml")
+	codes := func(exit int, options string) string {
+		return strings.Join(d.report(exit, options+" @signed.eml").Codes, " ")
+	}
+	const asked = "rev.fetch_failed"
+	if got := codes(1, ""); !strings.Contains(got, "rev.unknown") || strings.Contains(got, asked) {
+		t.Error(got)
+	}
+	for _, mode := range []string{"", "--revocation hard"} {
+		if got := codes(1, "--network "+mode); !strings.Contains(got, "rev.unknown") || !strings.Contains(got, asked) {
+			t.Errorf("%s: %s", mode, got)
+		}
+	}
+	if got := codes(1, "--network --revocation supplied-only"); strings.Contains(got, asked) {
+		t.Error(got)
+	}
+	d.report(0, "--revocation soft @signed.eml")
+	d.report(0, "--revocation off @signed.eml")
+}

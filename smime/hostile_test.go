@@ -1,0 +1,593 @@
+package smime_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/postseal/postseal/internal/forge"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/smime"
+)
+
+// anyAnswer opens what may be anything, by every entrance, within the bounds for hostile
+// input. What comes out as authentic must be genuine content.
+func anyAnswer(t *testing.T, o *smime.Opener, name string, message, bare []byte) {
+	t.Helper()
+	check := func(how string, m *smime.Message, err error, content []byte) {
+		t.Helper()
+		if err == nil && string(content) != filePart {
+			t.Errorf("%s: %s gives %.80q", name, how, content)
+		}
+		if (m == nil) != (err != nil) {
+			t.Errorf("%s: %s gives %v and %v", name, how, m, err)
+		}
+	}
+	if message != nil {
+		bounded(t, name, func() {
+			m, err := o.Open(t.Context(), bytes.NewReader(message))
+			var content []byte
+			if err == nil {
+				content, _ = io.ReadAll(m.Entity())
+			}
+			check("Open", m, err, content)
+		})
+		bounded(t, name, func() {
+			var b bytes.Buffer
+			m, err := o.OpenTo(t.Context(), &b, bytes.NewReader(message))
+			check("OpenTo", m, err, b.Bytes())
+		})
+		bounded(t, name, func() {
+			r, err := o.Inspect(t.Context(), bytes.NewReader(message))
+			if err != nil || r.Content != nil {
+				t.Errorf("%s: Inspect gives %+v, %v", name, r, err)
+			}
+		})
+	}
+	if bare != nil {
+		bounded(t, name, func() {
+			var b bytes.Buffer
+			m, err := o.OpenCMS(t.Context(), &b, bytes.NewReader(bare), nil)
+			check("OpenCMS", m, err, b.Bytes())
+		})
+	}
+}
+
+// refusedCode opens a message that must be refused, within the bounds, and wants the code.
+func refusedCode(t *testing.T, o *smime.Opener, name, code string, message []byte) {
+	t.Helper()
+	bounded(t, name, func() {
+		r, err := o.Inspect(t.Context(), bytes.NewReader(message))
+		if err != nil || r.Verdict == smime.Authentic || r.Verdict == smime.Unsigned || !slices.Contains(r.Codes, code) {
+			t.Errorf("%s: %+v, %v; want %s", name, r, err, code)
+		}
+	})
+	anyAnswer(t, o, name, message, nil)
+}
+
+// TestD01DepthBombs puts a tower of a million elements in every place where something may
+// stand, and one just below and above the limit.
+func TestD01DepthBombs(t *testing.T) {
+	p := readOpenIdentities(t)
+	m := &mimeMaker{t: t, people: p}
+	places := map[string]func(tower []byte) []byte{
+		"alone": func(b []byte) []byte { return b },
+		"content": func(b []byte) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				s.Encapsulated = forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, b))
+			}).DER()
+		},
+		"announced": func(b []byte) []byte {
+			return m.forged(filePart, func(s *forge.Signed) { s.Announced = [][]byte{b} }).DER()
+		},
+		"certificates": func(b []byte) []byte {
+			return m.forged(filePart, func(s *forge.Signed) { s.Certificates = [][]byte{b} }).DER()
+		},
+		"crls": func(b []byte) []byte { return m.forged(filePart, func(s *forge.Signed) { s.CRLs = [][]byte{b} }).DER() },
+		"signers": func(b []byte) []byte {
+			return m.forged(filePart, func(s *forge.Signed) { s.Infos = [][]byte{b} }).DER()
+		},
+		"signed": func(b []byte) []byte {
+			return m.forged(filePart, func(s *forge.Signed) { s.Signers[0].Attributes = [][]byte{b} }).DER()
+		},
+		"unsigned": func(b []byte) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				s.Signers[0].Unsigned = [][]byte{forge.Attribute("\x2a\x03\x04", b)}
+			}).DER()
+		},
+		"originator": func(b []byte) []byte {
+			return p.envelope(filePart, func(e *forge.Enveloped) { e.Originator = forge.Tagged(0, b) })
+		},
+		"recipients": func(b []byte) []byte {
+			return p.envelope(filePart, func(e *forge.Enveloped) { e.Recipients = [][]byte{b} })
+		},
+		"cipher": func(b []byte) []byte {
+			return p.envelope(filePart, func(e *forge.Enveloped) { e.Cipher = forge.Algorithm(oid.AES256CBC, b) })
+		},
+		"text": func(b []byte) []byte {
+			return p.envelope(filePart, func(e *forge.Enveloped) { e.WireText = forge.Tagged(0, b) })
+		},
+		"attributes": func(b []byte) []byte {
+			return p.authEnvelope(filePart, func(e *forge.Enveloped) { e.Attributes = forge.Tagged(1, b) })
+		},
+		"behind": func(b []byte) []byte {
+			return p.authEnvelope(filePart, func(e *forge.Enveloped) { e.Tail = forge.Tagged(2, b) })
+		},
+		"compressed": func(b []byte) []byte { return forge.ContentInfo(oid.CompressedData, b) },
+		"unknown":    func(b []byte) []byte { return forge.ContentInfo("\x2a\x03\x04", b) },
+	}
+	for place, put := range places {
+		for name, tower := range map[string][]byte{
+			"sequences":     forge.Nested(1_000_000, 0x30, 0x80),
+			"strings":       forge.Nested(1_000_000, 0x24, 0x80),
+			"tagged":        forge.Nested(1_000_000, 0xa0, 0x80),
+			"definite":      deep(300),
+			"just too deep": deep(65),
+			"just not":      deep(40),
+		} {
+			anyAnswer(t, p.opener(), "a tower of "+name+" in "+place, nil, put(tower))
+		}
+	}
+	refusedCode(t, p.opener(), "a tower", "limit.exceeded", []byte(opaqueMail(places["unsigned"](deep(65)))))
+	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(places["unsigned"](deep(50))))); err != nil {
+		t.Error("the twin:", err)
+	}
+}
+
+// TestD02Claims: lengths that are claimed and not there cost nothing.
+func TestD02Claims(t *testing.T) {
+	p := readOpenIdentities(t)
+	m := &mimeMaker{t: t, people: p}
+	valid := m.forged(filePart, nil).DER()
+	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(valid))); err != nil {
+		t.Fatal("the twin:", err)
+	}
+	nodes := tlvNodes(valid)
+	for _, claim := range [][]byte{{0x84, 0x7f, 0xff, 0xff, 0xff}, {0x84, 0xff, 0xff, 0xff, 0xff}, {0x88, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0x88, 0x00, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}} {
+		for i, n := range nodes {
+			hostile := slices.Concat(valid[:n.at+1], claim, valid[n.body:])
+			before := allocated()
+			o := p.opener()
+			if m, err := o.OpenCMS(t.Context(), io.Discard, bytes.NewReader(hostile), nil); err == nil {
+				t.Errorf("element %d claims %x: %+v", i, claim, m)
+			}
+			if n := allocated() - before; n > 1<<20 {
+				t.Errorf("element %d claims %x: %d octets allocated", i, claim, n)
+			}
+		}
+	}
+	anyAnswer(t, p.opener(), "six octets", nil, []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff})
+}
+
+// A node is an element within a DER structure.
+type node struct{ at, body, end int }
+
+// tlvNodes lists all elements of a structure with short tags, outermost first.
+func tlvNodes(der []byte) (nodes []node) {
+	open := []node{{0, 0, len(der)}}
+	for len(open) > 0 {
+		n := open[len(open)-1]
+		open = open[:len(open)-1]
+		for at := n.body; at < n.end; {
+			s := cryptobyte.String(der[at:n.end])
+			var e, body cryptobyte.String
+			var tag casn1.Tag
+			if !s.ReadAnyASN1Element(&e, &tag) {
+				break
+			}
+			inner := e
+			inner.ReadAnyASN1(&body, &tag)
+			child := node{at, at + len(e) - len(body), at + len(e)}
+			nodes = append(nodes, child)
+			if tag&0x20 != 0 {
+				open = append(open, child)
+			}
+			at = child.end
+		}
+	}
+	return nodes
+}
+
+// splice returns der with the element n replaced and the lengths around it put right.
+func splice(der []byte, n node, element []byte) []byte {
+	out := slices.Concat(der[:n.at], element, der[n.end:])
+	var around []node
+	for _, p := range tlvNodes(der) {
+		if p.at < n.at && p.end >= n.end {
+			around = append(around, p)
+		}
+	}
+	slices.SortFunc(around, func(a, b node) int { return b.at - a.at }) // innermost first
+	grown := len(element) - (n.end - n.at)
+	for _, p := range around {
+		body := out[p.body : p.end+grown]
+		fresh := forge.Element(casn1.Tag(der[p.at]), body)
+		out = slices.Concat(out[:p.at], fresh, out[p.end+grown:])
+		grown = len(fresh) - (p.end - p.at)
+	}
+	return out
+}
+
+// mutants yields der with each of its elements left out, doubled, exchanged with the next,
+// made NULL or empty, and given other tags.
+func mutants(der []byte) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		nodes := tlvNodes(der)
+		for i, n := range nodes {
+			e := der[n.at:n.end]
+			changed := map[string][]byte{
+				"missing": nil, "doubled": slices.Concat(e, e), "NULL": {5, 0}, "empty": {e[0], 0},
+				"preceded": slices.Concat([]byte{5, 0}, e), "followed": slices.Concat(e, []byte{0xa7, 0}),
+			}
+			for _, tag := range []byte{e[0] ^ 0x20, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0c, 0x24, 0x30, 0x31, 0x80, 0xa0, 0xa1} {
+				if tag != e[0] {
+					changed[fmt.Sprintf("tag %02x", tag)] = append([]byte{tag}, e[1:]...)
+				}
+			}
+			for what, element := range changed {
+				if !yield(fmt.Sprintf("element %d at %d %s", i, n.at, what), splice(der, n, element)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// structures are one of each kind of CMS structure that mail has, for Bob and by Alice.
+func structures(t *testing.T, p *openIdentities) map[string][]byte {
+	t.Helper()
+	m := &mimeMaker{t: t, people: p}
+	inner := m.sealedPart()
+	all := map[string][]byte{
+		"signed": m.forged(filePart, func(s *forge.Signed) {
+			s.Signers[0].Unsigned = [][]byte{forge.Attribute(oid.SigningTime, []byte("\x17\x0d260601120000Z"))}
+		}).DER(),
+		"enveloped":      p.envelope(inner, nil),
+		"auth-enveloped": p.authEnvelope(inner, nil),
+	}
+	for name, der := range all {
+		o := p.opener()
+		o.AllowUnsigned, o.AllowMalleable = true, true
+		if _, err := o.OpenCMS(t.Context(), io.Discard, bytes.NewReader(der), nil); err != nil {
+			t.Fatal("the twin", name, err)
+		}
+	}
+	return all
+}
+
+// TestD06Nodes: rows D06 to D08, and C13. Nothing becomes of a structure with an element
+// more, less, elsewhere or of another type that did not come from who signed: neither a
+// panic nor another content.
+func TestD06Nodes(t *testing.T) {
+	p := readOpenIdentities(t)
+	count := 0
+	for kind, der := range structures(t, p) {
+		genuine := map[string]bool{filePart: true, (&mimeMaker{t: t, people: p}).sealedPart(): true}
+		for name, mutant := range mutants(der) {
+			count++
+			o := p.opener()
+			o.AllowUnsigned = kind == "auth-enveloped" // whose content the tag protects
+			var b bytes.Buffer
+			m, err := o.OpenCMS(t.Context(), &b, bytes.NewReader(mutant), nil)
+			if (m == nil) != (err != nil) {
+				t.Fatalf("%s, %s: %v, %v", kind, name, m, err)
+			}
+			if err == nil && !genuine[b.String()] {
+				t.Errorf("%s, %s: opens to %.60q", kind, name, b.String())
+			}
+		}
+	}
+	if count < 3000 {
+		t.Errorf("only %d mutants", count)
+	}
+	t.Log(count, "mutants")
+}
+
+// TestD09EveryOctet changes every octet of a structure, and cuts it at every octet. No
+// panic, and never another content.
+func TestD09EveryOctet(t *testing.T) {
+	p := readOpenIdentities(t)
+	for kind, der := range structures(t, p) {
+		step := 1
+		if kind != "signed" { // each of them takes a private key
+			step = 7
+		}
+		for i := 0; i < len(der); i += step {
+			flipped := bytes.Clone(der)
+			flipped[i] ^= 1 << (i % 8)
+			o := p.opener()
+			var b bytes.Buffer
+			if _, err := o.OpenCMS(t.Context(), &b, bytes.NewReader(flipped), nil); err == nil && b.String() != filePart {
+				t.Errorf("%s, octet %d: opens to %.60q", kind, i, b.String())
+			}
+			if m, err := p.opener().OpenCMS(t.Context(), io.Discard, bytes.NewReader(der[:i]), nil); err == nil {
+				t.Errorf("%s, cut at %d: opens %+v", kind, i, m)
+			}
+		}
+	}
+}
+
+// TestJ01EveryCut cuts messages of every form at every octet. None opens, but for the loss
+// of line ends behind all that counts, and none is called anything but truncated or
+// malformed.
+func TestJ01EveryCut(t *testing.T) {
+	p := readOpenIdentities(t)
+	m := &mimeMaker{t: t, people: p}
+	for name, mail := range map[string]string{
+		"multipart": detachedMail(filePart, detachedFrom(m.forged(filePart, nil))),
+		"opaque":    opaqueMail(m.forged(filePart, nil).DER()),
+		"enveloped": sealedMail(p.envelope(m.sealedPart(), nil)),
+	} {
+		if _, err := p.opener().Open(t.Context(), strings.NewReader(mail)); err != nil {
+			t.Fatal("the twin", name, err)
+		}
+		end := len(strings.TrimRight(mail, "\r\n"))
+		protected := strings.Index(mail, "\r\n\r\n")
+		step := 1
+		if name == "enveloped" { // each of them takes a private key
+			step = 7
+		}
+		for i := 0; i < end; i += step {
+			r, err := p.opener().Inspect(t.Context(), strings.NewReader(mail[:i]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Verdict == smime.Authentic || i > protected && r.Verdict == smime.Unsigned {
+				t.Errorf("%s, cut at %d of %d: %s", name, i, len(mail), r.Verdict)
+			}
+			if i > protected && !slices.ContainsFunc(r.Codes, func(c string) bool {
+				return strings.HasSuffix(c, ".truncated") || strings.HasSuffix(c, ".malformed") || c == "mime.base64" || c == "decrypt.failed" || c == "mime.signed_parts"
+			}) {
+				t.Errorf("%s, cut at %d of %d: %q", name, i, len(mail), r.Codes)
+			}
+		}
+	}
+}
+
+// TestD10Floods: of everything that may occur several times, as much as the limit allows,
+// one more, and a hundred thousand.
+func TestD10Floods(t *testing.T) {
+	p := readOpenIdentities(t)
+	m := &mimeMaker{t: t, people: p}
+	filler := p.eve.Certificate().Raw
+	crl := p.crl
+	for _, c := range []struct {
+		name  string
+		limit int
+		of    func(n int) []byte
+	}{
+		{"certificates", 256, func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				s.Certificates = append(s.Certificates, slices.Repeat([][]byte{filler}, n-len(s.Certificates))...)
+			}).DER()
+		}},
+		{"CRLs", 64, func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) { s.CRLs = slices.Repeat([][]byte{crl}, n) }).DER()
+		}},
+		{"signers", 16, func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) { s.Infos = slices.Repeat([][]byte{s.Signers[0].DER()}, n-1) }).DER()
+		}},
+		{"digests", 16, func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) { s.Announced = slices.Repeat(s.Announced, n) }).DER()
+		}},
+		{"signed attributes", 64, func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				for i := range n - 2 {
+					s.Signers[0].Attributes = append(s.Signers[0].Attributes, forge.Attribute(oid.OID([]byte{0x2a, 0x84, byte(0x80 | i>>7&0x7f), byte(i & 0x7f)}), forge.Null()))
+				}
+			}).DER()
+		}},
+		{"unsigned attributes", 64, func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				s.Signers[0].Unsigned = slices.Repeat([][]byte{forge.Attribute("\x2a\x03\x04", forge.Null())}, n)
+			}).DER()
+		}},
+		{"values of an attribute", 64, func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				s.Signers[0].Attributes = append(s.Signers[0].Attributes, forge.Attribute("\x2a\x03\x04", slices.Repeat([][]byte{forge.Null()}, n)...))
+			}).DER()
+		}},
+		{"recipients", 10_000, func(n int) []byte {
+			return p.envelope(m.sealedPart(), func(e *forge.Enveloped) {
+				other := forge.SharedKey([]byte("x"), forge.Algorithm(oid.AES256Wrap, nil), make([]byte, 40))
+				e.Recipients = append(e.Recipients, slices.Repeat([][]byte{other}, n-1)...)
+			})
+		}},
+	} {
+		if _, err := p.opener().Open(t.Context(), strings.NewReader(sealedMail(c.of(c.limit)))); err != nil {
+			t.Errorf("%d %s: %v", c.limit, c.name, err)
+		}
+		refusedCode(t, p.opener(), c.name, "limit.exceeded", []byte(sealedMail(c.of(c.limit+1))))
+		if c.name != "signed attributes" && c.name != "CRLs" && c.name != "certificates" {
+			refusedCode(t, p.opener(), "a flood of "+c.name, "limit.exceeded", []byte(sealedMail(c.of(100_000))))
+		}
+	}
+}
+
+// linear holds the time for inputs of four sizes, each twice the one before, against a
+// line: twice the input must not take much more than twice the time. It measures up to
+// five times, because a machine does other things too.
+func linear(t *testing.T, name string, of func(size int) func()) {
+	t.Helper()
+	var worst float64
+	for range 5 {
+		worst = 0
+		var last time.Duration
+		for n := 1; n <= 8; n *= 2 {
+			f := of(n)
+			took := time.Duration(1 << 62)
+			for range 3 {
+				start := time.Now()
+				f()
+				took = min(took, time.Since(start))
+			}
+			if last > 2*time.Millisecond {
+				worst = max(worst, float64(took)/float64(last))
+			}
+			last = took
+		}
+		if worst <= 3.2 { // what grows with the square takes four times as long
+			return
+		}
+	}
+	t.Errorf("%s: twice the input takes %.1f times as long", name, worst)
+}
+
+// TestD03Chunks: a content in octets of their own reads as one, in time that grows with
+// it, and ten million of them within the bounds.
+func TestD03Chunks(t *testing.T) {
+	p := readOpenIdentities(t)
+	m := &mimeMaker{t: t, people: p}
+	chunks := func(n int) []byte {
+		content := bytes.Repeat([]byte("x"), n)
+		return m.forged(string(content), func(s *forge.Signed) {
+			s.Encapsulated = forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, forge.Indefinite(forge.Element(0x24, bytes.Repeat([]byte{4, 1, 'x'}, n)))))
+		}).DER()
+	}
+	linear(t, "chunks", func(size int) func() {
+		der := chunks(size << 16)
+		return func() {
+			if _, err := p.opener().OpenCMS(t.Context(), io.Discard, bytes.NewReader(der), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	der := chunks(10_000_000)
+	bounded(t, "ten million chunks", func() {
+		if _, err := p.opener().OpenCMS(t.Context(), io.Discard, bytes.NewReader(der), nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestD04Doubling: work that could grow faster than the input does not.
+func TestD04Doubling(t *testing.T) {
+	p := readOpenIdentities(t)
+	m := &mimeMaker{t: t, people: p}
+	name := func(rdn []byte, n int) []byte { return forge.Element(casn1.SEQUENCE, bytes.Repeat(rdn, n)) }
+	comma := forge.Set(forge.Sequence(forge.OID(oid.CommonName), forge.Element(casn1.UTF8String, []byte(",,,,,,,,,,,,,,,,"))))
+	for what, of := range map[string]func(n int) []byte{
+		"attributes in falling order": func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				for i := range n * 8 {
+					s.Signers[0].Attributes = append([][]byte{forge.Attribute(oid.OID([]byte{0x2a, 3, byte(i)}), forge.Octets(make([]byte, 4000)))}, s.Signers[0].Attributes...)
+				}
+			}).DER()
+		},
+		"an object identifier": func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) { s.ContentType = oid.OID(bytes.Repeat([]byte{0x81, 0x01}, n<<16)) }).DER()
+		},
+		"a name full of commas": func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				s.Signers[0].ID = forge.IssuerAndSerial(name(comma, n*250), p.alice.Certificate().SerialNumber)
+			}).DER()
+		},
+		"a content of nothing but line ends": func(n int) []byte { return m.forged(strings.Repeat("\r\n", n<<18), nil).DER() },
+		"a long serial number": func(n int) []byte {
+			return m.forged(filePart, func(s *forge.Signed) {
+				s.Signers[0].ID = forge.Sequence(p.alice.Certificate().RawIssuer, forge.Element(casn1.INTEGER, bytes.Repeat([]byte{0x5a}, n*6000)))
+			}).DER()
+		},
+		"recipients that are others": func(n int) []byte {
+			return p.envelope(filePart, func(e *forge.Enveloped) {
+				e.Recipients = slices.Repeat([][]byte{transport(p.eve, []byte(fileKey))}, n*1000)
+			})
+		},
+	} {
+		linear(t, what, func(size int) func() {
+			der := of(size)
+			return func() {
+				if _, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(der), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+	for what, of := range map[string]func(n int) string{
+		"header fields": func(n int) string {
+			return strings.Repeat("X: y\r\n", n*120) + opaqueMail(m.forged(filePart, nil).DER())
+		},
+		"one long field": func(n int) string {
+			return "X: " + strings.Repeat("y ", n*60000) + "\r\n" + opaqueMail(m.forged(filePart, nil).DER())
+		},
+		"folds":             func(n int) string { return "X: y" + strings.Repeat("\r\n y", n*30000) + "\r\n" + fileFields + "\r\n" },
+		"nearly delimiters": func(n int) string { return detachedMail(strings.Repeat("--oute\r\n", n<<16), nil) },
+		"hyphens":           func(n int) string { return detachedMail(strings.Repeat("-", n<<20), nil) },
+		"parts": func(n int) string {
+			return fileFields + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", n<<14) + "--b--\r\n"
+		},
+		"nested multiparts": func(n int) string {
+			var b strings.Builder
+			b.WriteString(fileFields)
+			for i := range n * 500 {
+				fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+			}
+			return b.String()
+		},
+		"comments": func(n int) string {
+			return "From: " + strings.Repeat("(", n*50000) + "\r\n" + strings.TrimPrefix(fileFields, fileFrom) + "\r\n"
+		},
+		"encoded words": func(n int) string {
+			return "Subject: " + strings.Repeat("=?utf-8?q?a?= ", n*8000) + "\r\n" + fileFrom + "\r\n"
+		},
+		"parameters": func(n int) string {
+			return fileFrom + "Content-Type: text/plain" + strings.Repeat("; a=b", n*20000) + "\r\n\r\n"
+		},
+		"base64 letters": func(n int) string { return fileFields + fileOpaque + strings.Repeat("\r\n \t", n<<18) },
+	} {
+		linear(t, what, func(size int) func() {
+			mail := of(size)
+			return func() {
+				if _, err := p.opener().Inspect(t.Context(), strings.NewReader(mail)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestOpenFilesMutated opens the messages of the folder with pieces of each other: half of
+// one and half of the next. What is authentic then is still what somebody signed.
+func TestOpenFilesMutated(t *testing.T) {
+	p := readOpenIdentities(t)
+	names, err := filepath.Glob(filepath.Join(openFolder, "*.eml"))
+	if err != nil || len(names) < 100 {
+		t.Fatal(len(names), err)
+	}
+	genuine := map[string]bool{}
+	var mails [][]byte
+	for _, name := range names {
+		mail, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mails = append(mails, mail)
+		if c := readExpectation(t, strings.TrimSuffix(name, ".eml")).Content; c != "" {
+			genuine[c] = true
+		}
+	}
+	for i, mail := range mails {
+		other := mails[(i*7+1)%len(mails)]
+		mixed := append(bytes.Clone(mail[:len(mail)/2]), other[len(other)/2:]...)
+		m, err := p.opener().Open(t.Context(), bytes.NewReader(mixed))
+		if err != nil {
+			continue
+		}
+		content, _ := io.ReadAll(m.Entity())
+		if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
+			t.Errorf("%s with the end of %s opens to %.80q", names[i], names[(i*7+1)%len(mails)], content)
+		}
+	}
+}
