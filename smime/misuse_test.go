@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/postseal/postseal/certstore"
@@ -253,5 +254,24 @@ func TestKeyStoreFails(t *testing.T) {
 	}
 	if _, err := o.Inspect(t.Context(), bytes.NewReader(mail)); !errors.Is(err, boom) {
 		t.Error(err)
+	}
+}
+
+// A source that fails anywhere is no fault of the message either.
+func TestSourceFails(t *testing.T) {
+	p := newParty(t)
+	boom := errors.New("boom")
+	for name, c := range p.every() {
+		mail := composed(t, c, plain)
+		for i := 0; i <= len(mail); i += 1 + len(mail)/40 {
+			if i > len(mail)-len(mail)/40 {
+				i = len(mail)
+			}
+			src := io.MultiReader(bytes.NewReader(mail[:i]), iotest.ErrReader(boom))
+			var u *smime.UnverifiedError
+			if _, err := p.opener().Open(t.Context(), src); !errors.Is(err, boom) || errors.As(err, &u) {
+				t.Errorf("%s, at %d of %d: %v", name, i, len(mail), err)
+			}
+		}
 	}
 }

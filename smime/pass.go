@@ -103,7 +103,10 @@ func (p *pass) run(src io.Reader) (*Report, error) {
 	}
 	for i := len(p.layers) - 1; i >= 0; i-- {
 		err := p.layers[i].complete()
-		if err = p.failure(in, p.settle(i, err)); err != nil {
+		if err == nil || in.err == nil && !endsCall(err) {
+			err = p.settle(i, err)
+		}
+		if err = p.failure(in, err); err != nil {
 			return nil, err
 		}
 	}
