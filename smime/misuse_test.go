@@ -275,3 +275,72 @@ func TestSourceFails(t *testing.T) {
 		}
 	}
 }
+
+// TestI01Response: what a program says should stand outside of the encryption stands there
+// as one value, or the message is not composed.
+func TestI01Response(t *testing.T) {
+	p := newParty(t)
+	for _, value := range []string{"fine", "=?utf-8?q?a?=", "x\r\nBcc: eve@evil.example", "x\nBcc: eve@evil.example", "x\rBcc: eve@evil.example", "x\x00", "x\r\n\r\nbody", "x\x1b[2J", strings.Repeat("y", 2000)} {
+		c := p.protected(true, true, true, "no-confidentiality")
+		c.Response = func(name, inner string) (string, bool) {
+			if name == "Subject" {
+				return value, true
+			}
+			return inner, true
+		}
+		var mail bytes.Buffer
+		if _, err := c.Compose(&mail, strings.NewReader(plain)); err != nil {
+			if value == "fine" || strings.ContainsAny(err.Error(), "\r\n\x00\x1b") {
+				t.Errorf("%q: %v", value, err)
+			}
+			continue
+		}
+		m, err := p.opener().Open(t.Context(), &mail)
+		if err != nil {
+			t.Errorf("%q: %v", value, err)
+			continue
+		}
+		outer := m.OuterHeader()
+		if outer.Has("Bcc") || outer.Len() > 9 {
+			t.Errorf("%q makes fields of its own", value)
+		}
+		if got, _ := outer.Subject(); value == "fine" && got != value {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// TestI03Boundaries: a message inside a message, and one that is made of delimiters, keep
+// their parts to themselves.
+func TestI03Boundaries(t *testing.T) {
+	p := newParty(t)
+	c := p.composer(true, false, false)
+	inner := string(composed(t, c, plain))
+	_, boundary, _ := strings.Cut(inner, "boundary=\"")
+	boundary, _, ok := strings.Cut(boundary, "\"")
+	if !ok || len(boundary) < 22 { // 128 bits
+		t.Fatalf("boundary %q", boundary)
+	}
+	seen := map[string]bool{boundary: true}
+	for _, body := range []string{
+		"--" + boundary + "\r\n--" + boundary + "--\r\n", strings.Repeat("--"+boundary+"--\r\n", 500),
+		inner, "--\r\n----\r\n--=\r\n--=_\r\n",
+	} {
+		content := "Content-Type: text/plain\r\n\r\n" + body
+		mail := composed(t, c, "From: alice@example.com\r\n"+content)
+		m, err := p.opener().Open(t.Context(), bytes.NewReader(mail))
+		if err != nil {
+			t.Errorf("%.40q: %v", body, err)
+			continue
+		}
+		if got, _ := io.ReadAll(m.Entity()); string(got) != content {
+			t.Errorf("%.40q opens to %.80q", body, got)
+		}
+		_, next, _ := strings.Cut(string(mail), "boundary=\"")
+		next, _, _ = strings.Cut(next, "\"")
+		if seen[next] {
+			t.Errorf("the boundary %q twice", next)
+		}
+		seen[next] = true
+	}
+}
