@@ -1,8 +1,10 @@
 package smime
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/postseal/postseal/certstore"
@@ -85,7 +87,11 @@ func (p *pass) unlock(l *encryptedLayer, recipients []*cms.RecipientInfo) (strin
 		if key == nil {
 			continue
 		}
-		if err := l.data.Unlock(r, key, opt); err != nil {
+		unlock := func() error { return l.data.Unlock(r, key, opt) }
+		if err := await(p.ctx, unlock); err != nil {
+			if endsCall(err) {
+				return "", err
+			}
 			var coded interface{ Code() string }
 			if code = "decrypt.unsupported"; errors.As(err, &coded) {
 				code = coded.Code()
@@ -97,6 +103,35 @@ func (p *pass) unlock(l *encryptedLayer, recipients []*cms.RecipientInfo) (strin
 		return "", nil
 	}
 	return code, nil
+}
+
+// An abandoned error ends a call for a reason that says nothing about the message.
+type abandoned struct{ err error }
+
+func (e *abandoned) Error() string { return "smime: " + e.err.Error() }
+func (e *abandoned) Unwrap() error { return e.err }
+
+// await runs f, which uses a private key or derives one from a password, and does not wait
+// for the end of it once the context has ended: a token may hang, and the cost of a
+// derivation is for the sender to choose, within a limit.
+func await(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() {
+			if caught := recovered(recover()); caught != nil {
+				err = caught
+			}
+			done <- err
+		}()
+		err = f()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return &abandoned{ctx.Err()}
+	}
 }
 
 // identities asks the key store for every recipient at once.
@@ -120,7 +155,7 @@ func (p *pass) identities(recipients []*cms.RecipientInfo) ([]*certstore.Identit
 	var held []*certstore.Identity
 	for id, err := range p.o.Keys.Identities(p.ctx, q) {
 		if err != nil {
-			return nil, &readError{err}
+			return nil, &abandoned{fmt.Errorf("asking the key store: %w", err)}
 		}
 		held = append(held, id)
 	}

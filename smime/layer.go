@@ -3,6 +3,7 @@ package smime
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -273,7 +274,7 @@ type callerReader struct{ r io.Reader }
 func (c *callerReader) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	if err != nil && err != io.EOF {
-		err = &sinkError{err}
+		err = &abandoned{fmt.Errorf("reading the content: %w", err)}
 	}
 	return n, err
 }

@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/sigalg"
 	"github.com/postseal/postseal/smime"
 	"github.com/postseal/postseal/smime/smimetest"
 )
@@ -276,6 +278,60 @@ func TestB08Usages(t *testing.T) {
 					t.Errorf("%s, opening: %+v", name, s)
 				}
 			}
+		}
+	}
+}
+
+// TestD12Times: the claimed time is read in every form that people write, and where it is
+// none there is none. It decides nothing. We write the two forms of RFC 5652, Section 11.3.
+func TestD12Times(t *testing.T) {
+	p := readOpenIdentities(t)
+	m := &mimeMaker{t: t, people: p}
+	for value, want := range map[string]string{
+		"\x17\x0d260601120000Z":         "2026-06-01T12:00:00Z",
+		"\x17\x0b2606011200Z":           "2026-06-01T12:00:00Z",
+		"\x17\x11260601140000+0200":     "2026-06-01T12:00:00Z",
+		"\x17\x0d491231235959Z":         "2049-12-31T23:59:59Z",
+		"\x17\x0d500101000000Z":         "1950-01-01T00:00:00Z",
+		"\x18\x0f20500101000000Z":       "2050-01-01T00:00:00Z",
+		"\x18\x0f20260601120000Z":       "2026-06-01T12:00:00Z",
+		"\x18\x0f99991231235959Z":       "9999-12-31T23:59:59Z",
+		"\x18\x1120260601120000.5Z":     "",
+		"\x17\x0d161231235960Z":         "",
+		"\x17\x0d260230120000Z":         "",
+		"\x17\x0d26060112000\x00Z":      "",
+		"\x17\x00":                      "",
+		"\x05\x00":                      "",
+		"\x30\x0f\x17\x0d260601120000Z": "",
+	} {
+		mail := opaqueMail(m.forged(filePart, func(s *forge.Signed) {
+			s.Signers[0].Attributes = sorted(append(s.Signers[0].Attributes, forge.Attribute(oid.SigningTime, []byte(value))))
+		}).DER())
+		r, err := p.opener().Inspect(t.Context(), strings.NewReader(mail))
+		if err != nil || r.Verdict != smime.Authentic {
+			t.Errorf("%q: %+v, %v", value, r, err)
+			continue
+		}
+		got := ""
+		if claimed := r.Layers[0].Signatures[0].ClaimedTime; claimed != nil {
+			got = claimed.Format(time.RFC3339)
+		}
+		if got != want {
+			t.Errorf("%q is read as %s, want %s", value, got, want)
+		}
+	}
+	for now, form := range map[string]string{
+		"2049-12-31T23:59:59Z": "\x17\x0d491231235959Z", "2050-01-01T00:00:00Z": "\x18\x0f20500101000000Z",
+		"2026-06-01T12:00:00.999Z": "\x17\x0d260601120000Z",
+	} {
+		at, err := time.Parse(time.RFC3339, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := cms.NewDigests(sigalg.SHA256)
+		der, err := cms.SignDetached(d, []*cms.Signer{{Certificate: p.alice.Certificate(), Key: p.alice.Key(), Digest: sigalg.SHA256, Time: at}}, nil)
+		if err != nil || !bytes.Contains(der, []byte(form)) {
+			t.Errorf("%s is not written as %q: %v", now, form, err)
 		}
 	}
 }

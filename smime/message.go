@@ -60,6 +60,9 @@ func (m *Message) Report() *Report { return m.report }
 // Signatures returns the signatures that make the content authentic, the innermost layer
 // that covers it. It is empty if the message was not signed and the caller allowed that.
 func (m *Message) Signatures() []*Signature {
+	if m.report == nil {
+		return nil // nobody opened it
+	}
 	for i := len(m.report.Layers) - 1; i >= 0; i-- {
 		l := m.report.Layers[i]
 		if l.Kind == "encrypted" {

@@ -103,7 +103,10 @@ func (p *pass) run(src io.Reader) (*Report, error) {
 	}
 	for i := len(p.layers) - 1; i >= 0; i-- {
 		err := p.layers[i].complete()
-		if err = p.failure(in, p.settle(i, err)); err != nil {
+		if err == nil || in.err == nil && !endsCall(err) {
+			err = p.settle(i, err)
+		}
+		if err = p.failure(in, err); err != nil {
 			return nil, err
 		}
 	}
@@ -114,17 +117,21 @@ func (p *pass) run(src io.Reader) (*Report, error) {
 // failure records err as a problem of the message, or returns it if it is not the
 // message's fault.
 func (p *pass) failure(in *source, err error) error {
-	var sink *sinkError
 	switch {
 	case err == nil:
 		return nil
 	case in.err != nil:
 		return &readError{in.err}
-	case errors.As(err, &sink):
+	case endsCall(err):
 		return err
 	}
 	p.problems = append(p.problems, problem{len(p.layers), codeOf(err)})
 	return nil
+}
+
+// endsCall reports whether err says nothing about the message but that its reading ends here.
+func endsCall(err error) bool {
+	return errors.As(err, new(*sinkError)) || errors.As(err, new(*abandoned)) || errors.As(err, new(*panicError))
 }
 
 // settle completes the account of layer i. A decryption that failed takes everything

@@ -227,10 +227,10 @@ func (r *Report) Protection(name, value string) string {
 // the answer from the header of a message; it is called twice, with what was protected
 // and with what was readable. nil drafts a reply to everybody.
 func (m *Message) Response(respond func(mail.Header) mail.Header) func(name, value string) (outer string, keep bool) {
-	q := m.report.protection
-	if q == nil {
+	if m.report == nil || m.report.protection == nil {
 		return func(_, value string) (string, bool) { return value, true }
 	}
+	q := m.report.protection
 	if respond == nil {
 		return q.header.Response(nil)
 	}
@@ -254,7 +254,7 @@ func (m *Message) Response(respond func(mail.Header) mail.Header) func(name, val
 // or of a message that was not encrypted, is returned as it is.
 func (m *Message) WithoutLegacyDisplay(contentType string, text []byte) []byte {
 	mt, err := mimeraw.ParseMediaType(contentType)
-	if err != nil || m.report.protection == nil || !m.report.encrypted || mt.Params["hp-legacy-display"] != "1" {
+	if err != nil || m.report == nil || m.report.protection == nil || !m.report.encrypted || mt.Params["hp-legacy-display"] != "1" {
 		return text
 	}
 	if mt.Type != "text/plain" && mt.Type != "text/html" {
