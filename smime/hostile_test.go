@@ -429,15 +429,11 @@ func linear(t *testing.T, name string, of func(size int) func()) {
 			f()
 			least = min(least, time.Since(start))
 		}
-<<<<<<< HEAD
-		if worst <= 3.2 { // what grows with the square takes four times as long
-=======
 		return least
 	}
 	var ratio float64
 	for range 5 {
 		if ratio = float64(fastest(large)) / float64(fastest(small)); ratio < 20 {
->>>>>>> attacks
 			return
 		}
 	}
