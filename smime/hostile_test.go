@@ -438,7 +438,7 @@ func linear(t *testing.T, name string, of func(size int) func()) {
 			}
 			last = took
 		}
-		if worst <= 2.6 {
+		if worst <= 3.2 { // what grows with the square takes four times as long
 			return
 		}
 	}
