@@ -180,15 +180,21 @@ func (s *Sink) Wait() {
 	if s.next != nil {
 		s.flush()
 	}
+	if s.next != nil {
+		s.next.Free()
+		s.next = nil
+	}
 	for !s.line.Empty() {
 		s.line.Take().Free()
 	}
 }
 
 func (s *Sink) flush() {
-	if s.line.Full() {
-		s.line.Take().Free()
-	}
-	s.line.Put(s.next)
+	full := s.next
 	s.next = nil
+	if s.line.Full() {
+		s.next = s.line.Take()
+		s.next.In = s.next.In[:0]
+	}
+	s.line.Put(full)
 }
