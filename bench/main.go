@@ -22,7 +22,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 )
 
@@ -97,8 +96,8 @@ func (b *bench) programs(size int64, only string) error {
 		return err
 	}
 	fmt.Printf("\nprograms, %s of content; times ours is faster\n", human(size))
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "operation\tours\tCPU\tMiB\topenssl\tCPU\tMiB\tsmallstep\tMiB\traw\t")
+	const row = "%-22s%9v%9v%5v  %8v%8v%5v  %9v%5v  %6v\n" // at once: some take minutes
+	fmt.Printf(row, "operation", "ours", "CPU", "MiB", "openssl", "CPU", "MiB", "smallstep", "MiB", "raw")
 	for _, op := range operations() {
 		if only != "" && !strings.Contains(","+only+",", ","+op.name+",") {
 			continue
@@ -131,19 +130,19 @@ func (b *bench) programs(size int64, only string) error {
 			}
 			raw.better(measure{wall: bare})
 		}
-		theirs := "\t"
+		speed, memory := "", ""
 		if peer.wall > 0 {
-			theirs = fmt.Sprintf("%.2f\t%d", ratio(peer.wall, ours.wall), peer.memory>>20)
+			speed, memory = ratio(peer.wall, ours.wall), strconv.FormatInt(peer.memory>>20, 10)
 		}
-		fmt.Fprintf(w, "%s\t%v\t%v\t%d\t%.2f\t%.2f\t%d\t%s\t%.2f\t\n", op.name, round(ours.wall), round(ours.cpu), ours.memory>>20,
-			ratio(openssl.wall, ours.wall), ratio(openssl.cpu, ours.cpu), openssl.memory>>20, theirs, ratio(raw.wall, ours.wall))
+		fmt.Printf(row, op.name, round(ours.wall), round(ours.cpu), ours.memory>>20,
+			ratio(openssl.wall, ours.wall), ratio(openssl.cpu, ours.cpu), openssl.memory>>20, speed, memory, ratio(raw.wall, ours.wall))
 		if op.input != "" {
 			if err := os.Remove(filepath.Join(b.dir, op.input)); err != nil {
 				return err
 			}
 		}
 	}
-	return w.Flush()
+	return nil
 }
 
 // child runs an operation in a process of its own.
@@ -189,8 +188,8 @@ func (b *bench) calls(size int64, only string) error {
 		return err
 	}
 	fmt.Printf("\ncalls, %s of content; the bare primitive on one core is 1.0\n", human(size))
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "operation\tours\traw\tof raw\t")
+	const row = "%-22s%9v%9v  %6v\n"
+	fmt.Printf(row, "operation", "ours", "raw", "of raw")
 	for _, op := range operations() {
 		if only != "" && !strings.Contains(","+only+",", ","+op.name+",") {
 			continue
@@ -212,12 +211,14 @@ func (b *bench) calls(size int64, only string) error {
 			}
 			ours, raw = min(ours, mine), min(raw, bare)
 		}
-		fmt.Fprintf(w, "%s\t%v\t%v\t%.2f\t\n", op.name, round(ours), round(raw), ratio(raw, ours))
+		fmt.Printf(row, op.name, round(ours), round(raw), ratio(raw, ours))
 	}
-	return w.Flush()
+	return nil
 }
 
-func ratio(theirs, ours time.Duration) float64 { return float64(theirs) / float64(ours) }
+func ratio(theirs, ours time.Duration) string {
+	return strconv.FormatFloat(float64(theirs)/float64(ours), 'f', 2, 64)
+}
 
 func round(d time.Duration) time.Duration {
 	if d > 100*time.Millisecond {

@@ -21,7 +21,9 @@ import (
 type Composer struct {
 	// Signers sign, the author first: some readers look at the first signature only.
 	Signers []*certstore.Identity
-	// Recipients can decrypt. A message is composed for all of them or not at all.
+	// Recipients can decrypt. A message is composed for all of them or not at all. A list
+	// that is empty and not nil is an error, so that a search that found nobody does not
+	// end in a message that everybody can read.
 	Recipients []*x509.Certificate
 
 	// CoverHeader refuses a message with an address in To or Cc that none of Recipients'
@@ -98,7 +100,9 @@ type Composed struct {
 }
 
 // NewWriter returns a writer for the message. The protected message in dst is complete
-// only once Close has returned nil; a writer that is not closed holds a goroutine.
+// only once Close has returned nil; a writer that is not closed holds a goroutine. What was
+// written so far is the whole message for Close. To give up instead, call the writer's
+// CloseWithError(error), a method as that of an io.PipeWriter.
 func (c *Composer) NewWriter(dst io.Writer) (io.WriteCloser, error) {
 	if _, err := c.plan(); err != nil {
 		return nil, err
@@ -118,9 +122,13 @@ type pushWriter struct {
 	done chan error
 }
 
-func (p *pushWriter) Close() error {
-	p.PipeWriter.Close()
-	err := <-p.done
+func (p *pushWriter) Close() error { return p.CloseWithError(nil) }
+
+// CloseWithError ends the message, or for an error other than nil gives it up and returns
+// what came of that.
+func (p *pushWriter) CloseWithError(err error) error {
+	p.PipeWriter.CloseWithError(err)
+	err = <-p.done
 	p.done <- err
 	return err
 }
@@ -173,6 +181,9 @@ func (c *Composer) plan() (*plan, error) {
 	}
 	if len(c.Signers) == 0 && len(c.Recipients) == 0 {
 		return nil, errors.New("smime: a Composer needs Signers or Recipients")
+	}
+	if c.Recipients != nil && len(c.Recipients) == 0 {
+		return nil, errors.New("smime: the list of Recipients is empty")
 	}
 	if c.Draft && (len(c.Recipients) == 0 || c.ProtectHeaders == "off") {
 		return nil, errors.New("smime: Draft needs Recipients and protected headers")

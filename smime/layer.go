@@ -251,7 +251,7 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 // be two contents, or one that nothing covers.
 func (p *pass) attach(layer layerReader) error {
 	l, ok := layer.(*signedLayer)
-	if !ok || l.content != nil || l.layer.Kind != "signed" {
+	if !ok || l.content != nil {
 		return &syntaxError{"cms.two_contents", "the structure carries a content of its own"}
 	}
 	if l.layer.Kind != "signed" {
@@ -332,6 +332,8 @@ func (c *canonicalReader) Read(b []byte) (int, error) {
 
 func (c *canonicalReader) fill() {
 	if c.in == nil {
+		c.in = make([]byte, 8<<10)
+	} else if len(c.in) < 64<<10 { // this is no small message
 		c.in = make([]byte, 64<<10)
 	}
 	n, err := c.r.Read(c.in)

@@ -15,6 +15,8 @@ import (
 	"testing/cryptotest"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/certtest"
 	"github.com/postseal/postseal/smime"
 	"github.com/postseal/postseal/smime/smimetest"
 )
@@ -261,5 +263,33 @@ func TestHeaderValuesStayInTheirField(t *testing.T) {
 	_, err := (&smime.Composer{Recipients: []*x509.Certificate{odd.Certificate()}, Time: pki.Time}).Compose(io.Discard, strings.NewReader(plain))
 	if err == nil || strings.ContainsAny(err.Error(), "\r\n") {
 		t.Errorf("%q", err)
+	}
+}
+
+// The summary names each signer once, and by the address of the author.
+func TestSummaryNames(t *testing.T) {
+	p := newParty(t)
+	ca := certtest.NewCA(t, "Root")
+	identity := func(addresses ...string) *certstore.Identity {
+		cert, key := ca.IssueRSA(t, addresses...)
+		id, err := certstore.NewIdentity(cert, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	c := p.composer(true, false, false)
+	c.Signers = []*certstore.Identity{identity("office@example.com", "alice@example.com"), identity("alice@example.com"), identity("carol@example.com")}
+	o := p.opener()
+	anchors := new(chain.Collection)
+	anchors.Add(ca.Certificate)
+	o.Chain = chain.NewVerifier(anchors, chain.Revocation{})
+	o.Chain.Time = p.clock()
+	r, err := o.Inspect(t.Context(), bytes.NewReader(composed(t, c, plain)))
+	if err != nil || r.Verdict != smime.Authentic {
+		t.Fatal(err, r)
+	}
+	if want := "Signed by alice@example.com and carol@example.com"; r.Summary != want {
+		t.Errorf("%q, want %q", r.Summary, want)
 	}
 }

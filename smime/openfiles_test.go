@@ -325,7 +325,8 @@ func bounded(t testing.TB, what string, f func()) {
 	before := allocated()
 	start := time.Now()
 	f()
-	if took := time.Since(start); took > 2*time.Second {
+	// Two seconds are for a machine that does nothing else; a test runs beside others.
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("%s: %v", what, took)
 	}
 	if n := allocated() - before; n > 200<<20 {

@@ -2,6 +2,7 @@ package smime
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -112,10 +113,15 @@ func (r *Report) signerNames() string {
 				continue
 			}
 			name := s.Signer.Subject
-			if len(s.Signer.Mailboxes) > 0 {
+			switch {
+			case s.Address == "match" && r.author != "":
+				name = r.author
+			case len(s.Signer.Mailboxes) > 0:
 				name = s.Signer.Mailboxes[0]
 			}
-			names = append(names, name)
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
 	if len(names) == 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/chain/brlint"
 	"github.com/postseal/postseal/chain/fetch"
 )
 
@@ -35,6 +36,8 @@ type chainArguments struct {
 	explicit, noAny, noMapping                  bool
 	depth                                       int
 	network, json, batch                        bool
+	draw                                        string
+	lint                                        bool
 }
 
 func (o *chainArguments) register(f *pflag.FlagSet) {
@@ -55,6 +58,8 @@ func (o *chainArguments) register(f *pflag.FlagSet) {
 	f.StringVar(&o.revocation, "revocation", "soft", "off, soft, hard or supplied-only")
 	f.StringVar(&o.algorithms, "algorithms", "default", "default or legacy-sha1")
 	f.BoolVar(&o.network, "network", false, "fetch revocation data and issuers")
+	f.StringVar(&o.draw, "draw", "", "write the graph of the paths tried to this file, for Graphviz")
+	f.BoolVar(&o.lint, "lint", false, "also hold CERT against the CA/Browser Forum's S/MIME requirements")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.BoolVar(&o.batch, "batch", false, "answer one JSON request per line of standard input")
 }
@@ -71,7 +76,7 @@ func chainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	}
 	var code int
 	if err == nil {
-		code, err = o.run(f, stdin, stdout)
+		code, err = o.run(f, stdin, stdout, stderr)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "smime: chain: %s\n", printable(err.Error()))
@@ -80,7 +85,7 @@ func chainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	return code
 }
 
-func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout io.Writer) (int, error) {
+func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	if o.batch {
 		if f.NArg() > 0 || !o.json {
 			return 0, errors.New("--batch needs --json and takes no file")
@@ -102,12 +107,23 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout io.Writer
 		return 0, err
 	}
 	r := chain.NewVerifier(anchors, chain.Revocation{}).Explain(context.Background(), *q)
+	if o.lint {
+		r.Findings = append(r.Findings, brlint.Check(q.Leaf, issuerOf(r))...)
+	}
+	if o.draw != "" {
+		if err := os.WriteFile(o.draw, []byte(r.DOT()), 0o644); err != nil {
+			return 0, err
+		}
+	}
 	if o.json {
 		if err := writeAnswer(stdout, "", r); err != nil {
 			return 0, err
 		}
 	} else if _, err := io.WriteString(stdout, r.String()); err != nil {
 		return 0, err
+	}
+	if r.Verdict != "valid" {
+		fmt.Fprintf(stderr, "smime: chain: %s: %s\n", r.Verdict, printable(r.Detail))
 	}
 	switch r.Verdict {
 	case "valid":
@@ -116,6 +132,14 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout io.Writer
 		return exitIndeterminate, nil
 	}
 	return exitInvalid, nil
+}
+
+// issuerOf returns the second certificate of the path, or nil.
+func issuerOf(r *chain.Report) *x509.Certificate {
+	if len(r.Certificates) < 2 {
+		return nil
+	}
+	return r.Certificates[1]
 }
 
 // question makes a request of the options.

@@ -160,3 +160,38 @@ func TestTwoContents(t *testing.T) {
 		d.missing("none")
 	}
 }
+
+// --network asks where a certificate says, and without it nobody is asked.
+func TestNetworkIsAskedFor(t *testing.T) {
+	d := newDesk(t)
+	ca := certtest.NewCA(t, "Root")
+	_, key := ca.IssueRSA(t)
+	cert := ca.IssueFor(t, key.Public(), func(c *x509.Certificate) {
+		c.EmailAddresses = []string{"alice@example.com"}
+		c.CRLDistributionPoints = []string{"http://127.0.0.1:9/list.crl"} // which is never asked: it is this machine
+	})
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write("named.id", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))+string(certificate(cert)))
+	d.write("root.pem", string(certificate(ca.Certificate)))
+	d.run(0, "", "sign --identity @named.id --out @signed.eml @plain.eml")
+	codes := func(exit int, options string) string {
+		return strings.Join(d.report(exit, options+" @signed.eml").Codes, " ")
+	}
+	const asked = "rev.fetch_failed"
+	if got := codes(1, ""); !strings.Contains(got, "rev.unknown") || strings.Contains(got, asked) {
+		t.Error(got)
+	}
+	for _, mode := range []string{"", "--revocation hard"} {
+		if got := codes(1, "--network "+mode); !strings.Contains(got, "rev.unknown") || !strings.Contains(got, asked) {
+			t.Errorf("%s: %s", mode, got)
+		}
+	}
+	if got := codes(1, "--network --revocation supplied-only"); strings.Contains(got, asked) {
+		t.Error(got)
+	}
+	d.report(0, "--revocation soft @signed.eml")
+	d.report(0, "--revocation off @signed.eml")
+}

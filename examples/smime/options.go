@@ -123,17 +123,15 @@ func (o *chainOptions) verifier() (*chain.Verifier, error) { return o.verifierWi
 
 // verifierWith is verifier with further revocation lists at hand.
 func (o *chainOptions) verifierWith(crls [][]byte) (*chain.Verifier, error) {
-	rev := chain.Revocation{}
-	switch o.revocation {
-	case "":
-	case "off":
-		rev.InsecureOff = true
-	case "soft":
-		rev.AllowUnknown = true
-	case "hard", "supplied-only":
-		rev.RequireAll = true
-	default:
-		return nil, wrongUsage("--revocation %s is not off, soft, hard or supplied-only", o.revocation)
+	rev := &chain.Revocation{}
+	if fetcher := network(o.network); fetcher != nil {
+		rev.Fetcher, rev.FetchIssuers = fetcher, true
+	}
+	if o.revocation != "" {
+		var err error
+		if rev, err = revocationMode(o.revocation, rev.Fetcher); err != nil {
+			return nil, wrongUsage("--revocation %s is not off, soft, hard or supplied-only", o.revocation)
+		}
 	}
 	clock, err := parseClock(o.clock)
 	if err != nil {
@@ -153,7 +151,7 @@ func (o *chainOptions) verifierWith(crls [][]byte) (*chain.Verifier, error) {
 	if rev.OCSP, err = readObjects(o.ocsp); err != nil {
 		return nil, err
 	}
-	v := chain.NewVerifier(anchors, rev)
+	v := chain.NewVerifier(anchors, *rev)
 	v.Time = clock
 	return v, nil
 }

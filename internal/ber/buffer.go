@@ -18,12 +18,16 @@ func (r *Reader) fill(n int) bool {
 		if r.src == nil {
 			return false
 		}
-		if r.buf == nil {
-			r.buf = make([]byte, bufferSize)
+		buf := r.buf
+		switch {
+		case buf == nil:
+			buf = make([]byte, firstBuffer)
+		case r.end == len(buf) && len(buf) < bufferSize: // this is no small structure
+			buf = make([]byte, bufferSize)
 		}
-		if r.start > 0 {
-			r.end = copy(r.buf, r.buf[r.start:r.end])
-			r.start = 0
+		if r.start > 0 || len(buf) > len(r.buf) {
+			r.end = copy(buf, r.buf[r.start:r.end])
+			r.start, r.buf = 0, buf
 		}
 		m, ok := r.readSource(r.buf[r.end:])
 		r.end += m

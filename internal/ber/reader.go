@@ -7,7 +7,10 @@ import (
 	"github.com/postseal/postseal/internal/limits"
 )
 
-const bufferSize = 64 << 10
+const (
+	bufferSize  = 64 << 10
+	firstBuffer = 8 << 10 // what a structure that may turn out small is given first
+)
 
 // A Reader reads BER elements from a stream, one level at a time. The first error is
 // final: every later call returns it again.
