@@ -18,7 +18,7 @@ var corpusMessages = []corpusMessage{
 		""},
 	{bc + "embeddedmulti.message",
 		"not-authentic signed crypto:unsupported trust:not-checked address:match alg.weak_hash sig.not_good",
-		"not-authentic signed crypto:valid trust:invalid address:match time.expired alg.weak_hash path.untrusted_self_signed path.no_anchor cert.serial sig.not_good"},
+		"not-authentic signed crypto:valid trust:invalid address:match time.expired alg.weak_hash path.untrusted_self_signed path.no_anchor sig.not_good"},
 	{bc + "extra-nl.eml",
 		"not-authentic signed crypto:unsupported trust:not-checked address:mismatch alg.weak_hash address.mismatch sig.not_good",
 		"not-authentic signed crypto:valid trust:invalid address:mismatch path.no_issuer path.no_anchor address.mismatch sig.not_good"},

@@ -106,6 +106,8 @@ type Signature struct {
 	// Path is the proof that the signer's certificate was acceptable; nil if it was not.
 	Path *chain.Path `json:"-"`
 
+	remarks []string // those of Codes that speak against nothing
+
 	// What Resolver.Learn needs to know.
 	certificate   *x509.Certificate
 	bag           []*x509.Certificate // that came with the signature; untrusted

@@ -82,11 +82,13 @@ func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
 	candidates, err := p.signerCertificates(l, si)
 	s := &Signature{Crypto: "unsupported", Trust: "not-checked", Address: "not-checked", Codes: []string{}}
 	if len(candidates) == 0 {
-		s.Codes = append(s.Codes, "signer.no_certificate")
+		p.describe(s, si.Verify(nil, l.contentType, l.digests, p.verifyOptions()))
+		if !slices.Contains(s.Codes, "signer.no_certificate") {
+			s.Codes = append(s.Codes, "signer.no_certificate")
+		}
 		if err != nil {
 			s.Codes = append(s.Codes, "store.failed")
 		}
-		p.describe(s, si.Verify(nil, l.contentType, l.digests, p.verifyOptions()))
 		return s
 	}
 	var best *Signature
@@ -204,6 +206,7 @@ func (p *pass) judgeTrust(s *Signature, l *signedLayer, cert *x509.Certificate, 
 	s.Trust = string(r.Verdict)
 	s.Codes = append(s.Codes, r.Codes...)
 	s.Codes = append(s.Codes, r.Warnings...)
+	s.remarks = append(s.remarks, r.Warnings...)
 	s.Path = r.Path
 }
 

@@ -150,13 +150,13 @@ func (p *pass) judgeLayer(l *signedLayer, add func(...string)) bool {
 		good = good || s.good(p.o.AllowMismatchedSender)
 		if s.Crypto == "invalid" {
 			broken = true
-			add(fatalCodes(s.Codes)...)
+			add(s.reasons()...)
 			add("sig.invalid")
 		}
 	}
 	if !good && !broken {
 		for _, s := range l.layer.Signatures {
-			add(fatalCodes(s.Codes)...)
+			add(s.reasons()...)
 		}
 		add("sig.not_good")
 	}
@@ -220,15 +220,22 @@ func fatalDefect(code string) bool {
 	return false
 }
 
-// fatalCodes leaves remarks out of the reasons.
-func fatalCodes(codes []string) []string {
+// reasons returns the codes that speak against the signature, without the remarks.
+func (s *Signature) reasons() []string {
 	var out []string
-	for _, c := range codes {
-		switch c {
-		case "address.case_folded", "address.subject_only", "rev.not_checked", "alg.legacy", "attr.not_der", "parse.ignored", "parse.tolerated", "mime.canonicalised", "mime.not_canonical":
-		default:
+	for _, c := range s.Codes {
+		if !slices.Contains(s.remarks, c) && !remark(c) {
 			out = append(out, c)
 		}
 	}
 	return out
+}
+
+// remark reports whether a code of this package or of a valid signature is no reason.
+func remark(code string) bool {
+	switch code {
+	case "address.case_folded", "address.subject_only", "attr.not_der", "mime.canonicalised", "mime.not_canonical":
+		return true
+	}
+	return false
 }

@@ -174,38 +174,45 @@ func (s *Store) tlsConfig() *tls.Config {
 	return config
 }
 
-// connect makes a connection, protects it and binds.
-func (s *Store) connect(ctx context.Context) (*conn, error) {
+// protect makes a connection and puts TLS over it, unless it may do without. raw is the
+// connection below.
+func (s *Store) protect(ctx context.Context) (raw, protected net.Conn, isTLS bool, err error) {
 	dial := s.Dial
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
-	raw, err := dial(ctx, "tcp", s.address)
-	if err != nil {
-		return nil, err
+	if raw, err = dial(ctx, "tcp", s.address); err != nil {
+		return nil, nil, false, err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		raw.SetDeadline(deadline)
 	}
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	c := &conn{net: raw}
-	if s.scheme == "ldap" && !s.AllowCleartext {
+	if s.scheme == "ldap" && s.AllowCleartext {
+		return raw, raw, false, nil
+	}
+	if s.scheme == "ldap" {
 		if err := startTLS(raw); err != nil {
 			raw.Close()
-			return nil, fmt.Errorf("StartTLS: %w", err)
+			return nil, nil, false, fmt.Errorf("StartTLS: %w", err)
 		}
 	}
-	protected := net.Conn(raw)
-	if s.scheme == "ldaps" || !s.AllowCleartext {
-		t := tls.Client(raw, s.tlsConfig())
-		if err := t.HandshakeContext(ctx); err != nil {
-			raw.Close()
-			return nil, fmt.Errorf("TLS: %w", err)
-		}
-		protected, c.isTLS = t, true
+	t := tls.Client(raw, s.tlsConfig())
+	if err := t.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, nil, false, fmt.Errorf("TLS: %w", err)
 	}
-	c.Conn = ldap.NewConn(&guard{Conn: protected}, c.isTLS)
+	return raw, t, true, nil
+}
+
+// connect makes a connection, protects it and binds.
+func (s *Store) connect(ctx context.Context) (*conn, error) {
+	raw, protected, isTLS, err := s.protect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{net: raw, isTLS: isTLS, Conn: ldap.NewConn(&guard{Conn: protected}, isTLS)}
 	c.Start()
 	if err := c.bounded(ctx, func() error { return s.bind(ctx, c) }); err != nil {
 		c.close()
@@ -214,19 +221,31 @@ func (s *Store) connect(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-func (s *Store) bind(ctx context.Context, c *conn) error {
+// mayBind refuses what must not be asked of a connection, before it is.
+func (s *Store) mayBind(isTLS bool) error {
 	switch {
 	case s.Bind == nil && s.User == "":
 		return nil // a connection is anonymous until it is bound (RFC 4511, Section 4.2)
-	case !c.isTLS:
+	case !isTLS:
 		return errors.New("a password is not sent without TLS, and nobody is bound")
-	case s.Bind != nil:
-		return s.Bind(ctx, c.Conn)
-	case s.Password == "":
+	case s.Bind == nil && s.Password == "":
 		// It would succeed as an anonymous bind (RFC 4513, Section 5.1.2).
 		return errors.New("a user without a password")
 	}
-	return c.Conn.Bind(s.User, s.Password)
+	return nil
+}
+
+func (s *Store) bind(ctx context.Context, c *conn) error {
+	err := s.mayBind(c.isTLS)
+	switch {
+	case err != nil:
+		return err
+	case s.Bind != nil:
+		return s.Bind(ctx, c.Conn)
+	case s.User != "":
+		return c.Conn.Bind(s.User, s.Password)
+	}
+	return nil
 }
 
 // startTLS asks for TLS before anything else is said on the connection, so that no answer

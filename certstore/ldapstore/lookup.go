@@ -102,43 +102,73 @@ func split(q certstore.Query) (emails []string, others certstore.AnyOf) {
 
 // byAddress finds the entries that have one of the addresses.
 func (s *Store) byAddress(ctx context.Context, addresses []string) ([]*certstore.Entry, error) {
-	found := make([][]*certstore.Entry, len(addresses))
+	found, err := s.people(ctx, addresses)
+	if err != nil {
+		return nil, err
+	}
+	byAddress := make([][]*certstore.Entry, len(addresses))
+	for _, e := range found {
+		o := s.object(e)
+		for i, address := range addresses {
+			if filed := o.spelling(address); filed != "" {
+				byAddress[i] = append(byAddress[i], s.entries(o, filed)...)
+			}
+		}
+	}
+	return slices.Concat(byAddress...), nil
+}
+
+// people returns the directory entries that have one of the addresses, complete.
+func (s *Store) people(ctx context.Context, addresses []string) ([]*ldap.Entry, error) {
+	limit := s.maxEntries() * len(addresses)
+	if base, ok := s.knownBase(); ok && s.Bind == nil {
+		found, err := s.peopleLean(ctx, base, addresses, limit)
+		if err != nil || !slices.ContainsFunc(found, isPartial) {
+			return found, err
+		}
+		// What is left is asked for by the LDAP library, as everything that is rare.
+		return found, s.with(ctx, false, func(ctx context.Context, c *conn) error { return c.complete(ctx, found) })
+	}
+	var found []*ldap.Entry
 	err := s.with(ctx, true, func(ctx context.Context, c *conn) error {
-		clear(found)
 		base, err := s.base(ctx, c)
 		if err != nil {
 			return err
 		}
-		limit := s.maxEntries() * len(addresses)
 		answer, err := c.Search(&ldap.SearchRequest{
 			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 			SizeLimit: limit, EnforceSizeLimit: true, Filter: s.addressFilter(addresses), Attributes: s.attributes(),
 		})
-		if errors.Is(err, ldap.ErrSizeLimitExceeded) || ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-			c.broken = true // the rest of the answer may still be to come
-			return fmt.Errorf("more than %d entries for %d addresses", limit, len(addresses))
-		}
 		if err != nil {
-			return err
+			c.broken = c.broken || errors.Is(err, ldap.ErrSizeLimitExceeded) // the rest of the answer may still be to come
+			return tooMany(err, limit, addresses)
 		}
-		for _, e := range answer.Entries {
-			if err := c.ranges(ctx, e); err != nil {
-				return err
-			}
-			o := s.object(e)
-			for i, address := range addresses {
-				if filed := o.spelling(address); filed != "" {
-					found[i] = append(found[i], s.entries(o, filed)...)
-				}
-			}
-		}
-		return nil
+		found = answer.Entries
+		return c.complete(ctx, found)
 	})
-	var list []*certstore.Entry
-	for _, entries := range found {
-		list = append(list, entries...)
+	return found, err
+}
+
+func (s *Store) peopleLean(ctx context.Context, base string, addresses []string, limit int) ([]*ldap.Entry, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout(), s.tooSlow())
+	defer cancel()
+	found, err := s.lookup(ctx, base, addresses, limit)
+	return found, s.wrap(ctx, tooMany(err, limit, addresses))
+}
+
+func tooMany(err error, limit int, addresses []string) error {
+	if errors.Is(err, ldap.ErrSizeLimitExceeded) || ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+		return fmt.Errorf("more than %d entries for %d addresses", limit, len(addresses))
 	}
-	return list, err
+	return err
+}
+
+// isPartial reports whether a server left out a part of an attribute of many values.
+func isPartial(e *ldap.Entry) bool {
+	return slices.ContainsFunc(e.Attributes, func(a *ldap.EntryAttribute) bool {
+		_, _, partial := rangeOf(a.Name)
+		return partial
+	})
 }
 
 // addressFilter is a filter for entries that have one of the addresses. Every address

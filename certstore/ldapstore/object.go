@@ -36,9 +36,9 @@ func (s *Store) object(e *ldap.Entry) *object {
 		name, _, _ := strings.Cut(a.Name, ";") // ;binary and ;range= say nothing about the meaning
 		switch strings.ToLower(name) {
 		case "mail":
-			first = append(first, a.Values...)
+			first = append(first, texts(a)...)
 		case "proxyaddresses":
-			for _, v := range a.Values {
+			for _, v := range texts(a) {
 				// SMTP: marks the primary address, smtp: the others; X500: and the like are no mail addresses.
 				if address, ok := cutPrefixFold(v, "smtp:"); ok {
 					more = append(more, address)
@@ -68,7 +68,7 @@ func (s *Store) object(e *ldap.Entry) *object {
 			}
 		default:
 			if contains(s.Addresses, name) {
-				more = append(more, a.Values...)
+				more = append(more, texts(a)...)
 			}
 		}
 	}
@@ -96,6 +96,15 @@ func (s *Store) object(e *ldap.Entry) *object {
 		}
 	}
 	return o
+}
+
+// texts returns the values of an attribute that is made of text.
+func texts(a *ldap.EntryAttribute) []string {
+	list := make([]string, len(a.ByteValues))
+	for i, v := range a.ByteValues {
+		list[i] = string(v)
+	}
+	return list
 }
 
 // spelling returns an address of the object as the directory writes it, or nothing if the

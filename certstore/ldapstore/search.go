@@ -61,8 +61,13 @@ func (c *conn) pages(ctx context.Context, r *ldap.SearchRequest, found func(*lda
 	request.Controls = append(append([]ldap.Control(nil), r.Controls...), criticalPaging{paging})
 	for {
 		var cookie []byte
-		answered := false
-		err := c.search(ctx, &request, found, func(controls []ldap.Control) error {
+		answered, count := false, 0
+		err := c.search(ctx, &request, func(e *ldap.Entry, controls []ldap.Control) error {
+			if count++; count > pageSize {
+				return fmt.Errorf("the server sent more than the %d entries of a page", pageSize)
+			}
+			return found(e, controls)
+		}, func(controls []ldap.Control) error {
 			if p, ok := ldap.FindControl(controls, ldap.ControlTypePaging).(*ldap.ControlPaging); ok {
 				cookie, answered = p.Cookie, true
 			}
@@ -84,6 +89,16 @@ func (c *conn) pages(ctx context.Context, r *ldap.SearchRequest, found func(*lda
 		}
 		paging.SetCookie(cookie)
 	}
+}
+
+// complete completes the attributes of entries.
+func (c *conn) complete(ctx context.Context, entries []*ldap.Entry) error {
+	for _, e := range entries {
+		if err := c.ranges(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ranges completes attributes of which Active Directory returned only a part: an

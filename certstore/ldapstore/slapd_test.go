@@ -205,7 +205,7 @@ func FuzzFilter(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, address string) {
-		filter := ldapstore.AddressFilter(address)
+		filter := new(ldapstore.Store).AddressFilter(address)
 		p, err := ldap.CompileFilter(filter)
 		if err != nil {
 			t.Fatalf("%q gives %q: %v", address, filter, err)

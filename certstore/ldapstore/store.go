@@ -58,6 +58,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	idle   []*conn
+	leans  []*lean
 	slots  chan struct{}
 	closed bool
 	root   *rootDSE
@@ -91,9 +92,12 @@ func New(rawURL string) (*Store, error) {
 // back. Afterwards every query fails.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	idle := s.idle
-	s.idle, s.closed = nil, true
+	idle, leans := s.idle, s.leans
+	s.idle, s.leans, s.closed = nil, nil, true
 	s.mu.Unlock()
+	for _, c := range leans {
+		c.raw.Close()
+	}
 	for _, c := range idle {
 		c.close()
 	}
@@ -170,15 +174,26 @@ func (s *Store) describe(ctx context.Context, c *conn) (*rootDSE, error) {
 	return found, nil
 }
 
-// base returns where searches start.
-func (s *Store) base(ctx context.Context, c *conn) (string, error) {
+// knownBase returns where searches start, if that is known without asking the server.
+func (s *Store) knownBase() (string, bool) {
 	switch {
 	case s.Base != "":
-		return s.Base, nil
-	case s.urlBase != "":
-		return s.urlBase, nil
-	case s.globalCatalog():
-		return "", nil
+		return s.Base, true
+	case s.urlBase != "" || s.globalCatalog():
+		return s.urlBase, true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.root != nil && s.root.base != "" {
+		return s.root.base, true
+	}
+	return "", false
+}
+
+// base returns where searches start.
+func (s *Store) base(ctx context.Context, c *conn) (string, error) {
+	if base, ok := s.knownBase(); ok {
+		return base, nil
 	}
 	root, err := s.describe(ctx, c)
 	if err != nil {

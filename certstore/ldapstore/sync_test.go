@@ -40,13 +40,6 @@ func admin(t testing.TB, s *servertest.Slapd) *ldap.Conn {
 	return c
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func person(uid string) string { return "uid=" + uid + ",ou=people,dc=example,dc=test" }
 
 func modify(t testing.TB, c *ldap.Conn, dn string, change func(*ldap.ModifyRequest)) {

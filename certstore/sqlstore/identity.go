@@ -40,7 +40,7 @@ func (s *Store) PutIdentity(ctx context.Context, ids ...*certstore.Identity) err
 		if err != nil {
 			return fmt.Errorf("sqlstore: private key of %q cannot be stored: %w", c.Subject, err)
 		}
-		rows[i] = row{cert: c, sealed: aead.Seal(nil, nil, der, sealedFor(c))}
+		rows[i] = row{cert: c, sealed: aead.Seal(nil, nil, der, sealedFor(c.Raw))}
 		clear(der)
 		entries = append(entries, &certstore.Entry{Certificate: c, Source: "identity"})
 		for _, in := range id.Intermediates() {
@@ -52,6 +52,9 @@ func (s *Store) PutIdentity(ctx context.Context, ids ...*certstore.Identity) err
 		return err
 	}
 	err = s.update(ctx, func(t *tx) error {
+		if err := t.stillSealed(aead); err != nil {
+			return err
+		}
 		// Not over what a directory said of the same certificate.
 		absent, err := t.absent(entries)
 		if err != nil {
@@ -229,7 +232,7 @@ func (r *identityRow) identity(aead cipher.AEAD) (*certstore.Identity, error) {
 		}
 		inter = append(inter, in)
 	}
-	der, err := aead.Open(nil, nil, r.sealed, sealedFor(c))
+	der, err := aead.Open(nil, nil, r.sealed, sealedFor(r.der))
 	if err != nil {
 		return nil, fmt.Errorf("private key of %q was altered: %w", c.Subject, err)
 	}
@@ -242,7 +245,7 @@ func (r *identityRow) identity(aead cipher.AEAD) (*certstore.Identity, error) {
 }
 
 // sealedFor binds a sealed key to its certificate, so that keys cannot be swapped.
-func sealedFor(c *x509.Certificate) []byte {
-	h := sha256.Sum256(c.Raw)
+func sealedFor(der []byte) []byte {
+	h := sha256.Sum256(der)
 	return bytes.Join([][]byte{[]byte("postseal private key 1"), h[:]}, []byte{0})
 }

@@ -459,6 +459,29 @@ func testSecrets(t *testing.T, name string) {
 	if n := len(collect(t, other.Identities(t.Context(), certstore.SubjectKeyID(cert.SubjectKeyId)))); n != 1 {
 		t.Errorf("%d identities under the right passphrase, want 1", n)
 	}
+	// Another passphrase: the keys stay, the old one opens nothing any more.
+	if err := other.Reseal(t.Context(), "battery staple"); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(collect(t, other.Identities(t.Context(), certstore.SubjectKeyID(cert.SubjectKeyId)))); n != 1 {
+		t.Errorf("%d identities after resealing, want 1", n)
+	}
+	if err := s.PutIdentity(t.Context(), id); !errors.Is(err, sqlstore.ErrWrongSecret) {
+		t.Errorf("a store with the old passphrase still writes: %v", err)
+	}
+	third := open(t, name)
+	if err := third.Unlock(t.Context(), "correct horse"); !errors.Is(err, sqlstore.ErrWrongSecret) {
+		t.Errorf("the old passphrase: %v, want ErrWrongSecret", err)
+	}
+	if err := third.Reseal(t.Context(), "anything"); !errors.Is(err, sqlstore.ErrLocked) {
+		t.Errorf("resealed while locked: %v", err)
+	}
+	if err := third.Unlock(t.Context(), "battery staple"); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(collect(t, third.Identities(t.Context(), certstore.SubjectKeyID(cert.SubjectKeyId)))); n != 1 {
+		t.Errorf("%d identities under the new passphrase, want 1", n)
+	}
 	other.Lock()
 	for _, err := range other.Identities(t.Context(), certstore.SubjectKeyID(cert.SubjectKeyId)) {
 		if !errors.Is(err, sqlstore.ErrLocked) {

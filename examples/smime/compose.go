@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/smime"
 )
 
@@ -179,14 +180,32 @@ func (o *composeOptions) settle(name string) error {
 		return err
 	}
 	if name != "encrypt" {
-		if o.composer.Signers, err = o.identities.read(); err != nil {
+		ids, err := o.identities.read()
+		if err != nil {
 			return err
 		}
+		o.composer.Signers = signing(ids)
 	}
 	if name != "sign" {
 		o.composer.Recipients, err = o.recipients()
 	}
 	return err
+}
+
+// signing leaves out the identities that are for encryption alone, as a file with one
+// certificate for each use holds them, if any is for signing.
+func signing(ids []*certstore.Identity) []*certstore.Identity {
+	const signs = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
+	var fit []*certstore.Identity
+	for _, id := range ids {
+		if ku := id.Certificate().KeyUsage; ku == 0 || ku&signs != 0 {
+			fit = append(fit, id)
+		}
+	}
+	if len(fit) == 0 {
+		return ids
+	}
+	return fit
 }
 
 func oneOf(value, allowed string) bool {
