@@ -79,7 +79,7 @@ func mustFail(t *testing.T, o *smime.Opener, faults iter.Seq2[string, []byte]) (
 	return n
 }
 
-// TestC04Tags: every length of the tag with every length that is announced. Only sixteen
+// TestC04Tags (row C04): every length of the tag with every length that is announced. Only sixteen
 // and sixteen opens.
 func TestC04Tags(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -125,7 +125,7 @@ func TestC04Tags(t *testing.T) {
 	}
 }
 
-// TestC06NothingReleased: of a large message under AES-GCM whose tag is wrong nothing is
+// TestC06NothingReleased (row C06): of a large message under AES-GCM whose tag is wrong nothing is
 // left, neither in memory nor in the quarantine.
 func TestC06NothingReleased(t *testing.T) {
 	p := newParty(t)
@@ -235,7 +235,7 @@ func vectors(t *testing.T, file string, algorithm func(g encryptionGroup, label 
 	return n
 }
 
-// TestC07Vectors: every fault of PKCS #1 v1.5, and every key of another length than the
+// TestC07Vectors (row C07): every fault of PKCS #1 v1.5, and every key of another length than the
 // cipher's, is the one failure.
 func TestC07Vectors(t *testing.T) {
 	n := vectors(t, "rsa_pkcs1_2048_test.json", func(encryptionGroup, []byte) []byte { return forge.Algorithm(oid.RSA, forge.Null()) })
@@ -244,7 +244,7 @@ func TestC07Vectors(t *testing.T) {
 	}
 }
 
-// TestC09Vectors: the same for OAEP.
+// TestC09Vectors (row C09): the same for OAEP.
 func TestC09Vectors(t *testing.T) {
 	hash := map[string]oid.OID{"SHA-1": oid.SHA1, "SHA-224": oid.SHA224, "SHA-256": oid.SHA256, "SHA-384": oid.SHA384, "SHA-512": oid.SHA512}
 	n := 0
@@ -265,7 +265,7 @@ func TestC09Vectors(t *testing.T) {
 	}
 }
 
-// TestC08Permutations: in whatever order recipients stand, the first that is the
+// TestC08Permutations (row C08): in whatever order recipients stand, the first that is the
 // reader's decides alone.
 func TestC08Permutations(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -404,7 +404,7 @@ func (m *mimeMaker) paddingFaults() iter.Seq2[string, []byte] {
 	}
 }
 
-// TestC10Vectors: the vectors for the padding of AES-CBC, as messages. The content that a
+// TestC10Vectors (row C10): the vectors for the padding of AES-CBC, as messages. The content that a
 // right padding leaves is no text, so that all of them fail in the one way; that the right
 // ones are told apart the bare structures show.
 func TestC10Vectors(t *testing.T) {

@@ -77,7 +77,7 @@ func refusedCode(t *testing.T, o *smime.Opener, name, code string, message []byt
 	anyAnswer(t, o, name, message, nil)
 }
 
-// TestD01DepthBombs puts a tower of a million elements in every place where something may
+// TestD01DepthBombs (row D01) puts a tower of a million elements in every place where something may
 // stand, and one just below and above the limit.
 func TestD01DepthBombs(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -146,7 +146,7 @@ func TestD01DepthBombs(t *testing.T) {
 	}
 }
 
-// TestD02Claims: lengths that are claimed and not there cost nothing.
+// TestD02Claims (row D02): lengths that are claimed and not there cost nothing.
 func TestD02Claims(t *testing.T) {
 	p := readOpenIdentities(t)
 	m := &mimeMaker{t: t, people: p}
@@ -295,7 +295,7 @@ func TestD06Nodes(t *testing.T) {
 	t.Log(count, "mutants")
 }
 
-// TestD09EveryOctet changes every octet of a structure, and cuts it at every octet. No
+// TestD09EveryOctet (row D09) changes every octet of a structure, and cuts it at every octet. No
 // panic, and never another content.
 func TestD09EveryOctet(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -319,7 +319,7 @@ func TestD09EveryOctet(t *testing.T) {
 	}
 }
 
-// TestJ01EveryCut cuts messages of every form at every octet. None opens, but for the loss
+// TestJ01EveryCut (row J01) cuts messages of every form at every octet. None opens, but for the loss
 // of line ends behind all that counts, and none is called anything but truncated or
 // malformed.
 func TestJ01EveryCut(t *testing.T) {
@@ -356,7 +356,7 @@ func TestJ01EveryCut(t *testing.T) {
 	}
 }
 
-// TestD10Floods: of everything that may occur several times, as much as the limit allows,
+// TestD10Floods (row D10): of everything that may occur several times, as much as the limit allows,
 // one more, and a hundred thousand.
 func TestD10Floods(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -440,7 +440,7 @@ func linear(t *testing.T, name string, of func(size int) func()) {
 	t.Errorf("%s: eight times the input takes %.0f times as long", name, ratio)
 }
 
-// TestD03Chunks: a content in octets of their own reads as one, in time that grows with
+// TestD03Chunks (row D03): a content in octets of their own reads as one, in time that grows with
 // it, and ten million of them within the bounds.
 func TestD03Chunks(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -467,7 +467,7 @@ func TestD03Chunks(t *testing.T) {
 	})
 }
 
-// TestD04Doubling: work that could grow faster than the input does not.
+// TestD04Doubling (row D04): work that could grow faster than the input does not.
 func TestD04Doubling(t *testing.T) {
 	p := readOpenIdentities(t)
 	m := &mimeMaker{t: t, people: p}

@@ -21,7 +21,7 @@ import (
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
-// TestA09Repeats: each attribute of this kind none, once and twice, each with none, one
+// TestA09Repeats (row A09): each attribute of this kind none, once and twice, each with none, one
 // and two values. None of them may be there twice, or with other than one value.
 func TestA09Repeats(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -77,7 +77,7 @@ func TestA09Repeats(t *testing.T) {
 	}
 }
 
-// TestA19Labels: six labels on six structures under three media types. The structure
+// TestA19Labels (row A19): six labels on six structures under three media types. The structure
 // decides; a label that says something else is told.
 func TestA19Labels(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -153,7 +153,7 @@ func openers(p *openIdentities) map[string]*smime.Opener {
 	return all
 }
 
-// TestB06Policies: every weak algorithm under every exception. Only its own one helps, and
+// TestB06Policies (row B06): every weak algorithm under every exception. Only its own one helps, and
 // nothing weak is written under any.
 func TestB06Policies(t *testing.T) {
 	p := readOpenIdentities(t)
@@ -225,7 +225,7 @@ func TestB06Policies(t *testing.T) {
 	}
 }
 
-// TestB08Usages: every use that a certificate may state, composing and opening, with RSA
+// TestB08Usages (row B08): every use that a certificate may state, composing and opening, with RSA
 // and elliptic curves. What is not stated is allowed.
 func TestB08Usages(t *testing.T) {
 	usages := map[string]x509.KeyUsage{
@@ -282,7 +282,7 @@ func TestB08Usages(t *testing.T) {
 	}
 }
 
-// TestD12Times: the claimed time is read in every form that people write, and where it is
+// TestD12Times (row D12): the claimed time is read in every form that people write, and where it is
 // none there is none. It decides nothing. We write the two forms of RFC 5652, Section 11.3.
 func TestD12Times(t *testing.T) {
 	p := readOpenIdentities(t)

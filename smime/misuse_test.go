@@ -84,7 +84,7 @@ func TestC02Malleable(t *testing.T) {
 	}
 }
 
-// TestA03AlwaysAttributes: what is written always has signed attributes, so that no
+// TestA03AlwaysAttributes (row A03): what is written always has signed attributes, so that no
 // signature over bytes that somebody chose can be turned into one over attributes.
 func TestA03AlwaysAttributes(t *testing.T) {
 	p := newParty(t)
@@ -103,7 +103,7 @@ func TestA03AlwaysAttributes(t *testing.T) {
 	}
 }
 
-// TestI02ReadTwice: a message gives the same octets as often as it is asked, and one that
+// TestI02ReadTwice (row I02): a message gives the same octets as often as it is asked, and one that
 // is composed twice opens to the same both times.
 func TestI02ReadTwice(t *testing.T) {
 	p := newParty(t)
@@ -130,7 +130,7 @@ func TestI02ReadTwice(t *testing.T) {
 	}
 }
 
-// TestJ03NoMessageNoContent: there is no way to content but a message that was accepted.
+// TestJ03NoMessageNoContent (row J03): there is no way to content but a message that was accepted.
 func TestJ03NoMessageNoContent(t *testing.T) {
 	none := new(smime.Message)
 	entity, _ := io.ReadAll(none.Entity())
@@ -173,7 +173,7 @@ func (k hangingKey) Decrypt(io.Reader, []byte, crypto.DecrypterOpts) ([]byte, er
 	return nil, errors.New("too late")
 }
 
-// TestJ05KeyOperations: neither a token that does not answer nor a password's derivation as
+// TestJ05KeyOperations (row J05): neither a token that does not answer nor a password's derivation as
 // costly as a message may ask for keeps a call whose context has ended.
 func TestJ05KeyOperations(t *testing.T) {
 	p := newParty(t)
@@ -276,7 +276,7 @@ func TestSourceFails(t *testing.T) {
 	}
 }
 
-// TestI01Response: what a program says should stand outside of the encryption stands there
+// TestI01Response (row I01): what a program says should stand outside of the encryption stands there
 // as one value, or the message is not composed.
 func TestI01Response(t *testing.T) {
 	p := newParty(t)
@@ -310,7 +310,7 @@ func TestI01Response(t *testing.T) {
 	}
 }
 
-// TestI03Boundaries: a message inside a message, and one that is made of delimiters, keep
+// TestI03Boundaries (row I03): a message inside a message, and one that is made of delimiters, keep
 // their parts to themselves.
 func TestI03Boundaries(t *testing.T) {
 	p := newParty(t)
