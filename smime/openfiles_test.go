@@ -326,7 +326,7 @@ func bounded(t testing.TB, what string, f func()) {
 	start := time.Now()
 	f()
 	// Two seconds are for a machine that does nothing else; a test runs beside others.
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > slowdown*10*time.Second {
 		t.Errorf("%s: %v", what, took)
 	}
 	if n := allocated() - before; n > 200<<20 {

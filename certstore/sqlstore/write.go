@@ -196,7 +196,7 @@ func (t *tx) putEntries(keys []entryKey, from map[entryKey]*certstore.Entry, cer
 		e := from[k]
 		row, ok := certs[k.cert]
 		if !ok {
-			return fmt.Errorf("certificate %x is gone", k.cert)
+			return fmt.Errorf("certificate %x: %w", k.cert, errGone)
 		}
 		owner[row] = k.cert
 		args = append(args, row, e.Address, text(e.Source), flag(e.Default), flag(e.Published), nonEmpty(e.Capabilities), toMicros(e.Seen))
