@@ -79,9 +79,6 @@ func (d *Digests) Sum(h sigalg.Hash) ([]byte, bool) {
 	return nil, false
 }
 
-// Size returns how many octets were written.
-func (d *Digests) Size() int64 { return d.size }
-
 func (d *Digests) wait() {
 	for _, s := range d.sinks {
 		s.Wait()
