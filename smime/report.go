@@ -103,10 +103,18 @@ type Signature struct {
 	Signer    *Signer `json:"signer,omitempty"`    // nil if no certificate was found
 	// ClaimedTime is when the signer says it signed. Nobody checked it.
 	ClaimedTime *time.Time `json:"claimed_time,omitempty"`
+	// Timestamps and Countersignatures stand beside a valid signature, and are not covered
+	// by it: anybody can add one or take it away. A time stamp that is Used made the
+	// certificate good; apart from that they change nothing. Of a countersignature (RFC
+	// 5652, Section 11.4) Address is "not-checked": it is over the signature, not over the
+	// message.
+	Timestamps        []*Timestamp `json:"timestamps,omitempty"`
+	Countersignatures []*Signature `json:"countersignatures,omitempty"`
 	// Path is the proof that the signer's certificate was acceptable; nil if it was not.
 	Path *chain.Path `json:"-"`
 
-	remarks []string // those of Codes that speak against nothing
+	remarks []string   // those of Codes that speak against nothing
+	stamp   *Timestamp // the one that is Used
 
 	// What Resolver.Learn needs to know.
 	certificate   *x509.Certificate
