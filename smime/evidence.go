@@ -17,37 +17,21 @@ import (
 // worse, and only a time stamp of an authority that leads to an anchor can make it better
 // (attacks.md, A13 and A15).
 
-// A Timestamp is what a time-stamping authority says about one signature: that it existed
-// at a time (RFC 3161, Appendix A). It is evidence only if Crypto and Trust are "valid".
-type Timestamp struct {
-	Time   time.Time `json:"time,omitzero"` // when the signature existed at the latest
-	Crypto string    `json:"crypto"`        // of the token: "valid", "invalid" or "unsupported"
-	Trust  string    `json:"trust"`         // of the authority's certificate: "valid", "invalid", "indeterminate" or "not-checked"
-	Codes  []string  `json:"codes"`         // why one of the two is not good, and remarks
-	// Used says that the signer's certificate was judged as of Time, because it is not
-	// good any more.
-	Used      bool    `json:"used"`
-	Policy    string  `json:"policy,omitempty"`    // of the authority, a dotted OID
-	Authority *Signer `json:"authority,omitempty"` // nil if no certificate was found
-	// Path is the proof that the authority's certificate was acceptable; nil if it was not.
-	Path *chain.Path `json:"-"`
-}
-
 // timestamps judges the time stamps of a signature, once.
-func (p *pass) timestamps(l *signedLayer, si *cms.SignerInfo) []*Timestamp {
+func (p *pass) timestamps(l *signedLayer, si *cms.SignerInfo) []*Signature {
 	if list, done := p.stamps[si]; done {
 		return list
 	}
 	tokens, err := si.Timestamps()
-	list := make([]*Timestamp, 0, len(tokens))
+	var list []*Signature
 	for _, token := range tokens {
 		list = append(list, p.judgeTimestamp(l, token))
 	}
-	if err != nil && len(list) > 0 {
-		list[len(list)-1].Codes = append(list[len(list)-1].Codes, "limit.timestamps")
+	if err != nil {
+		list[len(list)-1].note("limit.timestamps")
 	}
 	if p.stamps == nil {
-		p.stamps = map[*cms.SignerInfo][]*Timestamp{}
+		p.stamps = map[*cms.SignerInfo][]*Signature{}
 	}
 	p.stamps[si] = list
 	return list
@@ -55,16 +39,12 @@ func (p *pass) timestamps(l *signedLayer, si *cms.SignerInfo) []*Timestamp {
 
 // judgeTimestamp asks whether the authority signed this time for this signature, and
 // whether it leads to an anchor. The authority is judged for now, whatever time it tells.
-func (p *pass) judgeTimestamp(l *signedLayer, token *cms.Timestamp) *Timestamp {
-	t := &Timestamp{Crypto: "invalid", Trust: "not-checked", Codes: []string{}, Policy: token.Policy.String()}
+func (p *pass) judgeTimestamp(l *signedLayer, token *cms.Timestamp) *Signature {
 	signer := token.Signer()
 	if signer == nil {
 		r := token.Verify(nil, p.verifyOptions())
-		t.Crypto, t.Codes, t.Policy = r.State, append(t.Codes, r.Codes...), ""
-		return t
+		return &Signature{Crypto: r.State, Trust: "not-checked", Address: "not-checked", Codes: r.Codes}
 	}
-	// The latest time that it may have been, in the whole seconds that chains are judged for.
-	t.Time = token.Time.Add(token.Accuracy + time.Second - 1).Truncate(time.Second).UTC()
 	inside := &signedLayer{crls: token.SignedData.CRLs(), ocsp: token.SignedData.OCSPResponses()}
 	for _, der := range token.SignedData.Certificates() {
 		if c, err := pkix.ParseCertificate(der); err == nil {
@@ -77,23 +57,20 @@ func (p *pass) judgeTimestamp(l *signedLayer, token *cms.Timestamp) *Timestamp {
 	s := p.judgeBeside(inside, signer, "time-stamping", func(c *x509.Certificate) *cms.SignatureResult {
 		return token.Verify(c, p.verifyOptions())
 	})
-	t.Crypto, t.Trust, t.Codes, t.Authority, t.Path = s.Crypto, s.Trust, s.Codes, s.Signer, s.Path
+	// The latest time that it may have been, in the whole seconds that chains are judged for.
+	s.Time = token.Time.Add(token.Accuracy + time.Second - 1).Truncate(time.Second).UTC()
 	if s.Path == nil {
-		return t
+		return s
 	}
 	switch cert, at := s.certificate, token.Time; {
 	case at.Add(-token.Accuracy).After(s.Path.At()):
-		t.doubt("timestamp.future")
+		s.Trust, s.Path = "invalid", nil
+		s.note("timestamp.future")
 	case at.Before(cert.NotBefore) || at.After(cert.NotAfter):
-		t.doubt("timestamp.outside_validity")
+		s.Trust, s.Path = "invalid", nil
+		s.note("timestamp.outside_validity")
 	}
-	return t
-}
-
-// doubt takes the trust from a time stamp.
-func (t *Timestamp) doubt(code string) {
-	t.Trust, t.Path = "invalid", nil
-	t.Codes = append(t.Codes, code)
+	return s
 }
 
 // countersignatures judges the countersignatures of a signature.
@@ -109,8 +86,8 @@ func (p *pass) countersignatures(l *signedLayer, si *cms.SignerInfo) []*Signatur
 		}
 		out = append(out, s)
 	}
-	if err != nil && len(out) > 0 {
-		out[len(out)-1].Codes = append(out[len(out)-1].Codes, "limit.countersignatures")
+	if err != nil {
+		out[len(out)-1].note("limit.countersignatures")
 	}
 	return out
 }
@@ -147,6 +124,8 @@ func (p *pass) judgeBeside(l *signedLayer, si *cms.SignerInfo, use chain.Purpose
 	return best
 }
 
+func (s *Signature) note(code string) { s.Codes = append(s.Codes, code) }
+
 // judged takes over what package chain says about the certificate.
 func (s *Signature) judged(r *chain.Report) {
 	s.Trust, s.Path = string(r.Verdict), r.Path
@@ -157,8 +136,8 @@ func (s *Signature) judged(r *chain.Report) {
 
 // stamped judges a certificate that is not good now as of the earliest time for which an
 // authority vouches, which it returns too. It returns nil if that makes no difference.
-func (p *pass) stamped(l *signedLayer, si *cms.SignerInfo, q chain.Request, now *chain.Report) (*chain.Report, *Timestamp) {
-	var first *Timestamp
+func (p *pass) stamped(l *signedLayer, si *cms.SignerInfo, q chain.Request, now *chain.Report) (*chain.Report, *Signature) {
+	var first *Signature
 	for _, t := range p.timestamps(l, si) {
 		if t.Crypto == "valid" && t.Trust == "valid" && (first == nil || t.Time.Before(first.Time)) {
 			first = t

@@ -71,7 +71,7 @@ func printEvidence(row func(int, string, string, ...any), depth int, s *smime.Si
 		if t.Used {
 			used = "; the signer was judged as of then"
 		}
-		row(depth, "time stamp", "%s by %s: crypto %s, trust %s%s", t.Time.Format(time.RFC3339), nameOf(t.Authority), t.Crypto, t.Trust, used)
+		row(depth, "time stamp", "%s by %s: crypto %s, trust %s%s", t.Time.Format(time.RFC3339), nameOf(t.Signer), t.Crypto, t.Trust, used)
 	}
 	for _, c := range s.Countersignatures {
 		row(depth, "countersigned", "by %s: crypto %s, trust %s", nameOf(c.Signer), c.Crypto, c.Trust)
