@@ -122,7 +122,12 @@ func (t *task) judgeForm(n *node, r role, list *notes) {
 		list.fault(n, "name.empty_issuer", "its issuer field is empty")
 	}
 	if s := n.Serial; len(s) > 20 || s[0]&0x80 != 0 || len(s) == 1 && s[0] == 0 {
-		list.add(warning, n, "cert.serial", "its serial number is zero, negative or longer than 20 octets")
+		const detail = "its serial number is zero, negative or longer than 20 octets"
+		if t.purpose.web() && r != anchorRole {
+			list.fault(n, "cert.serial", detail)
+		} else {
+			list.add(warning, n, "cert.serial", detail)
+		}
 	}
 	if n.Version != 3 && n.Present != 0 {
 		list.add(warning, n, "cert.version", fmt.Sprintf("it is of version %d and has extensions", n.Version))
