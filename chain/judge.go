@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/pkix"
@@ -207,7 +208,8 @@ func preferredName(s string) bool {
 		return false
 	}
 	_, ok := mailbox.Domain(s)
-	return ok && !strings.Contains(s, "_")
+	// RFC 5280, Section 7.2: other scripts stand there as A-labels.
+	return ok && !strings.ContainsFunc(s, func(r rune) bool { return r == '_' || r >= utf8.RuneSelf })
 }
 
 // judgeIssuer checks what makes a certificate an issuer.
