@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/pkix"
@@ -122,7 +123,12 @@ func (t *task) judgeForm(n *node, r role, list *notes) {
 		list.fault(n, "name.empty_issuer", "its issuer field is empty")
 	}
 	if s := n.Serial; len(s) > 20 || s[0]&0x80 != 0 || len(s) == 1 && s[0] == 0 {
-		list.add(warning, n, "cert.serial", "its serial number is zero, negative or longer than 20 octets")
+		const detail = "its serial number is zero, negative or longer than 20 octets"
+		if t.purpose.web() && r != anchorRole {
+			list.fault(n, "cert.serial", detail)
+		} else {
+			list.add(warning, n, "cert.serial", detail)
+		}
 	}
 	if n.Version != 3 && n.Present != 0 {
 		list.add(warning, n, "cert.version", fmt.Sprintf("it is of version %d and has extensions", n.Version))
@@ -202,7 +208,8 @@ func preferredName(s string) bool {
 		return false
 	}
 	_, ok := mailbox.Domain(s)
-	return ok && !strings.Contains(s, "_")
+	// RFC 5280, Section 7.2: other scripts stand there as A-labels.
+	return ok && !strings.ContainsFunc(s, func(r rune) bool { return r == '_' || r >= utf8.RuneSelf })
 }
 
 // judgeIssuer checks what makes a certificate an issuer.
