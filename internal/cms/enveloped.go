@@ -39,6 +39,7 @@ type EnvelopedData struct {
 	cipherErr   error // why the content cannot be deciphered, whatever the key
 
 	plain      io.Reader // nil before Unlock
+	tried      int       // see Tried
 	attributes []Attribute
 	err        error // how it ended: io.EOF if well
 }
