@@ -313,12 +313,12 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 		}
 		key = inherit(c.SPKI, params)
 	}
-	e := edge{sum, c.keySum}
+	e := edge{sum, key.sum}
+	if !t.pay(e, key.cost) {
+		return false
+	}
 	err, known := t.v.edges.get(e)
-	if !known || c.publicKey().inherits {
-		if t.work += key.cost; t.work > maxSignatureWork {
-			return false
-		}
+	if !known {
 		err = key.verify(algID, message, sig)
 		t.v.edges.put(e, err)
 	}
@@ -368,10 +368,10 @@ func (t *task) leads(signer, anchor *node) bool {
 	}
 	sub := &task{
 		v: t.v, ctx: t.ctx, req: &Request{Revocation: t.rev()}, ix: t.ix, bag: t.bag, purpose: crlSigning, algorithms: t.algorithms,
-		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work,
+		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work, paid: t.paid,
 	}
 	sub.run()
-	t.work = sub.work
+	t.work, t.paid = sub.work, sub.paid
 	ok := sub.best != nil && sub.best.complete && sub.best.worst() < unknown
 	t.evidence.signers[key] = &verdictOf{ok}
 	return ok
