@@ -54,7 +54,9 @@ type gcm struct {
 	begun uint64   // octets
 	size  uint64   // octets that have ended
 	acc   field128 // GHASH of them, times H
-	power field128 // H to the number of blocks in a whole piece, once it is needed
+	// Of a whole piece: H to the number of its blocks, once that is needed, and H times
+	// its length.
+	power, length field128
 }
 
 func newGCM(key, nonce []byte) (*gcm, error) {
@@ -73,6 +75,7 @@ func newGCM(key, nonce []byte) (*gcm, error) {
 	copy(g.j0[:], nonce)
 	g.j0[15] = 1
 	g.h, g.mask = g.cipher([aes.BlockSize]byte{}), g.cipher(g.j0)
+	g.length = g.h.mul(field128{textSize * 8, 0})
 	return g, nil
 }
 
@@ -111,6 +114,9 @@ func (g *gcm) stream(dst, text []byte, n *note) {
 func (g *gcm) ghash(b []byte) field128 {
 	var tag [TagSize]byte
 	y := load128(g.aead.Seal(tag[:0], g.j0[:NonceSize], nil, b)).xor(g.mask)
+	if len(b) == textSize {
+		return y.xor(g.length)
+	}
 	return y.xor(g.h.mul(field128{uint64(len(b)) * 8, 0}))
 }
 
