@@ -38,7 +38,8 @@ type Opener struct {
 	AllowMismatchedSender bool
 	// AllowSHA1 and AllowMD5 accept message signatures over these digests, for old mail.
 	AllowSHA1, AllowMD5 bool
-	// AllowLegacyCiphers decrypts 3DES, DES and RC2, and RSA keys below 2048 bits.
+	// AllowLegacyCiphers decrypts 3DES, DES and RC2, with RSA keys below 2048 bits, and what
+	// has a short authentication tag: from 12 octets with AES-GCM, from 8 with AES-CCM.
 	AllowLegacyCiphers bool
 	// ExactLocalPart compares the local part of addresses octet for octet instead of
 	// folding A to Z (RFC 8550, Section 3).

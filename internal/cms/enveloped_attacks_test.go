@@ -352,14 +352,10 @@ func TestTagLengths(t *testing.T) {
 			if icv == -1 {
 				stated = 12
 			}
-			for _, short := range []bool{false, true} {
-				least := 16
-				if short {
-					least = 12
-				}
-				o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowShortTags: short})
-				if want := stated == have && have >= least && have <= 16; want != (err == nil) || want && !bytes.Equal(o.content, plain) {
-					t.Errorf("parameters say %d, tag has %d, short ones allowed: %v: %v", icv, have, short, err)
+			for _, legacy := range []bool{false, true} {
+				o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowLegacyCiphers: legacy})
+				if want := stated == have && (have == 16 || legacy && have >= 12) && have <= 16; want != (err == nil) || want && !bytes.Equal(o.content, plain) {
+					t.Errorf("parameters say %d, tag has %d, legacy allowed: %v: %v", icv, have, legacy, err)
 				}
 				if err == cms.ErrDecrypt {
 					t.Errorf("%d and %d: a fault that everybody sees looks like a wrong key", icv, have)
@@ -387,6 +383,46 @@ func TestTagLengths(t *testing.T) {
 	if _, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{}); !errors.As(err, &syntax) {
 		t.Error(err)
 	}
+}
+
+// AES-CCM has tags of every even length from 4 octets. Those from 12, the default, open; from
+// 8 with the option for what is old; shorter ones never (C04).
+func TestTagLengthsOfCCM(t *testing.T) {
+	kek, cek, nonce, plain := someBytes(32), make([]byte, 16), make([]byte, 12), []byte("what was sent")
+	info := kekri(algorithmDER(oid.AES256Wrap, nil), wrapped(kek, cek))
+	for icv := 4; icv <= 16; icv += 2 {
+		text, tag := sealCCM(cek, nonce, plain, icv)
+		e := envelope{oid.AuthEnvelopedData, [][]byte{info}, algorithmDER(oid.AES128CCM, gcmParameters(nonce, icv)), text, tag}
+		for _, legacy := range []bool{false, true} {
+			o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowLegacyCiphers: legacy})
+			var weak *cms.WeakError
+			if want := icv >= 12 || legacy && icv >= 8; want != (err == nil) || !want && !errors.As(err, &weak) || want && !bytes.Equal(o.content, plain) {
+				t.Errorf("tag of %d octets, legacy allowed: %v: %v", icv, legacy, err)
+			}
+		}
+		e.mac = bytes.Clone(tag)
+		e.mac[icv-1] ^= 1
+		if o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowLegacyCiphers: true}); err == nil || len(o.content) > 0 {
+			t.Errorf("altered tag of %d octets: %v", icv, err)
+		}
+	}
+}
+
+// sealCCM is CCM with a nonce of 12 octets and no additional data (RFC 3610, Section 2).
+func sealCCM(key, nonce, plain []byte, icv int) (text, tag []byte) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic(err)
+	}
+	first := append([]byte{byte((icv-2)/2<<3 | 2)}, nonce...)
+	first = append(first, 0, 0, byte(len(plain)))
+	padded := append(bytes.Clone(plain), make([]byte, (16-len(plain)%16)%16)...)
+	chain := make([]byte, 16+len(padded))
+	cipher.NewCBCEncrypter(block, make([]byte, 16)).CryptBlocks(chain, append(first, padded...))
+	counter := append(append([]byte{2}, nonce...), 0, 0, 0)
+	out := append(bytes.Clone(chain[len(chain)-16:]), plain...)
+	cipher.NewCTR(block, counter).XORKeyStream(out, out)
+	return out[16:], out[:icv]
 }
 
 // Nonces of another length than 12 octets, and parameters of another form (C05).
@@ -983,7 +1019,7 @@ func TestMissingNodes(t *testing.T) {
 			kind string
 			key  crypto.PrivateKey
 		}{{rsa.cert, "", rsa.key}, {p256.cert, "", p256.key}, {kem.cert, "", kem.key}, {nil, "kekri", cms.Secret(someBytes(32))}, {nil, "pwri", cms.Passphrase("p")}} {
-			o, err := unseal(bytes.NewReader(der), v.cert, v.kind, v.key, cms.DecryptOptions{AllowShortTags: true, AllowLegacyCiphers: true})
+			o, err := unseal(bytes.NewReader(der), v.cert, v.kind, v.key, cms.DecryptOptions{AllowLegacyCiphers: true})
 			if err == nil && string(o.content) != "x" {
 				t.Errorf("%s: read as %q", what, o.content)
 			}
