@@ -59,6 +59,11 @@ func (p *pass) cmsLayer(r io.Reader, mt *mimeraw.MediaType) (layerReader, error)
 	case *cms.CompressedData:
 		return &compressedLayer{c, &Layer{Kind: "compressed", Algorithm: "zlib"}}, nil
 	}
+	if p.form.bare {
+		if layer, err := p.bareLayer(content); layer != nil || err != nil {
+			return layer, err
+		}
+	}
 	return nil, &syntaxError{"cms.unsupported", "the content type " + content.Type().String() + " has no place in a message"}
 }
 

@@ -26,6 +26,13 @@ type Opener struct {
 	// Secret is the key for recipients named by a key-encryption key (RFC 5652,
 	// Section 6.2.3), Passphrase for those named by a password (Section 6.2.4). Optional.
 	Secret, Passphrase []byte
+	// TryKeys are keys to try on a message none of whose recipients names a certificate in
+	// Keys, because that was renewed with the same key, or lost. At most 64 keys of the
+	// recipients' kinds are tried, on content of up to 32 MiB if there are several, and
+	// every failure is ErrNoKey. Whoever can make the reader try, and see whether he
+	// could, has him use his keys on what he likes; leave it empty where nobody waits for
+	// the message.
+	TryKeys []*certstore.Identity
 
 	// AllowUnsigned accepts a message nobody signed. Signatures that are present must
 	// still be good.
@@ -41,6 +48,11 @@ type Opener struct {
 	// AllowLegacyCiphers decrypts 3DES, DES and RC2, with RSA keys below 2048 bits, and what
 	// has a short authentication tag: from 12 octets with AES-GCM, from 8 with AES-CCM.
 	AllowLegacyCiphers bool
+	// AllowShortTags decrypts where the authentication tag has fewer than 16 octets: 12 or
+	// more with GCM, where 12 is what parameters without a length mean (RFC 5084, Section
+	// 3.2), and 8 or more with CCM. A tag of 12 octets takes 2^96 forgeries to guess, and
+	// one of 8 takes 2^64.
+	AllowShortTags bool
 	// ExactLocalPart compares the local part of addresses octet for octet instead of
 	// folding A to Z (RFC 8550, Section 3).
 	ExactLocalPart bool

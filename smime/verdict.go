@@ -206,7 +206,7 @@ func (p *pass) reason() error {
 		switch q.code {
 		case codeDecrypt:
 			return ErrDecrypt
-		case "decrypt.no_key":
+		case codeNoKey:
 			return ErrNoKey
 		}
 	}
