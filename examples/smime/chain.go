@@ -171,10 +171,10 @@ func (o *chainArguments) question(hasDepth bool, name string, stdin io.Reader) (
 	if err := eachCertificate(o.intermediates, func(c ...*x509.Certificate) { q.Untrusted = append(q.Untrusted, c...) }); err != nil {
 		return nil, err
 	}
-	if q.CRLs, err = readKind(o.crls, "X509 CRL"); err != nil {
+	if q.CRLs, err = readKind(o.crls, listKind); err != nil {
 		return nil, err
 	}
-	if q.OCSP, err = readKind(o.ocsp, "OCSP RESPONSE"); err != nil {
+	if q.OCSP, err = readKind(o.ocsp, responseKind); err != nil {
 		return nil, err
 	}
 	certs, err := readLeaf(name, stdin)
@@ -263,7 +263,8 @@ func readLeaf(name string, stdin io.Reader) ([]*x509.Certificate, error) {
 	return c.Certificates(), nil
 }
 
-// readKind reads DER objects, or the PEM blocks of one type.
+// readKind reads DER objects, or the PEM blocks of one type: revocation lists or OCSP
+// responses. What is none is an error: leaving it out would look like an answer.
 func readKind(names []string, kind string) ([][]byte, error) {
 	var all [][]byte
 	for _, name := range names {
@@ -271,22 +272,34 @@ func readKind(names []string, kind string) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(data) > 0 && data[0] == 0x30 {
-			all = append(all, data)
-			continue
-		}
-		n := len(all)
-		for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
-			if b.Type == kind {
-				all = append(all, b.Bytes)
+		found, what := [][]byte{data}, chain.Revocation{}
+		if len(data) == 0 || data[0] != 0x30 {
+			found = nil
+			for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
+				if b.Type == kind {
+					found = append(found, b.Bytes)
+				}
 			}
 		}
-		if len(all) == n {
+		if len(found) == 0 {
 			return nil, fmt.Errorf("%s holds no %s", name, strings.ToLower(kind))
 		}
+		if what.OCSP = found; kind == listKind {
+			what.CRLs, what.OCSP = found, nil
+		}
+		if err := what.Check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, found...)
 	}
 	return all, nil
 }
+
+// The PEM types that readKind knows.
+const (
+	listKind     = "X509 CRL"
+	responseKind = "OCSP RESPONSE"
+)
 
 // writeAnswer prints a report as one line of JSON with the id in front.
 func writeAnswer(w io.Writer, id string, r *chain.Report) error {
