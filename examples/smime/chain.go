@@ -59,7 +59,7 @@ func (o *chainArguments) register(f *pflag.FlagSet) {
 	f.StringVar(&o.algorithms, "algorithms", "default", "default or legacy-sha1")
 	f.BoolVar(&o.network, "network", false, "fetch revocation data and issuers")
 	f.StringVar(&o.draw, "draw", "", "write the graph of the paths tried to this file, for Graphviz")
-	f.BoolVar(&o.lint, "lint", false, "also hold CERT against the CA/Browser Forum's S/MIME requirements")
+	f.BoolVar(&o.lint, "lint", false, "also hold CERT, and the lists and responses about its path, against the CA/Browser Forum's S/MIME requirements")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.BoolVar(&o.batch, "batch", false, "answer one JSON request per line of standard input")
 }
@@ -108,7 +108,7 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 	}
 	r := chain.NewVerifier(anchors, chain.Revocation{}).Explain(context.Background(), *q)
 	if o.lint {
-		r.Findings = append(r.Findings, brlint.Check(q.Leaf, issuerOf(r))...)
+		r.Findings = append(r.Findings, lint(q, r)...)
 	}
 	if o.draw != "" {
 		if err := os.WriteFile(o.draw, []byte(r.DOT()), 0o644); err != nil {
@@ -132,6 +132,26 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 		return exitIndeterminate, nil
 	}
 	return exitInvalid, nil
+}
+
+// lint holds the certificate in question, and what tells about the revocation of its path,
+// against the requirements.
+func lint(q *chain.Request, r *chain.Report) []chain.Finding {
+	list := brlint.Check(q.Leaf, issuerOf(r))
+	for i, c := range r.Certificates {
+		if i+1 == len(r.Certificates) && i > 0 {
+			break // nobody asks about an anchor
+		}
+		for _, der := range q.CRLs {
+			list = append(list, brlint.CheckCRL(der, c)...)
+		}
+		if i+1 < len(r.Certificates) {
+			for _, der := range q.OCSP {
+				list = append(list, brlint.CheckOCSP(der, c, r.Certificates[i+1])...)
+			}
+		}
+	}
+	return list
 }
 
 // issuerOf returns the second certificate of the path, or nil.
