@@ -20,9 +20,9 @@ import (
 type publicKey struct {
 	key      crypto.PublicKey
 	sum      [32]byte // SHA-256 of the SubjectPublicKeyInfo
-	err      error // why it cannot be used
-	cost     int   // see sigalg.Cost
-	inherits bool  // a DSA key whose parameters are its issuer's (RFC 3279, Section 2.3.2)
+	err      error    // why it cannot be used
+	cost     int      // see sigalg.Cost
+	inherits bool     // a DSA key whose parameters are its issuer's (RFC 3279, Section 2.3.2)
 }
 
 func (n *node) publicKey() *publicKey {

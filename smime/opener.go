@@ -45,13 +45,12 @@ type Opener struct {
 	AllowMismatchedSender bool
 	// AllowSHA1 and AllowMD5 accept message signatures over these digests, for old mail.
 	AllowSHA1, AllowMD5 bool
-	// AllowLegacyCiphers decrypts 3DES, DES and RC2, with RSA keys below 2048 bits, and what
-	// has a short authentication tag: from 12 octets with AES-GCM, from 8 with AES-CCM.
+	// AllowLegacyCiphers decrypts 3DES, DES and RC2, and RSA keys below 2048 bits.
 	AllowLegacyCiphers bool
-	// AllowShortTags decrypts where the authentication tag has fewer than 16 octets: 12 or
-	// more with GCM, where 12 is what parameters without a length mean (RFC 5084, Section
-	// 3.2), and 8 or more with CCM. A tag of 12 octets takes 2^96 forgeries to guess, and
-	// one of 8 takes 2^64.
+	// AllowShortTags decrypts where the authentication tag is short: from 12 octets with
+	// GCM, instead of 16, where 12 is what parameters without a length mean (RFC 5084,
+	// Section 3.2), and from 8 with CCM, instead of 12. A tag of 12 octets takes 2^96
+	// forgeries to guess, and one of 8 takes 2^64.
 	AllowShortTags bool
 	// ExactLocalPart compares the local part of addresses octet for octet instead of
 	// folding A to Z (RFC 8550, Section 3).

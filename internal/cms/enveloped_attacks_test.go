@@ -352,10 +352,10 @@ func TestTagLengths(t *testing.T) {
 			if icv == -1 {
 				stated = 12
 			}
-			for _, legacy := range []bool{false, true} {
-				o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowLegacyCiphers: legacy})
-				if want := stated == have && (have == 16 || legacy && have >= 12) && have <= 16; want != (err == nil) || want && !bytes.Equal(o.content, plain) {
-					t.Errorf("parameters say %d, tag has %d, legacy allowed: %v: %v", icv, have, legacy, err)
+			for _, short := range []bool{false, true} {
+				o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowShortTags: short})
+				if want := stated == have && (have == 16 || short && have >= 12) && have <= 16; want != (err == nil) || want && !bytes.Equal(o.content, plain) {
+					t.Errorf("parameters say %d, tag has %d, short ones allowed: %v: %v", icv, have, short, err)
 				}
 				if err == cms.ErrDecrypt {
 					t.Errorf("%d and %d: a fault that everybody sees looks like a wrong key", icv, have)
@@ -386,23 +386,23 @@ func TestTagLengths(t *testing.T) {
 }
 
 // AES-CCM has tags of every even length from 4 octets. Those from 12, the default, open; from
-// 8 with the option for what is old; shorter ones never (C04).
+// 8 with the option for short ones; shorter ones never (C04).
 func TestTagLengthsOfCCM(t *testing.T) {
 	kek, cek, nonce, plain := someBytes(32), make([]byte, 16), make([]byte, 12), []byte("what was sent")
 	info := kekri(algorithmDER(oid.AES256Wrap, nil), wrapped(kek, cek))
 	for icv := 4; icv <= 16; icv += 2 {
 		text, tag := sealCCM(cek, nonce, plain, icv)
 		e := envelope{oid.AuthEnvelopedData, [][]byte{info}, algorithmDER(oid.AES128CCM, gcmParameters(nonce, icv)), text, tag}
-		for _, legacy := range []bool{false, true} {
-			o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowLegacyCiphers: legacy})
+		for _, short := range []bool{false, true} {
+			o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowShortTags: short})
 			var weak *cms.WeakError
-			if want := icv >= 12 || legacy && icv >= 8; want != (err == nil) || !want && !errors.As(err, &weak) || want && !bytes.Equal(o.content, plain) {
-				t.Errorf("tag of %d octets, legacy allowed: %v: %v", icv, legacy, err)
+			if want := icv >= 12 || short && icv >= 8; want != (err == nil) || !want && !errors.As(err, &weak) || want && !bytes.Equal(o.content, plain) {
+				t.Errorf("tag of %d octets, short ones allowed: %v: %v", icv, short, err)
 			}
 		}
 		e.mac = bytes.Clone(tag)
 		e.mac[icv-1] ^= 1
-		if o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowLegacyCiphers: true}); err == nil || len(o.content) > 0 {
+		if o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowShortTags: true}); err == nil || len(o.content) > 0 {
 			t.Errorf("altered tag of %d octets: %v", icv, err)
 		}
 	}

@@ -253,7 +253,7 @@ func (x *Single) read(list *cryptobyte.String) bool {
 			if !reason.ReadASN1(&code, asn1.ENUM) || len(code) != 1 {
 				return false
 			}
-			x.Revoked.Reason = int(code[0])
+			x.Revoked.Reason, x.Revoked.HasReason = int(code[0]), true
 		}
 	case asn1.Tag(2).ContextSpecific(), asn1.Tag(2).ContextSpecific().Constructed():
 	default:
