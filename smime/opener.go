@@ -56,6 +56,13 @@ type Opener struct {
 	// folding A to Z (RFC 8550, Section 3).
 	ExactLocalPart bool
 
+	// RequireAlgorithms names signature algorithms, as [Signature.Algorithm] has them. A
+	// good signature by each of them must cover the content, or the message is not
+	// authentic, with the code sig.required. It is for senders who are known to sign with
+	// two kinds of keys, such as RSA and ML-DSA: a signature that somebody took away
+	// leaves no trace of its own.
+	RequireAlgorithms []string
+
 	// MaxMemory bounds the content that Open holds while it cannot vouch for it, in
 	// bytes. Zero means 32 MiB. Larger messages fail with ErrTooLarge; see OpenTo.
 	MaxMemory int64
