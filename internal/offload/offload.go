@@ -97,7 +97,7 @@ type Line struct {
 // after another, in their order.
 func NewLine(serial bool, work func(*Piece)) *Line {
 	cores := runtime.GOMAXPROCS(0)
-	depth := min(2*cores, 8) // what keeps the cores busy
+	depth := min(3*cores, 12) // what keeps the cores busy
 	l := &Line{work: work, serial: serial, workers: min(cores, depth), depth: depth}
 	if serial {
 		l.workers = 1
