@@ -176,7 +176,7 @@ func spki(id oid.OID, key []byte) []byte {
 	return b.BytesOrPanic()
 }
 
-// pkcs8 returns a PrivateKeyInfo (RFC 5208, Section 5).
+// pkcs8 returns a PrivateKeyInfo (RFC 5958, Section 2).
 func pkcs8(id oid.OID, key []byte) []byte {
 	var b cryptobyte.Builder
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
