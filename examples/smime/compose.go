@@ -32,7 +32,7 @@ type composeOptions struct {
 func (o *composeOptions) registerSign(f *pflag.FlagSet) {
 	o.identities.register(f)
 	f.BoolVar(&o.composer.Opaque, "opaque", false, "sign as application/pkcs7-mime instead of multipart/signed")
-	f.StringVar(&o.composer.Digest, "digest", "", "sha256, sha384 or sha512; default: what fits the key")
+	f.StringVar(&o.composer.Digest, "digest", "", "sha256, sha384, sha512, shake128 or shake256; default: what fits the key")
 	f.BoolVar(&o.composer.PSS, "pss", false, "RSASSA-PSS where the key is RSA")
 	f.StringVar(&o.composer.Include, "include", "chain", "certificates to send: none, leaf, chain or chain+root")
 	f.StringVar(&o.signerID, "signer-id", "issuer-serial", "how to name the signer: issuer-serial or key-id")
@@ -147,7 +147,7 @@ func (c *checkedWriter) Write(b []byte) (int, error) {
 // settle checks the choices and reads what they name.
 func (o *composeOptions) settle(name string) error {
 	for _, choice := range []struct{ flag, value, allowed string }{
-		{"digest", o.composer.Digest, "|sha256|sha384|sha512"},
+		{"digest", o.composer.Digest, "|sha256|sha384|sha512|shake128|shake256"},
 		{"include", o.composer.Include, "none|leaf|chain|chain+root|"},
 		{"signer-id", o.signerID, "issuer-serial|key-id|"},
 		{"recipient-id", o.recipID, "issuer-serial|key-id|"},
