@@ -55,8 +55,9 @@ type Composer struct {
 	OmitCapabilities bool
 
 	// Cipher is "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-gcm", "aes192-gcm",
-	// "aes256-gcm", "chacha20-poly1305" or "auto". Empty means "auto": AES-256-GCM if
-	// every recipient is known to read it, else AES-256-CBC.
+	// "aes256-gcm", "chacha20-poly1305" or "auto". Empty means "auto": AES-256-GCM, or the
+	// strongest authenticated cipher that every recipient is known to read, else AES-CBC,
+	// with 256 bits unless a recipient is known to read less.
 	Cipher string
 	// KeyTransport is "pkcs1", "oaep" or "auto" for RSA recipients. Empty means "auto":
 	// OAEP where the recipient is known to read it.
