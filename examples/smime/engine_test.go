@@ -78,7 +78,7 @@ func (d *desk) renewed(name string) string {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	cert.SerialNumber = big.NewInt(4711)
+	cert.SerialNumber, cert.SignatureAlgorithm = big.NewInt(4711), 0
 	der, err := x509.CreateCertificate(rand.Reader, cert, cert, cert.PublicKey, key)
 	if err != nil {
 		d.t.Fatal(err)
