@@ -165,7 +165,7 @@ func strongFirst(names []string, known func(string) (strong, ok bool)) string {
 // knownDigest reports whether a digest has a name here, and whether it may be written.
 func knownDigest(name string) (strong, ok bool) {
 	switch name {
-	case "sha256", "sha384", "sha512":
+	case "sha256", "sha384", "sha512", "shake128", "shake256":
 		return true, true
 	case "sha1", "md5":
 		return false, true

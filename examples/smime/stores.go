@@ -16,6 +16,7 @@ import (
 	"github.com/postseal/postseal/certstore/ldapstore"
 	"github.com/postseal/postseal/certstore/smimeastore"
 	"github.com/postseal/postseal/certstore/sqlstore"
+	"github.com/postseal/postseal/smime"
 )
 
 // storeHelp says what --store takes.
@@ -213,7 +214,12 @@ func (o *composeOptions) lookup(address string) (*x509.Certificate, error) {
 	defer all.Close()
 	found, err := (&finder{places: all, chain: &o.chain, now: o.composer.Time}).find(context.Background(), address)
 	if len(found) > 0 && found[0].Usable {
-		return found[0].Certificate, nil
+		best := found[0].Certificate
+		if o.known == nil {
+			o.known = map[string][]byte{}
+		}
+		o.known[string(best.Raw)] = (&smime.Resolver{Store: all.store()}).Capabilities(context.Background(), best)
+		return best, nil
 	}
 	switch {
 	case len(found) > 0:
