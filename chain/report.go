@@ -240,7 +240,7 @@ func (l notes) sorted() notes {
 
 // rankOf orders codes from the most specific reason to the least.
 func rankOf(code string) int {
-	for i, prefix := range [...]string{"parse.malformed", "sig.", "rev.revoked", "rev.on_hold", "time.", "alg.", "ext.unknown_critical", "ca.", "nc.", "policy.", "eku.", "ku.",
+	for i, prefix := range [...]string{"parse.malformed", "sig.", "rev.revoked", "rev.on_hold", "time.", "anchor.", "alg.", "ext.unknown_critical", "ca.", "nc.", "policy.", "eku.", "ku.",
 		"address.", "host.", "cert.", "ext.", "name.", "parse.", "path.depth", "path.untrusted", "path.no_issuer", "path.", "rev.unknown", "rev.", "crl.", "ocsp."} {
 		if strings.HasPrefix(code, prefix) {
 			return i
@@ -288,6 +288,8 @@ func reference(code string) string {
 		return "RFC 5280, Section 6.1.5 (g)"
 	case "policy.mapping_any":
 		return "RFC 5280, Section 6.1.4 (a)"
+	case "anchor.constraint":
+		return "RFC 5914, Section 2.5"
 	case "ca.not_ca":
 		return "RFC 5280, Section 6.1.4 (k)"
 	case "ca.path_len":
