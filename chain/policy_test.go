@@ -65,6 +65,7 @@ func policyConstraints(t testing.TB, critical bool, explicit, mapping int) func(
 }
 
 // The rules on certificate policies: RFC 5280, Section 6.1 and RFC 9618. PKITS has the rest.
+// Attack row G04: anyExtendedKeyUsage does not make policies superfluous.
 func TestRulesOfPolicies(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	one, any := root, root
@@ -82,6 +83,7 @@ func TestRulesOfPolicies(t *testing.T) {
 	rollover := issueWith(t, newKey(t), demanding, "Issuing", ca, under(t, 1))
 	later := sub(under(t, 1), policyConstraints(t, true, 1, -1))
 	self := issueWith(t, newKey(t), later, "Issuing", ca, under(t, 1))
+	anyUse := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }
 	must := chain.Request{RequireExplicitPolicy: true}
 	only := func(p int) chain.Request {
 		return chain.Request{RequireExplicitPolicy: true, Policies: []string{arc(p).String()}}
@@ -90,6 +92,8 @@ func TestRulesOfPolicies(t *testing.T) {
 		{name: "explicit: one policy", want: "valid", leaf: below(one, under(t, 1)), others: []*entity{one}, q: must},
 		{name: "explicit: none", want: "policy.none", leaf: below(none), others: []*entity{none}, q: must},
 		{name: "explicit: another below", want: "policy.none", leaf: below(one, under(t, 2)), others: []*entity{one}, q: must},
+		{name: "explicit: one policy, for any purpose", want: "valid", leaf: below(one, under(t, 1), anyUse), others: []*entity{one}, q: must},
+		{name: "explicit: none, for any purpose", want: "policy.none", leaf: below(none, anyUse), others: []*entity{none}, q: must},
 		{name: "not explicit: none", want: "valid", leaf: below(none), others: []*entity{none}},
 		{name: "initial set: in it", want: "valid", leaf: below(one, under(t, 1)), others: []*entity{one}, q: only(1)},
 		{name: "initial set: not in it", want: "policy.none", leaf: below(one, under(t, 1)), others: []*entity{one}, q: only(2)},

@@ -131,6 +131,7 @@ func judge(t testing.TB, root, leaf *entity, rev chain.Revocation, others ...*en
 	return explain(t, root, leaf, chain.Request{Revocation: &rev}, others...)
 }
 
+// Attack row G08: every mode with every answer; what is not known is never quietly good.
 func TestRevocationModes(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	named := issue(t, root, "alice", mail, sources("http://crl.example/a.crl", ""))
@@ -168,6 +169,7 @@ func TestRevocationModes(t *testing.T) {
 }
 
 // TestCRLRules has a row for each rule of RFC 5280, Section 6.3.3 that PKITS leaves open.
+// Attack row G07: lists of another scope, or of another form.
 func TestCRLRules(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	leaf := issue(t, root, "alice", mail)
@@ -200,6 +202,18 @@ func TestCRLRules(t *testing.T) {
 		{"for some reasons only", listing(t, root, func(l *x509.RevocationList) {
 			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 4, 0x83, 2, 6, 0x40}}}
 		}), "crl.partial_reasons"},
+		{"for some reasons, none of them", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x83, 1, 0}}}
+		}), "crl.partial_reasons"},
+		{"for attribute certificates only", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x85, 1, 0xff}}}
+		}), "crl.scope"},
+		{"for another distribution point", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: append([]byte{0x30, 17, 0xa0, 15, 0xa0, 13, 0x86, 11}, "http://a.b/"...)}}
+		}), "crl.scope"},
+		{"a delta alone", listing(t, root, deltaOf(9)), "crl.delta"},
+		{"without a number", unnumbered(t, root), ""},
+		{"of version 1", versionOne(t, root), ""},
 		{"for end entities only", listing(t, root, func(l *x509.RevocationList) {
 			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x81, 1, 0xff}}}
 		}), ""},
@@ -218,6 +232,130 @@ func TestCRLRules(t *testing.T) {
 	}
 	if r := judge(t, noSign, under, must(listing(t, noSign, nil))); len(r.Codes) != 2 || r.Codes[1] != "crl.key_usage" {
 		t.Errorf("a CRL of an issuer without cRLSign: %v", r.Codes)
+	}
+}
+
+// deltaOf makes a list a delta to a base.
+func deltaOf(base byte) func(*x509.RevocationList) {
+	return func(l *x509.RevocationList) {
+		l.ExtraExtensions = append(l.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, base}})
+		l.Number = big.NewInt(12)
+	}
+}
+
+// relisted signs a list anew after an edit of its TBSCertList.
+func relisted(t testing.TB, issuer *entity, list []byte, edit func(tbs []byte) []byte) []byte {
+	t.Helper()
+	var parts struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(list, &parts); err != nil {
+		t.Fatal(err)
+	}
+	parts.TBS = asn1.RawValue{FullBytes: der(t, asn1.RawValue{Tag: 16, IsCompound: true, Bytes: edit(parts.TBS.Bytes)})}
+	digest := sha256.Sum256(parts.TBS.FullBytes)
+	sig, err := issuer.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
+	return der(t, parts)
+}
+
+// unnumbered makes a list without extensions, versionOne one of version 1.
+func unnumbered(t testing.TB, issuer *entity) []byte {
+	t.Helper()
+	return relisted(t, issuer, listing(t, issuer, nil), func(tbs []byte) []byte {
+		i := 0
+		for tbs[i] != 0xa0 || int(tbs[i+1]) != len(tbs)-i-2 { // crlExtensions [0], the last field
+			i++
+		}
+		return bytes.Clone(tbs[:i])
+	})
+}
+
+func versionOne(t testing.TB, issuer *entity) []byte {
+	t.Helper()
+	return relisted(t, issuer, unnumbered(t, issuer), func(tbs []byte) []byte { return bytes.TrimPrefix(tbs, []byte{2, 1, 1}) })
+}
+
+// Deltas: they add to a base and take from it, and only to one of their own kind (RFC 5280,
+// Section 5.2.4). Attack row G07.
+func TestDeltaRules(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	held := listing(t, root, func(l *x509.RevocationList) {
+		l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: leaf.SerialNumber, RevocationTime: now.Add(-time.Hour), ReasonCode: 6}}
+	})
+	lifted := func(l *x509.RevocationList) {
+		deltaOf(9)(l)
+		l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: leaf.SerialNumber, RevocationTime: now.Add(-time.Hour), ReasonCode: 8}}
+	}
+	for _, tt := range []struct {
+		name        string
+		base, delta []byte
+		want        string
+	}{
+		{"nothing new", listing(t, root, nil), listing(t, root, deltaOf(9)), "valid"},
+		{"revoked since", listing(t, root, nil), listing(t, root, deltaOf(9), leaf), "rev.revoked"},
+		{"a hold is lifted", held, listing(t, root, lifted), "valid"},
+		{"a hold is not lifted", held, listing(t, root, deltaOf(9)), "rev.on_hold"},
+		{"of a later base", listing(t, root, nil), listing(t, root, deltaOf(11), leaf), "valid"},
+		{"older than its base", listing(t, root, nil), listing(t, root, func(l *x509.RevocationList) {
+			deltaOf(2)(l)
+			l.Number = big.NewInt(3)
+		}, leaf), "valid"},
+		{"by somebody else", listing(t, root, nil), listing(t, issue(t, nil, "Root", ca), deltaOf(9), leaf), "valid"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			expect(t, judge(t, root, leaf, chain.Revocation{RequireAll: true, CRLs: [][]byte{tt.delta, tt.base}}), tt.want)
+		})
+	}
+}
+
+// Indirect lists: of another issuer, only where the certificate names him (RFC 5280, Section
+// 5.2.5), and for the certificates of the issuer an entry names. Attack row G07.
+func TestIndirectRules(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	lister := issue(t, root, "Lister", ca)
+	named := func(name pkix.Name) []byte {
+		dn := der(t, dirName(t, name))
+		return append(append([]byte{0x30, byte(len(dn) + 4), 0x30, byte(len(dn) + 2), 0xa2}, byte(len(dn))), dn...)
+	}
+	leaf := issue(t, root, "alice", mail, extension(asn1.ObjectIdentifier{2, 5, 29, 31}, false, named(lister.Subject)))
+	plain := issue(t, root, "bob", mail)
+	list := func(indirect bool, issuer pkix.Name, revoked ...*entity) []byte {
+		return listing(t, lister, func(l *x509.RevocationList) {
+			if indirect {
+				l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x84, 1, 0xff}}}
+			}
+			for i := range l.RevokedCertificateEntries {
+				dn := der(t, dirName(t, issuer))
+				l.RevokedCertificateEntries[i].ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Critical: true, Value: append([]byte{0x30, byte(len(dn))}, dn...)}}
+			}
+		}, revoked...)
+	}
+	for _, tt := range []struct {
+		name string
+		leaf *entity
+		crl  []byte
+		want string
+	}{
+		{"names the issuer of the leaf", leaf, list(true, root.Subject, leaf), "rev.revoked"},
+		{"names another issuer", leaf, list(true, lister.Subject, leaf), "valid"},
+		{"empty", leaf, list(true, root.Subject), "valid"},
+		{"does not say that it is indirect", leaf, list(false, root.Subject), "rev.unknown"},
+		{"the certificate does not name it", plain, list(true, root.Subject, plain), "rev.unknown"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := judge(t, root, tt.leaf, chain.Revocation{RequireAll: true, CRLs: [][]byte{tt.crl, listing(t, root, func(l *x509.RevocationList) {
+				// The lister's own status, and nobody else's.
+				l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x82, 1, 0xff}}}
+			})}}, lister)
+			expect(t, r, tt.want)
+		})
 	}
 }
 
@@ -250,7 +388,8 @@ func TestHoldIsLifted(t *testing.T) {
 }
 
 // TestOCSPRules has a row for each way an OCSP response can be wrong, O1 to O6 of the
-// defects of golang.org/x/crypto/ocsp among them.
+// defects of golang.org/x/crypto/ocsp among them. Attack row G06: answers about something
+// else, by somebody else, or too old.
 func TestOCSPRules(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	leaf := issue(t, root, "alice", mail)

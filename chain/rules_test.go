@@ -95,7 +95,8 @@ func TestRulesOfForm(t *testing.T) {
 	expect(t, explain(t, nameless, issue(t, nameless, "alice", mail), chain.Request{}), "name.empty_issuer")
 }
 
-// The rules on building a path: RFC 8550, Section 2.3.
+// The rules on building a path: RFC 8550, Section 2.3. Attack row G11: a root that comes
+// with the message is no anchor.
 func TestRulesOfBuilding(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	sub := issue(t, root, "Issuing", ca)
@@ -142,7 +143,8 @@ func TestRulesOfBuilding(t *testing.T) {
 	expect(t, explain(t, leaf, leaf, chain.Request{Time: now.AddDate(5, 0, 0)}), "time.expired")
 }
 
-// The rules on each certificate: RFC 5280, Section 6.1.3 and 6.1.4.
+// The rules on each certificate: RFC 5280, Section 6.1.3 and 6.1.4. Attack row G03: issuers
+// that are no authorities.
 func TestRulesOfPath(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	sub := issue(t, root, "Issuing", ca)
@@ -160,6 +162,10 @@ func TestRulesOfPath(t *testing.T) {
 	noCertSign := pair(under(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }))
 	notCA := pair(under(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, 0 }))
 	noBasic := pair(under(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = false, false }))
+	v3 := issue(t, root, "Issuing", ca)
+	v1 := altered(t, root, altered(t, root, v3, []byte{0xa0, 3, 2, 1, 2}, nil), extensionsOf(t, v3), nil)
+	v1.key = v3.key
+	oldForm := pair(issue(t, v3, "alice", mail), []*entity{v1})
 	old := pair(under(between(now.AddDate(-2, 0, 0), now.AddDate(-1, 0, 0))))
 	young := pair(under(between(now.AddDate(0, 0, 1), now.AddDate(1, 0, 0))))
 	mailOnly := pair(under(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} }))
@@ -184,6 +190,7 @@ func TestRulesOfPath(t *testing.T) {
 		noCertSign("CA: keyUsage without keyCertSign", "ca.key_usage"),
 		notCA("CA: cA is false", "ca.not_ca"),
 		noBasic("CA: no basicConstraints", "ca.not_ca"),
+		oldForm("CA: of version 1", "ca.not_ca"),
 		{name: "path length: none below", want: "valid", leaf: issue(t, zero, "alice", mail), others: []*entity{zero}},
 		{name: "path length: one below", want: "ca.path_len", leaf: issue(t, below, "alice", mail), others: []*entity{zero, below}},
 		{name: "path length: X7, self-issued ones do not count", want: "valid", leaf: issue(t, self, "alice", mail), others: []*entity{zero, self}},
@@ -248,7 +255,8 @@ func extensionsOf(t testing.TB, e *entity) []byte {
 	return parts.TBS.Extensions.FullBytes
 }
 
-// The rules on purpose: RFC 8550, Section 4.4; X8 of the defects of crypto/x509.
+// The rules on purpose: RFC 8550, Section 4.4; X8 of the defects of crypto/x509. Attack row
+// G04: purposes that are not looked at.
 func TestRulesOfPurpose(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	use := func(key crypto.Signer, ku x509.KeyUsage, eku ...x509.ExtKeyUsage) *entity {
