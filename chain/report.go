@@ -280,8 +280,6 @@ func reference(code string) string {
 		return "RFC 5280, Section 6.1.3 (a)(2)"
 	case "rev.revoked", "rev.on_hold", "rev.unknown", "rev.not_checked":
 		return "RFC 5280, Section 6.1.3 (a)(3)"
-	case "name.chain_mismatch":
-		return "RFC 5280, Section 6.1.3 (a)(4)"
 	case "nc.not_permitted", "nc.excluded", "nc.unsupported", "nc.malformed":
 		return "RFC 5280, Section 4.2.1.10"
 	case "policy.none":

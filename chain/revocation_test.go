@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -229,6 +231,14 @@ func TestCRLRules(t *testing.T) {
 				t.Errorf("codes %v, want %s", r.Codes, tt.why)
 			}
 		})
+	}
+	// A list by somebody of that name who has no path to the same anchor.
+	if r := judge(t, root, leaf, must(listing(t, other, nil)), other); len(r.Codes) != 2 || r.Codes[1] != "crl.issuer_path" {
+		t.Errorf("a CRL of another issuer of that name: %v", r.Codes)
+	}
+	twoAlgorithms := bytes.Replace(listing(t, root, nil), []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2}, []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3}, 1)
+	if r := judge(t, root, leaf, must(twoAlgorithms)); len(r.Codes) != 2 || r.Codes[1] != "crl.malformed" {
+		t.Errorf("a CRL with two algorithms: %v", r.Codes)
 	}
 	if r := judge(t, noSign, under, must(listing(t, noSign, nil))); len(r.Codes) != 2 || r.Codes[1] != "crl.key_usage" {
 		t.Errorf("a CRL of an issuer without cRLSign: %v", r.Codes)
@@ -451,6 +461,89 @@ func TestOCSPRules(t *testing.T) {
 			}
 			expect(t, r, "rev.unknown")
 			if len(r.Codes) < 2 || r.Codes[1] != tt.why {
+				t.Errorf("codes %v, want %s\n%s", r.Codes, tt.why, r)
+			}
+		})
+	}
+}
+
+// embedding replaces the certificates of a response, which no signature covers, and signs it
+// anew if a key is given.
+func embedding(t testing.TB, response []byte, pss *rsa.PrivateKey, certs ...*entity) []byte {
+	t.Helper()
+	var o struct {
+		Status asn1.Enumerated
+		Bytes  struct {
+			Type     asn1.ObjectIdentifier
+			Response []byte
+		} `asn1:"explicit,tag:0"`
+	}
+	var b struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+		Certs     asn1.RawValue `asn1:"optional,tag:0"`
+	}
+	if _, err := asn1.Unmarshal(response, &o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := asn1.Unmarshal(o.Bytes.Response, &b); err != nil {
+		t.Fatal(err)
+	}
+	alg, sig := b.Algorithm.FullBytes, b.Signature
+	if pss != nil {
+		// RSASSA-PSS with SHA-256, MGF1 of it and a salt of 32 octets.
+		alg = []byte("\x30\x41\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a\x30\x34\xa0\x0f\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00" +
+			"\xa1\x1c\x30\x1a\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\xa2\x03\x02\x01\x20")
+		digest := sha256.Sum256(b.TBS.FullBytes)
+		s, err := rsa.SignPSS(rand.Reader, pss, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: 32})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig = asn1.BitString{Bytes: s, BitLength: 8 * len(s)}
+	}
+	body := slices.Concat(b.TBS.FullBytes, alg, der(t, sig))
+	if len(certs) > 0 {
+		var list []asn1.RawValue
+		for _, c := range certs {
+			list = append(list, asn1.RawValue{FullBytes: c.Raw})
+		}
+		body = append(body, der(t, asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: der(t, list)})...)
+	}
+	o.Bytes.Response = der(t, asn1.RawValue{Tag: 16, IsCompound: true, Bytes: body})
+	return der(t, o)
+}
+
+// The responder's certificate is looked for among all that came along, and its signature is
+// judged like any other (O5 and O6).
+func TestResponderIsFound(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	good := issue(t, root, "Responder", responder)
+	other := issue(t, root, "Other", mail)
+	key := rsaKey(t, 2048).(*rsa.PrivateKey)
+	rsaDelegate := issueWith(t, key, root, "Responder", responder)
+	byGood, byRSA := answer(t, root, good, leaf, nil), answer(t, root, rsaDelegate, leaf, nil)
+	pss := embedding(t, byRSA, key, rsaDelegate)
+	alteredPSS := bytes.Clone(pss)
+	alteredPSS[bytes.Index(pss, rsaDelegate.Raw)-20] ^= 1
+	for _, tt := range []struct {
+		name string
+		der  []byte
+		why  string
+	}{
+		{"behind others", embedding(t, byGood, nil, other, root, leaf, good), ""},
+		{"in front of others", embedding(t, byGood, nil, good, other), ""},
+		{"not among them", embedding(t, byGood, nil, other, root), "ocsp.unauthorized_responder"},
+		{"none at all", embedding(t, byGood, nil), "ocsp.unauthorized_responder"},
+		{"with PSS", pss, ""},
+		{"with PSS, altered", alteredPSS, "ocsp.signature"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := judge(t, root, leaf, chain.Revocation{RequireAll: true, OCSP: [][]byte{tt.der}})
+			if tt.why == "" {
+				expect(t, r, "valid")
+			} else if len(r.Codes) != 2 || r.Codes[1] != tt.why {
 				t.Errorf("codes %v, want %s\n%s", r.Codes, tt.why, r)
 			}
 		})

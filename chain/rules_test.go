@@ -66,6 +66,10 @@ func TestRulesOfForm(t *testing.T) {
 		return sub, issue(t, sub, "alice", mail)
 	}
 	odd, underOdd := ca2(extension(unknown, true, private))
+	bare := &entity{new(x509.Certificate), root.key}
+	*bare.Certificate = *root.Certificate
+	bare.SubjectKeyId = nil
+	withoutAKI := issue(t, bare, "host")
 	subjectless := issue(t, root, "", mail, func(c *x509.Certificate) { c.Subject = pkix.Name{} })
 	runRules(t, root, []rule{
 		{name: "parse: a certificate", want: "valid", leaf: leaf},
@@ -88,6 +92,9 @@ func TestRulesOfForm(t *testing.T) {
 		{name: "subject: empty with a critical subjectAltName", want: "valid", leaf: subjectless},
 		{name: "subject: empty without", want: "valid", leaf: issue(t, root, "", mail, func(c *x509.Certificate) { c.Subject = pkix.Name{} }, san(t, false, rfc822("alice@example.com"))), warn: "parse.tolerated"},
 		{name: "subject: empty without, for TLS", want: "name.empty_subject", leaf: issue(t, root, "", san(t, false, dns("a.example")), func(c *x509.Certificate) { c.Subject = pkix.Name{} }), q: chain.Request{Purpose: "server-auth"}},
+		{name: "key identifiers: there", want: "valid", leaf: issue(t, root, "host", func(c *x509.Certificate) { c.AuthorityKeyId = []byte("key") }), q: chain.Request{Purpose: "client-auth"}},
+		{name: "key identifiers: missing", want: "valid", leaf: withoutAKI},
+		{name: "key identifiers: missing, for TLS", want: "ext.missing", leaf: withoutAKI, q: chain.Request{Purpose: "client-auth"}},
 		{name: "key identifiers: critical", want: "valid", leaf: issue(t, root, "alice", mail, extension(asn1.ObjectIdentifier{2, 5, 29, 14}, true, []byte{4, 1, 1})), warn: "parse.tolerated"},
 		{name: "key identifiers: critical, for TLS", want: "ext.criticality", leaf: issue(t, root, "host", extension(asn1.ObjectIdentifier{2, 5, 29, 14}, true, []byte{4, 1, 1})), q: chain.Request{Purpose: "server-auth"}},
 	})
@@ -299,6 +306,9 @@ func TestRulesOfPurpose(t *testing.T) {
 	})
 	r := verifier(collection(root)).Explain(context.Background(), chain.Request{Leaf: use(ec, ds).Certificate, Purpose: "world-domination"})
 	expect(t, r, "request.unsupported")
+	r = verifier(collection(root)).Explain(context.Background(), chain.Request{Leaf: use(ec, ds).Certificate, Policies: []string{"1.2.x"}})
+	expect(t, r, "request.malformed")
+	expect(t, verifier(collection(root)).Explain(context.Background(), chain.Request{}), "request.malformed")
 }
 
 // smallKey is a fixed RSA key of 1024 bits: crypto/rsa no longer makes them.
