@@ -139,6 +139,9 @@ func (t *task) scope(s *status, list *crl, c *node, p *pkix.Point) (reasons uint
 	if idp.HasReasons {
 		reasons &= idp.Reasons
 	}
+	if reasons == 0 {
+		s.because("crl.partial_reasons", "a CRL of "+nameText(list.RawIssuer)+" covers no reason of revocation")
+	}
 	return reasons, reasons != 0
 }
 

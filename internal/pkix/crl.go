@@ -91,8 +91,11 @@ func (c *CRL) parse(der []byte) (bad string) {
 	}
 	in := cryptobyte.String(der)
 	var outer, tbs, alg, sig cryptobyte.String
-	if !in.ReadASN1(&outer, asn1.SEQUENCE) || !in.Empty() {
-		return "outer SEQUENCE"
+	if !in.ReadASN1(&outer, asn1.SEQUENCE) {
+		return outerSequence(der)
+	}
+	if !in.Empty() {
+		return "end: trailing bytes"
 	}
 	if !outer.ReadASN1Element(&tbs, asn1.SEQUENCE) || !outer.ReadASN1Element(&alg, asn1.SEQUENCE) {
 		return "tbsCertList"

@@ -103,8 +103,11 @@ func (r *OCSP) parse(der []byte) (bad string) {
 	}
 	in := cryptobyte.String(der)
 	var outer, status, bytes, inner, kind, octets cryptobyte.String
-	if !in.ReadASN1(&outer, asn1.SEQUENCE) || !in.Empty() {
-		return "outer SEQUENCE"
+	if !in.ReadASN1(&outer, asn1.SEQUENCE) {
+		return outerSequence(der)
+	}
+	if !in.Empty() {
+		return "end: trailing bytes"
 	}
 	if !outer.ReadASN1(&status, asn1.ENUM) || len(status) != 1 {
 		return "responseStatus"
