@@ -195,7 +195,7 @@ func (p *publisher) entry(ctx context.Context, c *conn) (*ldap.Entry, error) {
 		}
 		return nil, fmt.Errorf("%d entries have the address %s, want one %s", len(found), p.address, strings.Join(names, ", "))
 	}
-	return found[0], c.ranges(ctx, found[0])
+	return found[0], ranges(ctx, c, found[0])
 }
 
 // valuesOf returns the values of an attribute, under whatever options they come.
@@ -348,7 +348,7 @@ func (p *publisher) write(ctx context.Context, c *conn, e *ldap.Entry, name stri
 		if whole {
 			// The server cannot compare values of this attribute, so all are written. It is
 			// asked to do so only if the entry is still the one we read (RFC 4528).
-			if csn := e.GetEqualFoldAttributeValue("entryCSN"); csn != "" && contains(root.controls, controlAssertion) {
+			if csn := textOf(e, "entryCSN"); csn != "" && contains(root.controls, controlAssertion) {
 				assertion, err := ldap.CompileFilter("(entryCSN=" + ldap.EscapeFilter(csn) + ")")
 				if err != nil {
 					return err
