@@ -67,7 +67,7 @@ func (s *source) Name() string {
 
 func (s *source) Changes(ctx context.Context, cursor []byte) iter.Seq2[*sync.Batch, error] {
 	return func(yield func(*sync.Batch, error) bool) {
-		err := s.store.withConn(ctx, false, func(ctx context.Context, c *conn) error {
+		err := s.store.withSearcher(ctx, func(ctx context.Context, c searcher) error {
 			base, err := s.store.base(ctx, c)
 			if err != nil {
 				return err
@@ -90,7 +90,7 @@ var errStopped = errors.New("stopped")
 type feed struct {
 	store *Store
 	ctx   context.Context
-	conn  *conn
+	conn  searcher
 	base  string
 	pulse *pulse
 	yield func(*sync.Batch, error) bool
@@ -168,7 +168,7 @@ func (f *feed) search(base, filter string, controls []ldap.Control, found func(*
 		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		Filter: filter, Attributes: f.store.syncAttributes(), Controls: controls,
 	}
-	return f.conn.pages(f.ctx, &request, func(e *ldap.Entry, _ []ldap.Control) error {
+	return pages(f.ctx, f.conn, &request, func(e *ldap.Entry, _ []ldap.Control) error {
 		f.pulse.beat()
 		if isPartial(e) {
 			one := request
@@ -205,7 +205,7 @@ func (f *feed) whole(one *ldap.SearchRequest, found func(*ldap.Entry) error) err
 		return nil
 	}
 	if err == nil {
-		err = f.conn.ranges(f.ctx, entry)
+		err = ranges(f.ctx, f.conn, entry)
 	}
 	if err != nil {
 		return err
@@ -231,7 +231,7 @@ func identity(e *ldap.Entry) string {
 	if guid := e.GetEqualFoldRawAttributeValue("objectGUID"); len(guid) == 16 {
 		return hex.EncodeToString(guid)
 	}
-	if uuid := e.GetEqualFoldAttributeValue("entryUUID"); uuid != "" {
+	if uuid := textOf(e, "entryUUID"); uuid != "" {
 		return strings.ToLower(uuid)
 	}
 	return "dn:" + strings.ToLower(e.DN)
@@ -242,7 +242,7 @@ func identityFilter(e *ldap.Entry) string {
 	if guid := e.GetEqualFoldRawAttributeValue("objectGUID"); len(guid) == 16 {
 		return "(objectGUID=" + escapeOctets(guid) + ")"
 	}
-	if uuid := e.GetEqualFoldAttributeValue("entryUUID"); uuid != "" {
+	if uuid := textOf(e, "entryUUID"); uuid != "" {
 		return "(entryUUID=" + ldap.EscapeFilter(uuid) + ")"
 	}
 	return ""
@@ -250,7 +250,7 @@ func identityFilter(e *ldap.Entry) string {
 
 // syncObject makes an object of package sync of a directory entry.
 func (s *Store) syncObject(e *ldap.Entry) *sync.Object {
-	if strings.EqualFold(e.GetEqualFoldAttributeValue("isDeleted"), "TRUE") {
+	if strings.EqualFold(textOf(e, "isDeleted"), "TRUE") {
 		return &sync.Object{ID: identity(e), Name: e.DN, Deleted: true}
 	}
 	o := s.object(e)
@@ -276,7 +276,7 @@ func (f *feed) crls() ([]sync.CRL, error) {
 	}
 	var list []sync.CRL
 	for i, base := range bases {
-		err := f.conn.pages(f.ctx, &ldap.SearchRequest{
+		err := pages(f.ctx, f.conn, &ldap.SearchRequest{
 			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 			Filter: "(|(certificateRevocationList=*)(authorityRevocationList=*)(deltaRevocationList=*))",
 			Attributes: []string{

@@ -12,7 +12,7 @@ const withCertificates = "(|(userCertificate=*)(userSMIMECertificate=*))"
 
 // walk calls found for every object that has a certificate. Every page has s.Timeout.
 func (s *Store) walk(ctx context.Context, found func(*object) error) error {
-	return s.withConn(ctx, false, func(ctx context.Context, c *conn) error {
+	return s.withSearcher(ctx, func(ctx context.Context, c searcher) error {
 		base, err := s.base(ctx, c)
 		if err != nil {
 			return err
