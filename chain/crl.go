@@ -139,6 +139,9 @@ func (t *task) scope(s *status, list *crl, c *node, p *pkix.Point) (reasons uint
 	if idp.HasReasons {
 		reasons &= idp.Reasons
 	}
+	if reasons == 0 {
+		s.because("crl.partial_reasons", "a CRL of "+nameText(list.RawIssuer)+" covers no reason of revocation")
+	}
 	return reasons, reasons != 0
 }
 
@@ -314,12 +317,12 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 		}
 		key = newPublicKey(sigalg.InheritDSA(c.SPKI, params))
 	}
-	e := edge{sum, c.keySum}
+	e := edge{sum, key.sum}
+	if !t.pay(e, key.cost) {
+		return false
+	}
 	err, known := t.v.edges.get(e)
-	if !known || c.publicKey().inherits {
-		if t.work += key.cost; t.work > maxSignatureWork {
-			return false
-		}
+	if !known {
 		err = key.verify(algID, message, sig)
 		t.v.edges.put(e, err)
 	}
@@ -369,10 +372,10 @@ func (t *task) leads(signer, anchor *node) bool {
 	}
 	sub := &task{
 		v: t.v, ctx: t.ctx, req: &Request{Revocation: t.rev()}, ix: t.ix, bag: t.bag, purpose: crlSigning, algorithms: t.algorithms,
-		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work,
+		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work, paid: t.paid,
 	}
 	sub.run()
-	t.work = sub.work
+	t.work, t.paid = sub.work, sub.paid
 	ok := sub.best != nil && sub.best.complete && sub.best.worst() < unknown
 	t.evidence.signers[key] = &verdictOf{ok}
 	return ok

@@ -47,14 +47,21 @@ type Opener struct {
 	AllowSHA1, AllowMD5 bool
 	// AllowLegacyCiphers decrypts 3DES, DES and RC2, and RSA keys below 2048 bits.
 	AllowLegacyCiphers bool
-	// AllowShortTags decrypts where the authentication tag has fewer than 16 octets: 12 or
-	// more with GCM, where 12 is what parameters without a length mean (RFC 5084, Section
-	// 3.2), and 8 or more with CCM. A tag of 12 octets takes 2^96 forgeries to guess, and
-	// one of 8 takes 2^64.
+	// AllowShortTags decrypts where the authentication tag is short: from 12 octets with
+	// GCM, instead of 16, where 12 is what parameters without a length mean (RFC 5084,
+	// Section 3.2), and from 8 with CCM, instead of 12. A tag of 12 octets takes 2^96
+	// forgeries to guess, and one of 8 takes 2^64.
 	AllowShortTags bool
 	// ExactLocalPart compares the local part of addresses octet for octet instead of
 	// folding A to Z (RFC 8550, Section 3).
 	ExactLocalPart bool
+
+	// RequireAlgorithms names signature algorithms, as [Signature.Algorithm] has them. A
+	// good signature by each of them must cover the content, or the message is not
+	// authentic, with the code sig.required. It is for senders who are known to sign with
+	// two kinds of keys, such as RSA and ML-DSA: a signature that somebody took away
+	// leaves no trace of its own.
+	RequireAlgorithms []string
 
 	// MaxMemory bounds the content that Open holds while it cannot vouch for it, in
 	// bytes. Zero means 32 MiB. Larger messages fail with ErrTooLarge; see OpenTo.

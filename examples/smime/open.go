@@ -120,7 +120,12 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	if o.passphrase != "" {
 		op.Passphrase = []byte(o.passphrase)
 	}
-	if op.Chain, err = o.chain.verifier(); err != nil {
+	stores, err := openPlaces(o.stores)
+	if err != nil {
+		return nil, err
+	}
+	op.Certs = stores.store()
+	if op.Chain, err = o.chain.verifier(stores); err != nil {
 		return nil, err
 	}
 	ids, err := o.identities.read()
@@ -133,8 +138,7 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	if o.tryKeys {
 		op.TryKeys = ids
 	}
-	op.Certs, err = openStores(o.stores)
-	return op, err
+	return op, nil
 }
 
 // openOne opens one message and reports for a person or a program.

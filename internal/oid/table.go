@@ -167,6 +167,8 @@ const (
 	HMACSHA256         OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x09"             // 1.2.840.113549.2.9 (RFC 8018, Appendix B.1)
 	HMACSHA384         OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x0a"             // 1.2.840.113549.2.10 (RFC 8018, Appendix B.1)
 	HMACSHA512         OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x0b"             // 1.2.840.113549.2.11 (RFC 8018, Appendix B.1)
+	HMACSHA512_224     OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x0c"             // 1.2.840.113549.2.12 (RFC 8018, Appendix B.1)
+	HMACSHA512_256     OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x0d"             // 1.2.840.113549.2.13 (RFC 8018, Appendix B.1)
 )
 
 // Certificate fields and extensions, RFC 5280.
