@@ -16,6 +16,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
@@ -77,9 +78,9 @@ func (p *Policy) cipher(to []*x509.Certificate) string {
 	})
 }
 
-// signer chooses the identity that signs: the first if the user chooses, else the one
-// with the newest notBefore, and of equals the one whose certificate has the smallest
-// SHA-256, so that the choice never changes by itself.
+// signer chooses the identity that signs: the first if the user chooses, else of those
+// that may sign mail the one with the newest notBefore, and of equals the one whose
+// certificate has the smallest SHA-256, so that the choice never changes by itself.
 func (p *Policy) signer(from []*certstore.Identity) (*certstore.Identity, error) {
 	usable := slices.Clone(from)
 	if p.HardwareKeys {
@@ -93,7 +94,24 @@ func (p *Policy) signer(from []*certstore.Identity) (*certstore.Identity, error)
 	case p.UserChoosesSigner:
 		return usable[0], nil
 	}
-	return slices.MinFunc(usable, func(a, b *certstore.Identity) int {
+	// Validity is for the Composer to judge, whose clock is not known here.
+	var fit []*certstore.Identity
+	var first error
+	for _, id := range usable {
+		err := fitToSign(id.Certificate(), id.Certificate().NotBefore)
+		if err == nil {
+			err = (&cms.Signer{Certificate: id.Certificate(), Key: id.Key()}).Check()
+		}
+		if err == nil {
+			fit = append(fit, id)
+		} else if first == nil {
+			first = err
+		}
+	}
+	if len(fit) == 0 {
+		return nil, fmt.Errorf("smime: policy: a message that must be signed has no signer: %w", first)
+	}
+	return slices.MinFunc(fit, func(a, b *certstore.Identity) int {
 		x, y := a.Certificate(), b.Certificate()
 		return cmp.Or(y.NotBefore.Compare(x.NotBefore), compareThumbprints(x, y))
 	}), nil

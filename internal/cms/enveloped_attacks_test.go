@@ -904,6 +904,18 @@ func TestBadPoints(t *testing.T) {
 		})
 	}
 	ec := algorithmDER(oid.ECPublicKey, derOf(oid.P256))
+	// What is not read says so, whatever the key: Diffie-Hellman over finite fields (RFC
+	// 3370, Section 4.1), and MQV (RFC 5753, Section 3.2).
+	for name, scheme := range map[string]oid.OID{
+		"ephemeral-static DH": "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x03\x05", "static-static DH": "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x03\x0a",
+		"MQV with SHA-1": "\x2b\x81\x05\x10\x86\x48\x3f\x00\x10", "MQV with SHA-256": "\x2b\x81\x04\x01\x0f\x01",
+	} {
+		e := sealedGCM(someBytes(16), plain, kari(p256, ec, make([]byte, 65), scheme))
+		_, err := unseal(bytes.NewReader(e.der()), p256.cert, "", p256.key, cms.DecryptOptions{})
+		if unsupported, ok := errors.AsType[*cms.UnsupportedError](err); !ok || unsupported.OID != scheme {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	key, _ := h2ecdh(p256)
 	point := key.PublicKey().Bytes()
 	off := bytes.Clone(point)
