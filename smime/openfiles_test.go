@@ -23,10 +23,8 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
-	"github.com/postseal/postseal/internal/cms"
-	"github.com/postseal/postseal/internal/mimeraw"
-	"github.com/postseal/postseal/internal/sigalg"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -37,34 +35,16 @@ const openFolder = "../testdata/open"
 
 var updateOpen = flag.Bool("update-open", false, "write the messages in testdata/open again")
 
-// An openFile is the expectation for one message.
-type openFile struct {
-	Name     string        `json:"-"`                  // of the file, without its ending; begins with the row of the attack
-	Note     string        `json:"note"`               // what is wrong, or what is unusual and right
-	Twin     string        `json:"twin,omitempty"`     // the message without the defect
-	Verdict  smime.Verdict `json:"verdict"`            // what Inspect answers
-	Codes    []string      `json:"codes,omitempty"`    // some of the codes it must give
-	Warnings []string      `json:"warnings,omitempty"` // some of the warnings it must give
-	Remarks  []string      `json:"remarks,omitempty"`  // codes that one of the signatures must have
-	CMS      smime.Verdict `json:"cms,omitempty"`      // what InspectCMS answers for the outermost structure alone
-	Pipe     smime.Verdict `json:"pipe,omitempty"`     // what Inspect answers where the message can be read only once, if another
-	Content  string        `json:"content,omitempty"`  // SHA-256 of the content, where it is authentic
-
-	message string
-	random  bool // differs each time it is made
-}
-
 // openIdentities are the people in the files.
 type openIdentities struct {
 	roots           []*x509.Certificate
 	alice, bob, eve *certstore.Identity
 	// others have one thing about their certificate that the name tells; see
-	// writeOpenIdentities. All of them are alice@good.example.
+	// writeOpenIdentities and writeSecond.
 	others map[string]*certstore.Identity
 	crl    []byte // revokes others["revoked"]
 
 	secondRoot *x509.Certificate
-	second     map[string]*certstore.Identity
 }
 
 func (p *openIdentities) verifier() *chain.Verifier {
@@ -343,7 +323,7 @@ func allocated() uint64 {
 
 // checkBare holds the outermost structure of a message, without the message, against the
 // expectation.
-func checkBare(t *testing.T, o *smime.Opener, message []byte, want *openFile) {
+func checkBare(t *testing.T, o *smime.Opener, message []byte, want *catalogue.Case) {
 	t.Helper()
 	blob, detached := bareStructure(t, message)
 	reader := func() io.Reader {
@@ -384,13 +364,13 @@ func bareStructure(t testing.TB, message []byte) (blob, detached []byte) {
 	return blob, detached
 }
 
-func readExpectation(t *testing.T, stem string) *openFile {
+func readExpectation(t *testing.T, stem string) *catalogue.Case {
 	t.Helper()
 	text, err := os.ReadFile(stem + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := new(openFile)
+	want := new(catalogue.Case)
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(want); err != nil {
@@ -400,7 +380,7 @@ func readExpectation(t *testing.T, stem string) *openFile {
 }
 
 // checkReleased opens a message held in memory, as a seekable stream and as a pipe.
-func checkReleased(t *testing.T, o *smime.Opener, message []byte, want *openFile) {
+func checkReleased(t *testing.T, o *smime.Opener, message []byte, want *catalogue.Case) {
 	t.Helper()
 	check := func(how string, m *smime.Message, content []byte, err error) {
 		t.Helper()
@@ -451,12 +431,15 @@ func TestOpenFilesAreCurrent(t *testing.T) {
 	}
 	made := map[string]bool{}
 	people := readOpenIdentities(t)
-	for _, f := range slices.Concat(mimeFiles(t, people), signedFiles(t, people), sealedFiles(t, people), structureFiles(t, people)) {
+	for _, f := range people.maker().Cases() {
 		if made[f.Name] {
 			t.Errorf("%s is made twice", f.Name)
 		}
 		made[f.Name] = true
-		if _, err := os.Stat(filepath.Join(openFolder, f.Name+".json")); err == nil && f.random {
+		if f.Fault != "" {
+			t.Errorf("%s: %s", f.Name, f.Fault)
+		}
+		if _, err := os.Stat(filepath.Join(openFolder, f.Name+".json")); err == nil && f.Random {
 			f.Content = readExpectation(t, filepath.Join(openFolder, f.Name)).Content
 		}
 		var text bytes.Buffer
@@ -466,9 +449,9 @@ func TestOpenFilesAreCurrent(t *testing.T) {
 		if err := e.Encode(f); err != nil {
 			t.Fatal(err)
 		}
-		for ending, want := range map[string][]byte{".eml": []byte(f.message), ".json": text.Bytes()} {
+		for ending, want := range map[string][]byte{".eml": []byte(f.Message), ".json": text.Bytes()} {
 			path := filepath.Join(openFolder, f.Name+ending)
-			if _, err := os.Stat(path); err == nil && f.random && ending == ".eml" {
+			if _, err := os.Stat(path); err == nil && f.Random && ending == ".eml" {
 				continue
 			}
 			if *updateOpen {
@@ -494,56 +477,4 @@ func TestOpenFilesAreCurrent(t *testing.T) {
 		}
 		t.Errorf("%s is made by nobody", path)
 	}
-}
-
-// fileSigner makes the same signature each time. It names no capabilities, because those
-// grow with this module.
-func fileSigner(id *certstore.Identity) *cms.Signer {
-	return &cms.Signer{
-		Certificate: id.Certificate(), Key: id.Key(), Digest: sigalg.SHA256,
-		Time: smimetest.Now(), Capabilities: []byte{0x30, 0},
-	}
-}
-
-// detached returns the DER of a detached signature of id over text in canonical form.
-func detached(t *testing.T, id *certstore.Identity, text string) []byte {
-	t.Helper()
-	d := cms.NewDigests(sigalg.SHA256)
-	d.Write(mimeraw.Canonical([]byte(text)))
-	return signDigests(t, id, d)
-}
-
-func signDigests(t *testing.T, id *certstore.Identity, d *cms.Digests) []byte {
-	t.Helper()
-	der, err := cms.SignDetached(d, []*cms.Signer{fileSigner(id)}, append([]*x509.Certificate{id.Certificate()}, id.Intermediates()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}
-
-// opaque returns the DER of SignedData of id around text.
-func opaque(t *testing.T, id *certstore.Identity, text string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w, err := cms.NewSignedWriter(&b, []*cms.Signer{fileSigner(id)}, append([]*x509.Certificate{id.Certificate()}, id.Intermediates()...))
-	if err == nil {
-		_, err = io.WriteString(w, text)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-// base64Lines returns octets in base64, in lines.
-func base64Lines(octets []byte) string {
-	var b strings.Builder
-	w := mimeraw.Base64Encoder(&b)
-	w.Write(octets)
-	w.Close()
-	return b.String()
 }

