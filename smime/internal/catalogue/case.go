@@ -22,6 +22,7 @@ type Case struct {
 	Content  string        `json:"content,omitempty"`  // SHA-256 of the content, where it is authentic
 
 	Message string `json:"-"`
+	Needs   string `json:"-"` // what the message it is made of must be: "signed" or "encrypted"
 	Random  bool   `json:"-"` // differs each time it is made
 	Sample  bool   `json:"-"` // is not made of the message given
 	Fault   string `json:"-"` // why the message given does not make one; Message is none then

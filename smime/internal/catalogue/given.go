@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -18,6 +19,16 @@ type Letter struct {
 	Header *mimeraw.Header // of the message
 	Part   string          // the entity that is protected, canonical
 	Signed *forge.Signed   // what the author signed, where he is not there to sign something else
+
+	Encrypted bool                     // and then signed inside
+	Watch     func(lacks func(string)) // is given what to call for every signature that is missing
+}
+
+func (l *Letter) kind() string {
+	if l.Encrypted {
+		return "encrypted"
+	}
+	return "signed"
 }
 
 // given is what there is in place of an author who signs what he is asked to.
@@ -42,9 +53,8 @@ func (g *given) by(m *Maker, id *certstore.Identity, content string) *forge.Sign
 	return &s
 }
 
-// Forge returns the one case of a name, made of a letter. People write and read as they do
-// in the letter: Alice is its author and signer. missing is asked whether what lacks is
-// Alice's signature.
+// Forge returns the one case of a name, made of a letter. Alice is its author and signer,
+// and Bob its reader.
 func Forge(people People, l *Letter, name string) (*Case, error) {
 	m := &Maker{people: people, part: l.Part}
 	if err := m.readHeader(l.Header); err != nil {
@@ -53,23 +63,31 @@ func Forge(people People, l *Letter, name string) (*Case, error) {
 	if strings.Contains(l.Part, "--outer") || strings.Contains(l.Part, "--inner") {
 		return nil, errors.New("the content holds a boundary that forged messages use")
 	}
+	if l.Watch != nil {
+		l.Watch(m.lacks)
+	}
 	if l.Signed != nil {
 		m.given = &given{l.Signed, l.Part}
 	}
 	row, _, _ := strings.Cut(name, "-")
+	wrong := errors.New("there is no such defect")
 	for _, g := range groups() {
-		m.cases, m.fault, m.groupFault = nil, "", ""
+		m.cases = nil
 		if !strings.Contains(g.rows, row+" ") {
 			continue
 		}
-		g.make(m)
+		if needs := l.kind(); g.needs != needs {
+			wrong = fmt.Errorf("it takes a message that is %s, and this one is %s", g.needs, needs)
+			continue
+		}
+		m.run(g)
 		for _, c := range m.cases {
 			if c.Name == name {
 				return c, nil
 			}
 		}
 	}
-	return nil, errors.New("there is no such case")
+	return nil, wrong
 }
 
 // readHeader takes the header of the message apart.

@@ -137,7 +137,8 @@ func (m *Maker) bags() {
 		return OpaqueFields + Base64Lines(m.signed(signer, certs, m.part))
 	}
 	alice, issuing := m.people.Alice().Certificate(), m.people.Alice().Intermediates()[0]
-	mallory := m.people.Other("same-key").Certificate()
+	mallory := m.other("same-key").Certificate()
+	m.forAll()
 	fromMallory := strings.Replace(m.fields, m.from, "From: mallory@evil.example\r\n", 1)
 	m.authentic("a14-twin-key-id", "the signer is named by key identifier", m.fields+sign(alice, issuing), m.part)
 	m.authentic("a14-twin-both", "another certificate for the same key is in the bag", m.fields+sign(mallory, alice, issuing), m.part)
@@ -148,7 +149,7 @@ func (m *Maker) bags() {
 
 // claims: what a signer, or anybody after him, says without being believed (A13, A15, A16).
 func (m *Maker) claims() {
-	old := m.people.Other("expired")
+	old := m.other("expired")
 	backdated := m.signer(old)
 	backdated.Time = old.Certificate().NotBefore.AddDate(0, 1, 0)
 	m.refused("a13-back-dated", "a certificate that has expired, with a signing time when it had not", "valid-opaque", "time.expired",
@@ -255,7 +256,7 @@ func (m *Maker) addresses() {
 		}
 		m.refused(f.name, f.note, "f05-twin-domain-case", code, alice(f.from))
 	}
-	nul := m.people.Other("nul")
+	nul := m.other("nul")
 	m.refused("f06-nul", "an address with a NUL in the certificate", "valid-opaque", "address.absent", m.fields+m.opaqueEntity(nul, m.part))
 }
 

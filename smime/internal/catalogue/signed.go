@@ -36,17 +36,21 @@ func (m *Maker) attributesAsContent() {
 	const twin = "a02-twin-no-attributes"
 	m.authentic(twin, "a signature without signed attributes", m.OpaqueMail(without(m.part).DER()), m.part).bare()
 	m.authentic("a02-twin-no-attributes-detached", "a detached signature without signed attributes", m.DetachedMail(m.part, Detached(without(m.part))), m.part).bare()
-	// A line end in the attributes would be an obstacle of another kind.
+	replayed := func(victim *forge.Signer) (attributes []byte, s *forge.Signed) {
+		attributes = forge.Set(victim.Attributes...)
+		signer := *victim
+		signer.Attributes, signer.Wire, signer.Covered = nil, nil, attributes
+		return attributes, m.Forged(m.part, func(s *forge.Signed) { s.Content, s.Signers = attributes, []*forge.Signer{&signer} })
+	}
 	victim := m.Forged(m.part, nil).Signers[0]
+	_, s := replayed(victim)
+	m.refused("a02-attributes-as-content", "the signed attributes of another message as the content", twin, "attr.forgery", m.OpaqueMail(s.DER())).bare()
+	// A line end in the attributes would be an obstacle of another kind.
 	for n := 1; strings.ContainsAny(string(forge.Set(victim.Attributes...)), "\n") && n < 64; n++ {
 		victim = m.Forged(m.part+strings.Repeat("x", n), nil).Signers[0]
 	}
-	attributes := forge.Set(victim.Attributes...)
-	signer := *victim
-	signer.Attributes, signer.Wire, signer.Covered = nil, nil, attributes
-	replayed := m.Forged(m.part, func(s *forge.Signed) { s.Content, s.Signers = attributes, []*forge.Signer{&signer} })
-	m.refused("a02-attributes-as-content", "the signed attributes of another message as the content", twin, "attr.forgery", m.OpaqueMail(replayed.DER())).bare()
-	m.refused("a02-attributes-as-part", "the signed attributes of another message as the signed part", twin, "attr.forgery", m.DetachedMail(string(attributes), Detached(replayed))).bare()
+	attributes, s := replayed(victim)
+	m.refused("a02-attributes-as-part", "the signed attributes of another message as the signed part", twin, "attr.forgery", m.DetachedMail(string(attributes), Detached(s))).bare()
 }
 
 // signers: one verdict for each, and none at all is no success.
@@ -79,6 +83,7 @@ func (m *Maker) signers() {
 	m.refused("a04-only-unknown", "signatures that nobody can check", twin, "sig.unsupported", two(alice, eve, func(a, b *forge.Signer) { unknown(a); unknown(b) })).bare()
 	revoked := m.people.Other("revoked")
 	withCRL := func(ids ...*certstore.Identity) string {
+		m.other("revoked")
 		s := Forged(m.part, ids...)
 		s.CRLs = [][]byte{m.people.CRL()}
 		return m.OpaqueMail(s.DER())
@@ -111,13 +116,13 @@ func (m *Maker) strangers() {
 		"stranger":     {"an authority that has the name of a trusted one", "sig.invalid"},
 		"below-a-leaf": {"a person's certificate as that of an authority", "ca.not_ca"},
 	} {
-		id := m.people.Other(name)
+		id := m.other(name)
 		s := Forged(m.part, id)
 		m.refused("a06-"+name, c.note, "valid-opaque", c.code, m.OpaqueMail(s.DER())).bare()
 	}
 	alone := m.Forged(m.part, func(s *forge.Signed) { s.Certificates = s.Certificates[:1] })
 	m.refused("a06-no-issuer", "the authority that issued Alice's certificate is not there", "valid-opaque", "path.no_issuer", m.OpaqueMail(alone.DER())).bare()
-	id := m.people.Other("self-signed")
+	id := m.other("self-signed")
 	twice := Forged(m.part, id)
 	twice.Certificates = append(twice.Certificates, id.Certificate().Raw, m.people.Root().Raw)
 	m.refused("a06-with-a-root", "a trusted root lies beside a certificate that it did not sign", "valid-opaque", "path.untrusted_self_signed", m.OpaqueMail(twice.DER())).bare()
@@ -333,6 +338,11 @@ func (m *Maker) algorithms() {
 	alice, curve := m.people.Alice(), m.people.Other("ed25519")
 	null, absent, garbage := forge.Null(), []byte(nil), forge.Sequence(forge.Integer(7))
 	by := func(id *certstore.Identity, change func(*forge.Signer)) string {
+		if id == alice {
+			m.ofRSA()
+		} else {
+			m.other("ed25519")
+		}
 		s := Forged(m.part, id)
 		change(s.Signers[0])
 		s.Announced = [][]byte{s.Signers[0].DigestAlgorithm}
@@ -383,7 +393,7 @@ func (m *Maker) algorithms() {
 
 // usages: a certificate signs mail only if it may.
 func (m *Maker) usages() {
-	by := func(name string) string { return m.OpaqueMail(Forged(m.part, m.people.Other(name)).DER()) }
+	by := func(name string) string { return m.OpaqueMail(Forged(m.part, m.other(name)).DER()) }
 	m.authentic("b08-twin-commitment", "the key usage is nonRepudiation alone", by("commitment"), m.part).bare()
 	m.authentic("b08-twin-unrestricted", "neither key usage nor extended key usage", by("unrestricted"), m.part).bare()
 	m.refused("b08-encipherment", "the key usage is keyEncipherment alone", "b08-twin-commitment", "ku.sign", by("encipherment")).bare()
