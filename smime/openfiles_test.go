@@ -3,7 +3,6 @@ package smime_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -124,21 +123,15 @@ func writeOpenIdentities(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(openFolder, "pki"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	pki, stranger := smimetest.NewPKI(t), smimetest.NewPKI(t)
-	issuing := pki.Root.Authority("Postseal Test Issuing CA " + rand.Text()[:4])
-	alice := func(change func(*smimetest.Leaf)) *certstore.Identity {
-		leaf := smimetest.Leaf{Name: "Alice", Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048}
-		change(&leaf)
-		return issuing.Issue(leaf)
-	}
+	pki := smimetest.NewPKI(t)
 	used := false
-	add := func(name string, issue func() (id *certstore.Identity, crl []byte)) {
+	add := func(name string, issue func() *certstore.Identity) {
 		file := filepath.Join(openFolder, "pki", name+".pem")
 		if _, err := os.Stat(file); err == nil {
 			return
 		}
 		used = true
-		id, crl := issue()
+		id := issue()
 		key, err := x509.MarshalPKCS8PrivateKey(id.Key())
 		if err != nil {
 			t.Fatal(err)
@@ -147,8 +140,8 @@ func writeOpenIdentities(t *testing.T) {
 		for _, c := range append([]*x509.Certificate{id.Certificate()}, id.Intermediates()...) {
 			blocks = append(blocks, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 		}
-		if crl != nil {
-			blocks = append(blocks, &pem.Block{Type: "X509 CRL", Bytes: crl})
+		if name == "revoked" {
+			blocks = append(blocks, &pem.Block{Type: "X509 CRL", Bytes: pki.Issuing.CRL(id.Certificate())})
 		}
 		var b bytes.Buffer
 		for _, block := range blocks {
@@ -158,43 +151,12 @@ func writeOpenIdentities(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	one := func(id *certstore.Identity) func() (*certstore.Identity, []byte) {
-		return func() (*certstore.Identity, []byte) { return id, nil }
+	add("alice", pki.Alice)
+	add("bob", pki.Bob)
+	add("eve", func() *certstore.Identity { return pki.Other("eve") })
+	for _, what := range []string{"encipherment", "authority", "commitment", "server", "unrestricted", "ed25519", "stranger", "revoked", "self-signed", "below-a-leaf"} {
+		add(what, func() *certstore.Identity { return pki.Other(what) })
 	}
-	usage := func(ku x509.KeyUsage, eku ...x509.ExtKeyUsage) func() (*certstore.Identity, []byte) {
-		return func() (*certstore.Identity, []byte) {
-			return alice(func(l *smimetest.Leaf) { l.KeyUsage, l.ExtKeyUsage = ku, eku }), nil
-		}
-	}
-	add("alice", one(pki.Alice()))
-	add("bob", one(pki.Bob()))
-	add("eve", one(pki.Issue(smimetest.Leaf{Name: "Eve", Emails: []string{"eve@evil.example"}, Key: smimetest.RSA2048})))
-	add("encipherment", usage(x509.KeyUsageKeyEncipherment))
-	add("authority", usage(x509.KeyUsageCertSign))
-	add("commitment", usage(x509.KeyUsageContentCommitment))
-	add("server", usage(x509.KeyUsageDigitalSignature, x509.ExtKeyUsageServerAuth))
-	add("unrestricted", func() (*certstore.Identity, []byte) {
-		return alice(func(l *smimetest.Leaf) {
-			l.Change = func(c *x509.Certificate) { c.KeyUsage, c.ExtKeyUsage = 0, nil }
-		}), nil
-	})
-	add("ed25519", func() (*certstore.Identity, []byte) {
-		return alice(func(l *smimetest.Leaf) { l.Key = smimetest.Ed25519 }), nil
-	})
-	add("stranger", one(stranger.Alice()))
-	add("revoked", func() (*certstore.Identity, []byte) {
-		id := alice(func(l *smimetest.Leaf) { l.CRLSources = []string{"http://crl.invalid/1"} })
-		return id, issuing.CRL(id.Certificate())
-	})
-	add("self-signed", func() (*certstore.Identity, []byte) {
-		like := alice(func(*smimetest.Leaf) {})
-		return signedBy(t, like, like.Certificate(), like.Key().(crypto.Signer)), nil
-	})
-	add("below-a-leaf", func() (*certstore.Identity, []byte) {
-		like := alice(func(*smimetest.Leaf) {})
-		leaf := issuing.Issue(smimetest.Leaf{Name: "Mallory", Emails: []string{"mallory@evil.example"}, Key: smimetest.RSA2048})
-		return signedBy(t, like, leaf.Certificate(), leaf.Key().(crypto.Signer), append([]*x509.Certificate{leaf.Certificate()}, leaf.Intermediates()...)...), nil
-	})
 	if !used {
 		return
 	}
@@ -205,31 +167,6 @@ func writeOpenIdentities(t *testing.T) {
 	if err != nil || roots.Close() != nil {
 		t.Fatal(err)
 	}
-}
-
-// signedBy returns an identity like another, but with a certificate that parent signed.
-func signedBy(t *testing.T, like *certstore.Identity, parent *x509.Certificate, key crypto.Signer, above ...*x509.Certificate) *certstore.Identity {
-	t.Helper()
-	c := *like.Certificate()
-	c.AuthorityKeyId, c.SignatureAlgorithm = nil, 0
-	for _, e := range c.Extensions {
-		if e.Id.String() == "2.5.29.17" {
-			c.ExtraExtensions = append(c.ExtraExtensions, e)
-		}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &c, parent, c.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := certstore.NewIdentity(cert, like.Key(), above...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
 }
 
 // Every file gets the verdict and the codes that stand beside it, by every entrance, and
