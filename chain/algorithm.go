@@ -3,6 +3,7 @@ package chain
 import (
 	"crypto"
 	"crypto/dsa"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -18,6 +19,7 @@ import (
 // A publicKey is a certificate's key, parsed, with the price of one verification.
 type publicKey struct {
 	key      crypto.PublicKey
+	sum      [32]byte // SHA-256 of the SubjectPublicKeyInfo
 	err      error // why it cannot be used
 	cost     int   // see sigalg.Cost
 	inherits bool  // a DSA key whose parameters are its issuer's (RFC 3279, Section 2.3.2)
@@ -34,13 +36,10 @@ func (n *node) publicKey() *publicKey {
 
 func newPublicKey(spki []byte) *publicKey {
 	if params, _, ok := splitDSA(spki); ok && len(params) == 0 {
-		return &publicKey{inherits: true, cost: sigalg.Cost(new(dsa.PublicKey))}
+		return &publicKey{inherits: true, sum: sha256.Sum256(spki), cost: sigalg.Cost(new(dsa.PublicKey))}
 	}
 	key, err := sigalg.PublicKey(spki)
-	if err != nil {
-		return &publicKey{err: err, cost: sigalg.Cost(nil)}
-	}
-	return &publicKey{key: key, cost: sigalg.Cost(key)}
+	return &publicKey{key: key, err: err, sum: sha256.Sum256(spki), cost: sigalg.Cost(key)}
 }
 
 // splitDSA returns the parameters of a DSA key, empty if they are inherited, and the

@@ -47,6 +47,13 @@ func (t *task) addCRL(der []byte, origin string) *crl {
 	return c
 }
 
+// ended reports whether what was issued at a time can be silent about the revocation of c
+// because c, which is judged for a time before its end, had expired by then (RFC 5280,
+// Section 3.3; RFC 6960, Section 4.4.4).
+func (t *task) ended(c *node, issued int64, keeps bool, since int64) bool {
+	return t.now <= c.NotAfter && issued > c.NotAfter && !(keeps && since <= c.NotAfter)
+}
+
 const allReasons = 0x1fe // the eight of ReasonFlags; bit 0 is unused
 
 // askCRLs runs RFC 5280, Section 6.3.3 over every list for path[i].
@@ -75,6 +82,8 @@ func (t *task) askCRLs(s *status, path []*node, i int) {
 				// A newer list of the same scope has lifted the hold.
 			case st != stateGood:
 				t.take(s, st, revoked, by)
+			case t.ended(c, list.ThisUpdate, list.KeepsExpired, list.KeptSince):
+				s.because("crl.after_expiry", by+" is younger than the end of the certificate, and need not name it")
 			case reasons&^mask != 0:
 				mask |= reasons
 				source = by
@@ -304,12 +313,12 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 		}
 		key = inherit(c.SPKI, params)
 	}
-	e := edge{sum, c.keySum}
+	e := edge{sum, key.sum}
+	if !t.pay(e, key.cost) {
+		return false
+	}
 	err, known := t.v.edges.get(e)
-	if !known || c.publicKey().inherits {
-		if t.work += key.cost; t.work > maxSignatureWork {
-			return false
-		}
+	if !known {
 		err = key.verify(algID, message, sig)
 		t.v.edges.put(e, err)
 	}
@@ -359,10 +368,10 @@ func (t *task) leads(signer, anchor *node) bool {
 	}
 	sub := &task{
 		v: t.v, ctx: t.ctx, req: &Request{Revocation: t.rev()}, ix: t.ix, bag: t.bag, purpose: crlSigning, algorithms: t.algorithms,
-		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work,
+		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work, paid: t.paid,
 	}
 	sub.run()
-	t.work = sub.work
+	t.work, t.paid = sub.work, sub.paid
 	ok := sub.best != nil && sub.best.complete && sub.best.worst() < unknown
 	t.evidence.signers[key] = &verdictOf{ok}
 	return ok

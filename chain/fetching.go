@@ -153,6 +153,10 @@ func (t *task) search() {
 	if t.gaveUp != "" {
 		return // before it began
 	}
+	if t.replay() {
+		return
+	}
+	t.collect()
 	t.run()
 	for range maxStoreRounds {
 		if t.v.Intermediates == nil || !t.askStore() {
@@ -177,7 +181,7 @@ func (t *task) again() {
 	work, evidence := t.work, t.evidence
 	*t = task{
 		v: t.v, ctx: t.ctx, req: t.req, ix: t.ix, bag: t.bag, purpose: t.purpose, algorithms: t.algorithms, policies: t.policies, now: t.now, present: t.present,
-		maxDepth: t.maxDepth, leaf: t.leaf, leafIsAnchor: t.leafIsAnchor, early: t.early, work: work, evidence: evidence,
+		maxDepth: t.maxDepth, leaf: t.leaf, sums: t.sums, collected: t.collected, leafIsAnchor: t.leafIsAnchor, early: t.early, work: work, paid: t.paid, evidence: evidence,
 	}
 	if evidence != nil {
 		clear(evidence.statuses)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ocsp"
+
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 )
@@ -226,5 +228,61 @@ func TestIntermediatesFromStore(t *testing.T) {
 	r := other.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate})
 	if r.Verdict != "invalid" || len(r.Certificates) < 3 {
 		t.Errorf("%s", r)
+	}
+}
+
+// What is issued after the end of a certificate need not name it any more, unless it says
+// that it does.
+func TestEvidenceAfterTheEnd(t *testing.T) {
+	root := issue(t, nil, "Root", ca, between(now.AddDate(-9, 0, 0), now.AddDate(9, 0, 0)))
+	end := now.AddDate(0, 0, -5)
+	leaf := issue(t, root, "alice", mail, between(now.AddDate(-1, 0, 0), end))
+	list := func(since time.Time, revoked ...*entity) []byte {
+		return listing(t, root, func(l *x509.RevocationList) {
+			if since.IsZero() {
+				return
+			}
+			der, err := asn1.MarshalWithParams(since, "generalized")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 60}, Value: der}}
+		}, revoked...)
+	}
+	response := func(cutoff time.Time) []byte {
+		return answer(t, root, root, leaf, func(r *ocsp.Response) {
+			if cutoff.IsZero() {
+				return
+			}
+			der, err := asn1.MarshalWithParams(cutoff, "generalized")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 6}, Value: der}}
+		})
+	}
+	before, after := end.AddDate(0, 0, -1), end.AddDate(0, 0, 1)
+	for _, tt := range []struct {
+		name string
+		rev  chain.Revocation
+		want string
+	}{
+		{"a list that drops what has ended", chain.Revocation{CRLs: [][]byte{list(time.Time{})}}, "rev.unknown crl.after_expiry"},
+		{"a list that keeps what ended later", chain.Revocation{CRLs: [][]byte{list(after)}}, "rev.unknown crl.after_expiry"},
+		{"a list that keeps it", chain.Revocation{CRLs: [][]byte{list(before)}}, "valid"},
+		{"a list that names it although it has ended", chain.Revocation{CRLs: [][]byte{list(time.Time{}, leaf)}}, "valid"}, // revoked after the time in question
+		{"a response", chain.Revocation{OCSP: [][]byte{response(time.Time{})}}, "rev.unknown ocsp.after_expiry"},
+		{"a response with an archive of less", chain.Revocation{OCSP: [][]byte{response(after)}}, "rev.unknown ocsp.after_expiry"},
+		{"a response with an archive", chain.Revocation{OCSP: [][]byte{response(before)}}, "valid"},
+	} {
+		tt.rev.RequireAll = true
+		r := explain(t, root, leaf, chain.Request{Time: now.AddDate(0, 0, -10), EvidenceTime: now, Revocation: &tt.rev})
+		got := strings.Join(r.Codes, " ")
+		if r.Verdict == "valid" {
+			got = "valid"
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s\n%s", tt.name, got, tt.want, r)
+		}
 	}
 }

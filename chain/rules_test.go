@@ -52,6 +52,9 @@ func TestRulesOfForm(t *testing.T) {
 		return issue(t, root, "alice", mail, func(c *x509.Certificate) { c.SerialNumber = n })
 	}
 	marked := small(big.NewInt(0x7a7b7c7d))
+	plain := issue(t, root, "alice", mail, func(c *x509.Certificate) {
+		c.SerialNumber, c.ExtKeyUsage, c.AuthorityKeyId = big.NewInt(0x7a7b7c7d), nil, []byte("key")
+	})
 	serialIn := func(b ...byte) *entity {
 		return altered(t, root, marked, []byte{2, 4, 0x7a, 0x7b, 0x7c, 0x7d}, append([]byte{2, byte(len(b))}, b...))
 	}
@@ -74,6 +77,7 @@ func TestRulesOfForm(t *testing.T) {
 		{name: "serial: zero", want: "valid", leaf: serialIn(0), warn: "cert.serial"},
 		{name: "serial: negative", want: "valid", leaf: serialIn(0x80), warn: "cert.serial"},
 		{name: "serial: long", want: "valid", leaf: serialIn(bytes.Repeat([]byte{1}, 21)...), warn: "cert.serial"},
+		{name: "serial: zero, for TLS", want: "cert.serial", leaf: altered(t, root, plain, []byte{2, 4, 0x7a, 0x7b, 0x7c, 0x7d}, []byte{2, 1, 0}), q: chain.Request{Purpose: "client-auth"}},
 		{name: "algorithms: the two fields differ", want: "cert.sigalg_mismatch", leaf: altered(t, root, leaf, ecdsaSHA256, ecdsaSHA384)},
 		{name: "version: extensions in version 1", want: "valid", leaf: altered(t, root, leaf, []byte{0xa0, 3, 2, 1, 2}, nil), warn: "cert.version"},
 		{name: "extension: unknown", want: "valid", leaf: issue(t, root, "alice", mail, extension(unknown, false, private))},

@@ -12,6 +12,7 @@ func (t *task) complete(s *step) {
 		t.checkPolicies(path, o)
 	}
 	if o.notes.worst() < fault {
+		t.remember(o, path)
 		t.revocation(path, o)
 	}
 	t.finish(o)

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/internal/forge"
@@ -155,10 +153,10 @@ func TestD02Claims(t *testing.T) {
 	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(valid))); err != nil {
 		t.Fatal("the twin:", err)
 	}
-	nodes := tlvNodes(valid)
+	nodes := forge.Nodes(valid)
 	for _, claim := range [][]byte{{0x84, 0x7f, 0xff, 0xff, 0xff}, {0x84, 0xff, 0xff, 0xff, 0xff}, {0x88, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0x88, 0x00, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}} {
 		for i, n := range nodes {
-			hostile := slices.Concat(valid[:n.at+1], claim, valid[n.body:])
+			hostile := slices.Concat(valid[:n.At+1], claim, valid[n.Body:])
 			before := allocated()
 			o := p.opener()
 			if m, err := o.OpenCMS(t.Context(), io.Discard, bytes.NewReader(hostile), nil); err == nil {
@@ -170,80 +168,6 @@ func TestD02Claims(t *testing.T) {
 		}
 	}
 	anyAnswer(t, p.opener(), "six octets", nil, []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff})
-}
-
-// A node is an element within a DER structure.
-type node struct{ at, body, end int }
-
-// tlvNodes lists all elements of a structure with short tags, outermost first.
-func tlvNodes(der []byte) (nodes []node) {
-	open := []node{{0, 0, len(der)}}
-	for len(open) > 0 {
-		n := open[len(open)-1]
-		open = open[:len(open)-1]
-		for at := n.body; at < n.end; {
-			s := cryptobyte.String(der[at:n.end])
-			var e, body cryptobyte.String
-			var tag casn1.Tag
-			if !s.ReadAnyASN1Element(&e, &tag) {
-				break
-			}
-			inner := e
-			inner.ReadAnyASN1(&body, &tag)
-			child := node{at, at + len(e) - len(body), at + len(e)}
-			nodes = append(nodes, child)
-			if tag&0x20 != 0 {
-				open = append(open, child)
-			}
-			at = child.end
-		}
-	}
-	return nodes
-}
-
-// splice returns der with the element n replaced and the lengths around it put right.
-func splice(der []byte, n node, element []byte) []byte {
-	out := slices.Concat(der[:n.at], element, der[n.end:])
-	var around []node
-	for _, p := range tlvNodes(der) {
-		if p.at < n.at && p.end >= n.end {
-			around = append(around, p)
-		}
-	}
-	slices.SortFunc(around, func(a, b node) int { return b.at - a.at }) // innermost first
-	grown := len(element) - (n.end - n.at)
-	for _, p := range around {
-		body := out[p.body : p.end+grown]
-		fresh := forge.Element(casn1.Tag(der[p.at]), body)
-		out = slices.Concat(out[:p.at], fresh, out[p.end+grown:])
-		grown = len(fresh) - (p.end - p.at)
-	}
-	return out
-}
-
-// mutants yields der with each of its elements left out, doubled, exchanged with the next,
-// made NULL or empty, and given other tags.
-func mutants(der []byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		nodes := tlvNodes(der)
-		for i, n := range nodes {
-			e := der[n.at:n.end]
-			changed := map[string][]byte{
-				"missing": nil, "doubled": slices.Concat(e, e), "NULL": {5, 0}, "empty": {e[0], 0},
-				"preceded": slices.Concat([]byte{5, 0}, e), "followed": slices.Concat(e, []byte{0xa7, 0}),
-			}
-			for _, tag := range []byte{e[0] ^ 0x20, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0c, 0x24, 0x30, 0x31, 0x80, 0xa0, 0xa1} {
-				if tag != e[0] {
-					changed[fmt.Sprintf("tag %02x", tag)] = append([]byte{tag}, e[1:]...)
-				}
-			}
-			for what, element := range changed {
-				if !yield(fmt.Sprintf("element %d at %d %s", i, n.at, what), splice(der, n, element)) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // structures are one of each kind of CMS structure that mail has, for Bob and by Alice.
@@ -275,8 +199,8 @@ func TestD06Nodes(t *testing.T) {
 	p := readOpenIdentities(t)
 	count := 0
 	for kind, der := range structures(t, p) {
-		genuine := map[string]bool{filePart: true, (newMaker(t, p)).SealedPart(): true}
-		for name, mutant := range mutants(der) {
+		genuine := map[string]bool{filePart: true, newMaker(t, p).SealedPart(): true}
+		for name, mutant := range forge.Mutants(der) {
 			count++
 			o := p.opener()
 			o.AllowUnsigned = kind == "auth-enveloped" // whose content the tag protects

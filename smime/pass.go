@@ -43,6 +43,7 @@ type pass struct {
 	budget      int          // what is left for paths, see chain.Request
 	problems    []problem
 	warnings    []string
+	stamps      map[*cms.SignerInfo][]*Signature // judged so far
 
 	wantExact   bool          // a signature covers the octets as received
 	wantDigests []sigalg.Hash // a signature uses a digest that was not computed

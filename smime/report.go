@@ -103,10 +103,22 @@ type Signature struct {
 	Signer    *Signer `json:"signer,omitempty"`    // nil if no certificate was found
 	// ClaimedTime is when the signer says it signed. Nobody checked it.
 	ClaimedTime *time.Time `json:"claimed_time,omitempty"`
+	// Timestamps (RFC 3161, Appendix A) and Countersignatures (RFC 5652, Section 11.4) stand
+	// beside a valid signature and are over it, not over the message: anybody can add one
+	// or take it away, and Address is "not-checked". A time stamp that is Used made the
+	// certificate good; apart from that they change nothing.
+	Timestamps        []*Signature `json:"timestamps,omitempty"`
+	Countersignatures []*Signature `json:"countersignatures,omitempty"`
+	// Time is set for a time stamp alone: when the signature that it stands beside existed
+	// at the latest (RFC 3161), which counts only if Crypto and Trust are "valid". Used says
+	// that the signer's certificate was judged as of then, because it is not good any more.
+	Time time.Time `json:"time,omitzero"`
+	Used bool      `json:"used,omitempty"`
 	// Path is the proof that the signer's certificate was acceptable; nil if it was not.
 	Path *chain.Path `json:"-"`
 
-	remarks []string // those of Codes that speak against nothing
+	remarks []string   // those of Codes that speak against nothing
+	stamp   *Signature // the one that is Used
 
 	// What Resolver.Learn needs to know.
 	certificate   *x509.Certificate

@@ -77,6 +77,20 @@ func (p *pass) judgeSigned(l *signedLayer) {
 	}
 }
 
+// judgeEvidence adds what stands beside the signatures of a layer. A signature that does
+// not hold needs none.
+func (p *pass) judgeEvidence(l *signedLayer) {
+	for i, s := range l.layer.Signatures {
+		if s.Crypto == "valid" {
+			s.Timestamps = p.timestamps(l, l.infos[i])
+			s.Countersignatures = p.countersignatures(l, l.infos[i])
+			if s.stamp != nil {
+				s.stamp.Used = true
+			}
+		}
+	}
+}
+
 // judge1 answers the three questions about one signature.
 func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
 	candidates, err := p.signerCertificates(l, si)
@@ -174,7 +188,7 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 		s.Codes = append(s.Codes, "cms.no_content")
 	}
 	if s.Crypto == "valid" {
-		p.judgeTrust(s, l, cert, r.ClaimedTime)
+		p.judgeTrust(s, l, si, cert, r.ClaimedTime)
 	}
 	p.judgeAddress(s, cert)
 	return s
@@ -194,20 +208,25 @@ func (p *pass) describe(s *Signature, r *cms.SignatureResult) {
 	}
 }
 
-// judgeTrust asks chain about the signer's certificate.
-func (p *pass) judgeTrust(s *Signature, l *signedLayer, cert *x509.Certificate, claimed time.Time) {
+// judgeTrust asks chain about the signer's certificate: as of now, and if it is not good
+// now, as of a time for which an authority vouches.
+func (p *pass) judgeTrust(s *Signature, l *signedLayer, si *cms.SignerInfo, cert *x509.Certificate, claimed time.Time) {
 	if p.o.Chain == nil {
 		return
 	}
-	r := p.o.Chain.Explain(p.ctx, chain.Request{
+	q := chain.Request{
 		Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp,
 		ClaimedTime: claimed, Budget: &p.budget,
-	})
-	s.Trust = string(r.Verdict)
-	s.Codes = append(s.Codes, r.Codes...)
-	s.Codes = append(s.Codes, r.Warnings...)
-	s.remarks = append(s.remarks, r.Warnings...)
-	s.Path = r.Path
+	}
+	r := p.o.Chain.Explain(p.ctx, q)
+	if r.Verdict != "valid" {
+		if then, stamp := p.stamped(l, si, q, r); then != nil {
+			r, s.stamp = then, stamp
+			s.Codes = append(s.Codes, "timestamp.used")
+			s.remarks = append(s.remarks, "timestamp.used")
+		}
+	}
+	s.judged(r)
 }
 
 // judgeAddress compares the author in From with the mailboxes the certificate names

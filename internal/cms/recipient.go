@@ -46,6 +46,9 @@ type RecipientInfo struct {
 
 // A lock is the method of one kind of recipient. Each kind is one file.
 type lock interface {
+	// fits reports whether key can be the one, as far as everybody can see: by its type
+	// and size. It does not use the key.
+	fits(key crypto.PrivateKey) bool
 	// open recovers the content-encryption key of n octets by means of key. An error
 	// says that something public stands in the way: an algorithm, a parameter, the type
 	// of the key. All that depends on the key ends in ok being 0.

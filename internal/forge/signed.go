@@ -181,3 +181,28 @@ func SignatureBlock(size int, info []byte) []byte {
 	copy(b[size-len(info):], info)
 	return b
 }
+
+// PSSParameters returns RSASSA-PSS-params with every field spelled out, but for a trailer
+// of 1 (RFC 4055, Section 3.1).
+func PSSParameters(hash, mgf oid.OID, salt, trailer int) []byte {
+	fields := [][]byte{Tagged(0, Algorithm(hash, Null())), Tagged(1, Algorithm(oid.MGF1, Algorithm(mgf, Null()))), Tagged(2, Integer(int64(salt)))}
+	if trailer != 1 {
+		fields = append(fields, Tagged(3, Integer(int64(trailer))))
+	}
+	return Sequence(fields...)
+}
+
+// PSSBlock returns digest encoded by EMSA-PSS for a modulus of a multiple of eight bits, in
+// size octets (RFC 8017, Section 9.1.1).
+func PSSBlock(size int, hash, mgf crypto.Hash, salt, digest []byte) []byte {
+	h := Digest(hash, append(append(make([]byte, 8), digest...), salt...))
+	b := make([]byte, size)
+	db := b[:size-len(h)-1]
+	db[len(db)-len(salt)-1] = 1
+	copy(db[len(db)-len(salt):], salt)
+	mask(db, mgf, h)
+	db[0] &= 0x7f
+	copy(b[len(db):], h)
+	b[size-1] = 0xbc
+	return b
+}

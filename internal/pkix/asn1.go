@@ -60,10 +60,18 @@ type Certificate struct {
 // and strict in how they are framed; a malformed extension is noted in [Known.Bad].
 func Parse(der []byte) (*Certificate, error) {
 	c := new(Certificate)
-	if part := c.parse(der); part != "" {
-		return nil, &Error{"certificate", part}
+	if err := c.Read(der); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// Read is Parse into a Certificate that has been zero so far.
+func (c *Certificate) Read(der []byte) error {
+	if part := c.parse(der); part != "" {
+		return &Error{"certificate", part}
+	}
+	return nil
 }
 
 func (c *Certificate) parse(der []byte) (bad string) {

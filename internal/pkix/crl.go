@@ -44,6 +44,8 @@ type CRL struct {
 	Number, BaseNumber        []byte // content of INTEGER, nil if absent; BaseNumber makes it a delta
 	NumberCritical            bool
 	AKI                       []byte
+	KeepsExpired              bool          // it names certificates after their end too, of those that
+	KeptSince                 int64         // ended at this time or later (X.509, expiredCertsOnCRL)
 	Scope                     *IssuingPoint // issuingDistributionPoint; nil: everything of the issuer
 	RawScope                  []byte        // its value, for comparing a delta with its base
 	UnknownCritical           []byte        // identifier of a critical extension not known, of the list or an entry
@@ -188,6 +190,8 @@ func (c *CRL) parseExtensions(part cryptobyte.String) (bad string) {
 		case oid.IssuingDistributionPoint:
 			c.Scope, c.RawScope = new(IssuingPoint), e.Value
 			ok = c.Scope.read(whole)
+		case oid.ExpiredCertsOnCRL:
+			c.KeepsExpired = readTime(&whole, &c.KeptSince) && whole.Empty()
 		case oid.IssuerAltName, oid.FreshestCRL, oid.AuthorityInfoAccess:
 		default:
 			if e.Critical && c.UnknownCritical == nil {

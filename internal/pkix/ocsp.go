@@ -77,6 +77,8 @@ type Single struct {
 	Revoked                *Revoked // nil if good or unknown
 	ThisUpdate, NextUpdate int64
 	HasNextUpdate          bool
+	KeepsExpired           bool  // it knows certificates after their end too, of those that
+	KeptSince              int64 // ended at this time or later (RFC 6960, Section 4.4.4)
 	UnknownCritical        []byte
 }
 
@@ -264,10 +266,13 @@ func (x *Single) read(list *cryptobyte.String) bool {
 		return false
 	}
 	ok := readExtensions(&s, func(e Extension) {
-		if oid.OID(e.ID) == oid.InvalidityDate && x.Revoked != nil {
-			value := cryptobyte.String(e.Value)
+		value := cryptobyte.String(e.Value)
+		switch id := oid.OID(e.ID); {
+		case id == oid.InvalidityDate && x.Revoked != nil:
 			x.Revoked.HasInvalidity = readTime(&value, &x.Revoked.InvalidityAt)
-		} else if e.Critical {
+		case id == oid.OCSPArchiveCutoff:
+			x.KeepsExpired = readTime(&value, &x.KeptSince)
+		case e.Critical:
 			x.UnknownCritical = e.ID
 		}
 	})

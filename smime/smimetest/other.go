@@ -4,10 +4,13 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
+	stdpkix "crypto/x509/pkix"
 	"fmt"
 	"math/big"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/forge"
+	"github.com/postseal/postseal/internal/oid"
 )
 
 // Other returns somebody with Alice's address and an RSA key, the same one each time, whose
@@ -20,6 +23,7 @@ import (
 //   - "stranger": an authority issued it that has the name of [PKI.Issuing] and is not it;
 //   - "self-signed"; "below-a-leaf": a person's certificate issued it;
 //   - "nul": its address goes on behind a NUL;
+//   - "timestamps": it is no person's, but [TimeStamps]; "timestamps-stranger" of nobody known;
 //   - "same-key": it is Mallory's, for the key of [PKI.Alice].
 func (p *PKI) Other(what string) *certstore.Identity {
 	p.mu.Lock()
@@ -57,9 +61,13 @@ func (p *PKI) other(what string) (*certstore.Identity, error) {
 	case "ed25519":
 		leaf.Key = Ed25519
 	case "expired":
-		leaf.NotBefore, leaf.NotAfter = p.now.AddDate(-2, 0, 0), p.now.AddDate(0, -1, 0)
+		leaf.NotBefore, leaf.NotAfter = p.now.AddDate(0, 0, -700), p.now.AddDate(0, 0, -30)
 	case "revoked":
 		leaf.CRLSources = []string{"http://crl.invalid/1"}
+	case "timestamps":
+		leaf = TimeStamps()
+	case "timestamps-stranger":
+		return newPKI(p.now, p.fail).Root.issue(TimeStamps())
 	case "stranger":
 		return newPKI(p.now, p.fail).Alice(), nil
 	case "nul":
@@ -89,6 +97,20 @@ func (p *PKI) other(what string) (*certstore.Identity, error) {
 		return nil, fmt.Errorf("nobody is called %q", what)
 	}
 	return p.Issue(leaf), nil
+}
+
+// TimeStamps is the certificate of a time-stamping authority: for this purpose alone, and
+// critical (RFC 3161, Section 2.3). It is valid from almost two years before the time of
+// [Now].
+func TimeStamps() Leaf {
+	return Leaf{
+		Name: "Time Stamps", Key: RSA2048, KeyUsage: x509.KeyUsageDigitalSignature, NotBefore: Now().AddDate(0, 0, -690),
+		Change: func(c *x509.Certificate) {
+			c.ExtKeyUsage = nil
+			c.ExtraExtensions = append(c.ExtraExtensions, stdpkix.Extension{Id: []int{2, 5, 29, 37}, Critical: true,
+				Value: forge.Sequence(forge.OID(oid.TimeStamping))})
+		},
+	}
 }
 
 // signedBy returns an identity like another, but with a certificate that parent signed.

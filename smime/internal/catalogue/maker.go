@@ -127,6 +127,7 @@ func groups() []group {
 		{"c01 c18 ", "encrypted", (*Maker).quoted},
 		{"a14 ", "signed", (*Maker).bags},
 		{"a13 a15 a16 ", "signed", (*Maker).claims},
+		{"a13 a15 ", "signed", (*Maker).evidence},
 		{"a17 a18 ", "encrypted", (*Maker).ciphertext},
 		{"f05 f06 ", "signed", (*Maker).addresses},
 		{"f07 f09 ", "signed", (*Maker).protectedHeaders},
