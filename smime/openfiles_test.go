@@ -227,6 +227,15 @@ func TestOpenFiles(t *testing.T) {
 					t.Errorf("remark %s is not among %q", c, remarks)
 				}
 			}
+			var notes []string
+			for _, n := range report.Notes {
+				notes = append(notes, n.About+" "+n.Code)
+			}
+			for _, n := range want.Notes {
+				if !slices.Contains(notes, n) {
+					t.Errorf("note %s is not among %q", n, notes)
+				}
+			}
 			checkReleased(t, people.opener(), message, want)
 			if want.CMS != "" {
 				checkBare(t, people.opener(), message, want)
@@ -327,6 +336,9 @@ func checkReleased(t *testing.T, o *smime.Opener, message []byte, want *catalogu
 		if err != nil {
 			if m != nil {
 				t.Errorf("%s: an error and a message", how)
+			}
+			if how != "OpenTo from a pipe" && len(content) > 0 { // what went into a pipe nobody takes back
+				t.Errorf("%s: %d octets stay of a message that was refused (attack row C23)", how, len(content))
 			}
 			return
 		}

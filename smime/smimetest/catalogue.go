@@ -28,6 +28,7 @@ const (
 	AlteredPart           Defect = "a08-altered-detached"      // A08: another part than was signed
 	RepeatedAttribute     Defect = "a09-two-digests"           // A09: message-digest twice
 	AttributesReordered   Defect = "a10-signed-unsorted"       // A10: the signature covers another order
+	AlgorithmsUnprotected Defect = "a11-digest"                // A11: another digest algorithm is protected
 	UnknownDigest         Defect = "a12-unknown-digest"        // A12: the signer's digest is unknown
 	BackDated             Defect = "a13-back-dated"            // A13: an expired certificate, and a time when it was not
 	SameKeyCertificate    Defect = "a14-same-key"              // A14: somebody else's certificate for the same key
@@ -38,6 +39,7 @@ const (
 	MislabelledStructure  Defect = "a19-twin-enveloped"        // A19: signed data labelled as enveloped
 	CertificatesOnly      Defect = "a20-certificates"          // A20: nothing but certificates, labelled as signed
 	TimeStampAsMessage    Defect = "a21-time-stamp"            // A21: a time stamp as a message
+	ReceiptAsMessage      Defect = "a22-receipt"               // A22: a receipt as a message
 	PaddingGarbage        Defect = "b01-garbage-behind"        // B01: octets behind the DigestInfo
 	SHA1Signature         Defect = "b06-sha1"                  // B06: SHA-1
 	TripleDESCipher       Defect = "b06-3des"                  // B06: Triple-DES
@@ -53,7 +55,12 @@ const (
 	WrongKeyFirst         Defect = "c08-bad-first"             // C08: the reader twice, the right one last
 	OAEPLabel             Defect = "c09-label"                 // C09: another label
 	ContentPadding        Defect = "c10-uneven"                // C10: the padding of the content is wrong
+	CompressionBomb       Defect = "c17-bomb"                  // C17: a few octets that turn into millions
 	QuotedCiphertext      Defect = "c18-mixed"                 // C18: somebody else's ciphertext below a question
+	ForgottenReader       Defect = "c20-forgotten"             // C20: nobody thought of the reader
+	VisibleBcc            Defect = "c21-bcc"                   // C21: a reader in Bcc, whom the others can see
+	Unpadded              Defect = "c22-bare"                  // C22: the length can be told
+	LateFailure           Defect = "c23-late"                  // C23: nobody signed it, as turns out at its end
 	DeepStructure         Defect = "d01-unsigned"              // D01: an attribute of 70 levels
 	HugeLength            Defect = "d02-31-bits"               // D02: a length of 2 GiB
 	NestedStrings         Defect = "d03-nested"                // D03: strings four deep
@@ -75,7 +82,10 @@ const (
 	BoundaryInside        Defect = "e09-inside"                // E09: the boundary in a line of the signed text
 	ThirdPart             Defect = "e10-three-parts"           // E10: a part behind the signature
 	LineEndAdded          Defect = "e11-line-end-added"        // E11: one more line end than was signed
+	QuotedFrom            Defect = "e12-from"                  // E12: a relay that quotes From
 	LaxBase64             Defect = "e13-alphabet"              // E13: a letter that is not in the alphabet
+	ManyFields            Defect = "e14-fields"                // E14: a field more than anybody reads
+	HiddenType            Defect = "e15-invoice"               // E15: named as something else
 	HeadlessPart          Defect = "e16-twin-first-line"       // E16: signed text without a header, of which nothing is lost
 	Preamble              Defect = "e17-twin-preamble"         // E17: text before the first part, which is not content
 	OtherSigner           Defect = "f01-other-signer"          // F01: Eve signs a message from Alice
@@ -85,7 +95,15 @@ const (
 	Homograph             Defect = "f05-homograph"             // F05: a letter of another script
 	AddressWithNUL        Defect = "f06-nul"                   // F06: a NUL in the certificate's address
 	InnerFromUnmarked     Defect = "f07-not-marked"            // F07: a From inside, without header protection
+	LeakingReply          Defect = "f08-leak"                  // F08: a reply that shows the subject it answers
 	DraftProtection       Defect = "f09-draft-from"            // F09: an older form of header protection, and another author outside
+	Replayed              Defect = "f10-replayed"              // F10: sent again to others a year later
+	InjectedFields        Defect = "i01-injected"              // I01: fields out of a line end in the subject
+	PrintedAgain          Defect = "i02-printed-again"         // I02: the signed part is parsed and printed again
+	BoundaryChosen        Defect = "i03-boundary"              // I03: the text holds the boundary that was chosen
+	SignedAsItWas         Defect = "i04-as-it-was"             // I04: text that a relay changes is signed as it is
+	ConditionalText       Defect = "i05-conditional"           // I05: a text that reads differently elsewhere
+	NoRandomness          Defect = "i06-zeros"                 // I06: a random source that gave zeros
 	Truncated             Defect = "j01-opaque-half"           // J01: half of a structure
 )
 
@@ -101,11 +119,12 @@ type Case struct {
 	Twin Defect `json:"twin,omitempty"`
 	// Verdict is the answer of a reader who trusts the PKI and holds its reader's key.
 	// Codes, Warnings and Remarks are among those he gives, Remarks with one of the
-	// signatures.
+	// signatures, and Notes, each a field and a code, among those about the header.
 	Verdict  smime.Verdict `json:"verdict"`
 	Codes    []string      `json:"codes,omitempty"`
 	Warnings []string      `json:"warnings,omitempty"`
 	Remarks  []string      `json:"remarks,omitempty"`
+	Notes    []string      `json:"notes,omitempty"`
 }
 
 // Cases returns the catalogue. The file catalogue.json of this package has the same for

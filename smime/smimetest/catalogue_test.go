@@ -27,7 +27,7 @@ func TestCatalogueIsCurrent(t *testing.T) {
 		}
 		all = append(all, Case{
 			Defect: Defect(c.Name), Row: c.Row(), Note: c.Note, Needs: c.Needs, Twin: Defect(c.Twin),
-			Verdict: c.Verdict, Codes: c.Codes, Warnings: c.Warnings, Remarks: c.Remarks,
+			Verdict: c.Verdict, Codes: c.Codes, Warnings: c.Warnings, Remarks: c.Remarks, Notes: c.Notes,
 		})
 	}
 	slices.SortFunc(all, func(a, b Case) int { return strings.Compare(string(a.Defect), string(b.Defect)) })

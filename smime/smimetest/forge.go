@@ -127,7 +127,15 @@ func readLetter(msg []byte) (*catalogue.Letter, *cast, error) {
 	l.Part = string(mimeraw.Canonical(signed.Content))
 	people.pki, people.alice = signer.pki, signer.id
 	if signer.id != nil {
-		l.Part = withoutHeader(l.Part)
+		var protected string
+		l.Part, protected = withoutHeader(l.Part)
+		if strings.Contains(strings.ToLower(protected), "from:") {
+			inner, err := mimeraw.ReadEntity(strings.NewReader(protected + "\r\n"))
+			if err != nil {
+				return nil, nil, err
+			}
+			l.Header = inner.Header
+		}
 		return l, people, nil
 	}
 	if l.Encrypted {
@@ -277,12 +285,12 @@ func signerOf(data, part []byte) (*signer, error) {
 }
 
 // withoutHeader takes from a signed part what it says about the header of the message.
-func withoutHeader(part string) string {
+func withoutHeader(part string) (plain, protected string) {
 	e, err := mimeraw.ReadEntity(strings.NewReader(part))
 	if err != nil || len(e.Header.Fields) == 0 {
-		return part
+		return part, ""
 	}
-	var b strings.Builder
+	var content, about strings.Builder
 	for _, f := range e.Header.Fields {
 		raw := string(f.Raw)
 		switch name := strings.ToLower(f.Name); {
@@ -291,16 +299,18 @@ func withoutHeader(part string) string {
 				raw = strings.ReplaceAll(raw, ";\r\n\thp=\""+hp+"\"", "")
 				raw = strings.ReplaceAll(raw, "; hp=\""+hp+"\"", "")
 			}
-		case !strings.HasPrefix(name, "content-"):
-			continue
+			content.WriteString(raw)
+		case strings.HasPrefix(name, "content-"):
+			content.WriteString(raw)
+		case name != "hp-outer":
+			about.WriteString(raw)
 		}
-		b.WriteString(raw)
 	}
-	if b.Len() == 0 {
-		b.WriteString("Content-Type: text/plain; charset=us-ascii\r\n")
+	if content.Len() == 0 {
+		content.WriteString("Content-Type: text/plain; charset=us-ascii\r\n")
 	}
 	_, body, _ := strings.Cut(part, "\r\n\r\n")
-	return b.String() + "\r\n" + body
+	return content.String() + "\r\n" + body, about.String()
 }
 
 // everyone holds the PKIs of this process that are still in use.

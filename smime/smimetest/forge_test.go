@@ -110,7 +110,11 @@ func hold(t *testing.T, o *smime.Opener, c smimetest.Case, message []byte) {
 			remarks = append(remarks, s.Codes...)
 		}
 	}
-	for what, lists := range map[string][2][]string{"code": {c.Codes, r.Codes}, "warning": {c.Warnings, r.Warnings}, "remark": {c.Remarks, remarks}} {
+	var notes []string
+	for _, n := range r.Notes {
+		notes = append(notes, n.About+" "+n.Code)
+	}
+	for what, lists := range map[string][2][]string{"note": {c.Notes, notes}, "code": {c.Codes, r.Codes}, "warning": {c.Warnings, r.Warnings}, "remark": {c.Remarks, remarks}} {
 		for _, code := range lists[0] {
 			if !slices.Contains(lists[1], code) {
 				t.Errorf("%s: %s %s is not among %q", c.Defect, what, code, lists[1])

@@ -17,6 +17,7 @@ type Case struct {
 	Codes    []string      `json:"codes,omitempty"`    // some of the codes it must give
 	Warnings []string      `json:"warnings,omitempty"` // some of the warnings it must give
 	Remarks  []string      `json:"remarks,omitempty"`  // codes that one of the signatures must have
+	Notes    []string      `json:"notes,omitempty"`    // notes about the header that it must give: the field and the code
 	CMS      smime.Verdict `json:"cms,omitempty"`      // what InspectCMS answers for the outermost structure alone
 	Pipe     smime.Verdict `json:"pipe,omitempty"`     // what Inspect answers where the message can be read only once, if another
 	Content  string        `json:"content,omitempty"`  // SHA-256 of the content, where it is authentic

@@ -162,6 +162,16 @@ func groups() []group {
 		{"d12 ", "signed", (*Maker).times},
 		{"j01 ", "signed", (*Maker).cuts},
 		{"j01 ", "encrypted", (*Maker).sealedCuts},
+		{"a11 ", "signed", (*Maker).protectedAlgorithms},
+		{"a13 f10 ", "signed", (*Maker).dates},
+		{"a22 ", "signed", (*Maker).receipts},
+		{"c17 ", "signed", (*Maker).bombs},
+		{"c20 c21 c22 c23 i06 ", "encrypted", (*Maker).readers},
+		{"e12 i02 i04 ", "signed", (*Maker).relayed},
+		{"e14 ", "signed", (*Maker).masses},
+		{"e15 ", "signed", (*Maker).hidden},
+		{"i01 i03 i05 ", "signed", (*Maker).written},
+		{"f08 ", "encrypted", (*Maker).replies},
 	}
 }
 
