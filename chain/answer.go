@@ -188,7 +188,7 @@ func (t *task) at(p place) *node {
 // for who signed a list or a response.
 func (t *task) wantsEvidence() bool {
 	rev := t.rev()
-	return !rev.InsecureOff && (rev.Fetcher != nil || len(t.req.CRLs)+len(t.req.OCSP)+len(rev.CRLs)+len(rev.OCSP) > 0)
+	return !rev.InsecureOff && (rev.Fetcher != nil || rev.Store != nil || len(t.req.CRLs)+len(t.req.OCSP)+len(rev.CRLs)+len(rev.OCSP) > 0)
 }
 
 // always is the window of a search that has looked at no certificate yet.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // A crl is a parsed list with its digest.
@@ -137,6 +138,9 @@ func (t *task) scope(s *status, list *crl, c *node, p *pkix.Point) (reasons uint
 	}
 	if idp.HasReasons {
 		reasons &= idp.Reasons
+	}
+	if reasons == 0 {
+		s.because("crl.partial_reasons", "a CRL of "+nameText(list.RawIssuer)+" covers no reason of revocation")
 	}
 	return reasons, reasons != 0
 }
@@ -311,7 +315,7 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 		if params == nil {
 			return false
 		}
-		key = inherit(c.SPKI, params)
+		key = newPublicKey(sigalg.InheritDSA(c.SPKI, params))
 	}
 	e := edge{sum, key.sum}
 	if !t.pay(e, key.cost) {
@@ -337,7 +341,7 @@ func (t *task) inheritedParams(c *node) []byte {
 		if up == nil {
 			return nil
 		}
-		params, _, ok := splitDSA(up.SPKI)
+		params, ok := sigalg.DSAParameters(up.SPKI)
 		if !ok || len(params) > 0 {
 			return params
 		}

@@ -18,6 +18,7 @@ type node struct {
 	sum     [32]byte // SHA-256 of the DER
 	rsaBits int
 	origin  origin
+	limits  *anchorLimits // of an anchor; nil: none
 
 	public      atomic.Pointer[publicKey]
 	constraints atomic.Pointer[nameConstraints]
@@ -118,7 +119,7 @@ func newIndex(c *collectionIndex) *index {
 		if c.members[i].anchor {
 			from = fromAnchors
 		}
-		ix.add(c.members[i].cert, from)
+		ix.add(&c.members[i], from)
 	}
 	ix.answers.now = make(map[question]*answer, 64)
 	for _, list := range ix.bySubject {
@@ -127,8 +128,8 @@ func newIndex(c *collectionIndex) *index {
 	return ix
 }
 
-func (ix *index) add(c *x509.Certificate, from origin) {
-	n, err := nodeOf(c, from)
+func (ix *index) add(m *member, from origin) {
+	n, err := nodeOf(m.cert, from)
 	if err != nil {
 		ix.rejected++
 		return
@@ -136,6 +137,7 @@ func (ix *index) add(c *x509.Certificate, from origin) {
 	if ix.bySum[n.sum] != nil {
 		return
 	}
+	n.limits = m.limits
 	n.publicKey()
 	n.namesBelow()
 	ix.bySum[n.sum] = n

@@ -136,6 +136,9 @@ func (t *task) run() {
 	root := &step{n: t.leaf, length: 1, checked: true, own: t.judge(t.leaf, leafRole)}
 	t.judgeLeaf(&root.own)
 	if t.leafIsAnchor {
+		if l := t.ix.bySum[t.leaf.sum].limits; l != nil {
+			t.limit(root, l)
+		}
 		t.complete(root)
 		return
 	}
@@ -329,6 +332,9 @@ func (t *task) place(s *step, r role) {
 	}
 	if t.maxDepth >= 0 && between > t.maxDepth {
 		s.own.fault(s.n, "path.depth", "more CAs than asked for stand between leaf and anchor")
+	}
+	if s.n.limits != nil {
+		t.limit(s, s.n.limits)
 	}
 	nc := s.n.namesBelow()
 	if nc.none {

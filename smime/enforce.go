@@ -120,6 +120,8 @@ func (p *Policy) Opener(o *Opener) *Opener {
 			o.AllowMD5 = true
 		case "legacy-ciphers":
 			o.AllowLegacyCiphers = true
+		case "short-tags":
+			o.AllowShortTags = true
 		case "mismatched-sender":
 			o.AllowMismatchedSender = true
 		}

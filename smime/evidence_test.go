@@ -117,7 +117,7 @@ func TestStampedBeforeRevocation(t *testing.T) {
 	message := func(at time.Time, crls ...[]byte) string {
 		s := catalogue.Forged(filePart, alice)
 		s.CRLs = crls
-		s.Signers[0].Unsigned = [][]byte{catalogue.StampToken{Authority: authority, Over: catalogue.SignatureOf(s), At: at}.Attribute()}
+		s.Signers[0].Unsigned = [][]byte{catalogue.StampToken{Authority: authority, Over: forge.SignatureOf(s.Signers[0]), At: at}.Attribute()}
 		return opaqueMail(s.DER())
 	}
 	opener := &smime.Opener{Chain: pki.Verifier()}
@@ -162,7 +162,7 @@ func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 	} {
 		s := catalogue.Forged(filePart, alice)
 		s.CRLs = tt.crls
-		s.Signers[0].Unsigned = [][]byte{catalogue.StampToken{Authority: authority, Over: catalogue.SignatureOf(s), At: days(-100)}.Attribute()}
+		s.Signers[0].Unsigned = [][]byte{catalogue.StampToken{Authority: authority, Over: forge.SignatureOf(s.Signers[0]), At: days(-100)}.Attribute()}
 		if r := reported(t, &smime.Opener{Chain: pki.Verifier()}, opaqueMail(s.DER())); r.Verdict != tt.want {
 			t.Errorf("%s: %s %q", tt.name, r.Verdict, r.Codes)
 		}
@@ -176,7 +176,7 @@ func TestEvidenceFlood(t *testing.T) {
 	s := catalogue.Forged(filePart, slices.Repeat([]*certstore.Identity{people.alice}, 16)...)
 	var flood [][]byte
 	for _, id := range []*certstore.Identity{people.others["timestamps"], people.others["timestamps-stranger"], people.eve} {
-		flood = append(flood, catalogue.StampToken{Authority: id, Over: catalogue.SignatureOf(s), At: days(-10)}.DER())
+		flood = append(flood, catalogue.StampToken{Authority: id, Over: forge.SignatureOf(s.Signers[0]), At: days(-10)}.DER())
 	}
 	tokens := forge.Attribute(oid.TimeStampToken, slices.Repeat(flood, 6)...)
 	counter := forge.Attribute(oid.Countersignature, slices.Repeat([][]byte{s.Signers[0].DER()}, 20)...)

@@ -82,7 +82,21 @@ func (p *pass) cmsLayer(r io.Reader, mt *mimeraw.MediaType) (layerReader, error)
 	case *cms.EnvelopedData:
 		return p.encrypted(c)
 	case *cms.CompressedData:
+		inside := 0
+		for _, l := range p.layers {
+			if _, ok := l.(*compressedLayer); ok {
+				inside++
+			}
+		}
+		if inside == limits.CompressedLayers {
+			return nil, &limits.Exceeded{What: "compressed layers", Max: limits.CompressedLayers}
+		}
 		return &compressedLayer{c, &Layer{Kind: "compressed", Algorithm: "zlib"}}, nil
+	}
+	if p.form.bare {
+		if layer, err := p.bareLayer(content); layer != nil || err != nil {
+			return layer, err
+		}
 	}
 	return nil, &syntaxError{"cms.unsupported", "the content type " + content.Type().String() + " has no place in a message"}
 }

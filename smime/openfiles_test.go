@@ -154,7 +154,7 @@ func writeOpenIdentities(t *testing.T) {
 	add("alice", pki.Alice)
 	add("bob", pki.Bob)
 	add("eve", func() *certstore.Identity { return pki.Other("eve") })
-	for _, what := range []string{"encipherment", "authority", "commitment", "server", "unrestricted", "ed25519", "stranger", "timestamps", "timestamps-stranger", "revoked", "self-signed", "below-a-leaf"} {
+	for _, what := range []string{"encipherment", "authority", "commitment", "server", "unrestricted", "ed25519", "p256", "stranger", "timestamps", "timestamps-stranger", "revoked", "self-signed", "below-a-leaf"} {
 		add(what, func() *certstore.Identity { return pki.Other(what) })
 	}
 	if !used {

@@ -158,17 +158,26 @@ func (r *Rules) entry(c Certificate, source, address string, now time.Time) *cer
 
 // addresses returns what a certificate of an object is filed under.
 func (r *Rules) addresses(o *Object, c *x509.Certificate) []string {
-	var list []string
-	for _, a := range o.Addresses {
-		if r.Aliases || certstore.Email(a).Match(c) {
-			list = append(list, a)
-		}
+	list := o.Addresses
+	if !r.Aliases {
+		list = named(o, mailbox.Of(c))
 	}
 	if len(list) == 0 && len(o.Addresses) > 0 {
 		list = o.Addresses[:1] // a foreign one that is kept
 	}
 	if len(list) == 0 {
 		list = []string{""}
+	}
+	return list
+}
+
+// named returns the addresses of an object that are among mailboxes.
+func named(o *Object, mailboxes []mailbox.Mailbox) []string {
+	var list []string
+	for _, a := range o.Addresses {
+		if slices.ContainsFunc(mailboxes, func(m mailbox.Mailbox) bool { return mailbox.Compare(a, m) != mailbox.Different }) {
+			list = append(list, a)
+		}
 	}
 	return list
 }
@@ -188,11 +197,14 @@ func (r *Rules) refuse(o *Object, c Certificate, now time.Time) string {
 	case !r.KeepUnusable && !usableKey(cert):
 		return "key usage allows neither signing nor encryption"
 	}
-	if !r.KeepForeign && len(o.Addresses) > 0 && !slices.ContainsFunc(o.Addresses, func(a string) bool { return certstore.Email(a).Match(cert) }) {
-		if len(mailbox.Of(cert)) == 0 {
+	if !r.KeepForeign && len(o.Addresses) > 0 {
+		mailboxes := mailbox.Of(cert)
+		if len(mailboxes) == 0 {
 			return "names no mail address"
 		}
-		return "names none of the object's addresses"
+		if len(named(o, mailboxes)) == 0 {
+			return "names none of the object's addresses"
+		}
 	}
 	if r.Accept != nil {
 		return r.Accept(o, cert)

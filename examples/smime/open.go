@@ -29,6 +29,7 @@ type openOptions struct {
 	cms        bool
 	content    string
 	secret     string
+	tryKeys    bool
 	passphrase string
 	out        string
 }
@@ -37,7 +38,7 @@ func (o *openOptions) register(f *pflag.FlagSet) {
 	o.identities.register(f)
 	o.chain.register(f)
 	f.StringArrayVar(&o.stores, "store", nil, "where to look for signers' certificates; repeatable")
-	f.StringSliceVar(&o.allow, "allow", nil, "unsigned, sha1, md5, legacy-ciphers, mismatched-sender")
+	f.StringSliceVar(&o.allow, "allow", nil, "unsigned, sha1, md5, legacy-ciphers, short-tags, mismatched-sender")
 	f.BoolVar(&o.inspect, "inspect", false, "report only; status 0 for anything readable")
 	f.BoolVar(&o.stream, "stream", false, "constant memory; needs --out")
 	f.BoolVar(&o.batch, "batch", false, "one message's name a line on standard input, one JSON object a line out")
@@ -45,6 +46,7 @@ func (o *openOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.cms, "cms", false, "the input is a bare CMS structure: DER, BER or PEM")
 	f.StringVar(&o.content, "content", "", "content of a detached structure, with --cms")
 	f.StringVar(&o.secret, "secret", "", "key-encryption key in hexadecimal")
+	f.BoolVar(&o.tryKeys, "try-keys", false, "try every identity on a message that names none of them")
 	f.StringVar(&o.passphrase, "passphrase", "", "password of a password recipient")
 	f.StringVar(&o.out, "out", "", "write the content to this file instead of to standard output")
 }
@@ -100,10 +102,12 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 			op.AllowMD5 = true
 		case "legacy-ciphers":
 			op.AllowLegacyCiphers = true
+		case "short-tags":
+			op.AllowShortTags = true
 		case "mismatched-sender":
 			op.AllowMismatchedSender = true
 		default:
-			return nil, wrongUsage("--allow %s is not one of unsigned, sha1, md5, legacy-ciphers, mismatched-sender", a)
+			return nil, wrongUsage("--allow %s is not one of unsigned, sha1, md5, legacy-ciphers, short-tags, mismatched-sender", a)
 		}
 	}
 	var err error
@@ -116,7 +120,12 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	if o.passphrase != "" {
 		op.Passphrase = []byte(o.passphrase)
 	}
-	if op.Chain, err = o.chain.verifier(); err != nil {
+	stores, err := openPlaces(o.stores)
+	if err != nil {
+		return nil, err
+	}
+	op.Certs = stores.store()
+	if op.Chain, err = o.chain.verifier(stores); err != nil {
 		return nil, err
 	}
 	ids, err := o.identities.read()
@@ -126,8 +135,10 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	keys := new(certstore.Memory)
 	keys.AddIdentity(ids...)
 	op.Keys = keys
-	op.Certs, err = openStores(o.stores)
-	return op, err
+	if o.tryKeys {
+		op.TryKeys = ids
+	}
+	return op, nil
 }
 
 // openOne opens one message and reports for a person or a program.

@@ -119,10 +119,8 @@ func parseClock(s string) (func() time.Time, error) {
 	return func() time.Time { return t }, nil
 }
 
-func (o *chainOptions) verifier() (*chain.Verifier, error) { return o.verifierWith(nil) }
-
-// verifierWith is verifier with further revocation lists at hand.
-func (o *chainOptions) verifierWith(crls [][]byte) (*chain.Verifier, error) {
+// verifier returns one that also asks the databases among the stores about revocation.
+func (o *chainOptions) verifier(stores places) (*chain.Verifier, error) {
 	rev := &chain.Revocation{}
 	if fetcher := network(o.network); fetcher != nil {
 		rev.Fetcher, rev.FetchIssuers = fetcher, true
@@ -144,12 +142,14 @@ func (o *chainOptions) verifierWith(crls [][]byte) (*chain.Verifier, error) {
 	if err := eachCertificate(o.intermediates, anchors.Add); err != nil {
 		return nil, err
 	}
-	if rev.CRLs, err = readObjects(o.crls); err != nil {
-		return nil, err
+	if rev.CRLs, err = readKind(o.crls, listKind); err != nil {
+		return nil, unreadable(err)
 	}
-	rev.CRLs = append(rev.CRLs, crls...)
-	if rev.OCSP, err = readObjects(o.ocsp); err != nil {
-		return nil, err
+	if rev.OCSP, err = readKind(o.ocsp, responseKind); err != nil {
+		return nil, unreadable(err)
+	}
+	if dbs := stores.databases(); len(dbs) > 0 && o.revocation != "supplied-only" {
+		rev.Store = dbs
 	}
 	v := chain.NewVerifier(anchors, *rev)
 	v.Time = clock
@@ -200,19 +200,6 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 		return nil, unreadable(fmt.Errorf("%s: %w", name, err))
 	}
 	return c.Certificates(), nil
-}
-
-// readObjects reads DER objects, or the contents of PEM blocks of any kind.
-func readObjects(names []string) ([][]byte, error) {
-	var all [][]byte
-	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return nil, unreadable(err)
-		}
-		all = append(all, pemContents(b)...)
-	}
-	return all, nil
 }
 
 // input opens a message: a file, or standard input held in memory so that it can be read

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/subtle"
 	"crypto/x509"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -169,8 +170,14 @@ func agree(key crypto.PrivateKey, peer []byte, named AlgorithmIdentifier) (z []b
 	if err != nil {
 		return nil, false, nil
 	}
-	z, err = k.ECDH(pub)
-	return z, err == nil, nil
+	if z, err = k.ECDH(pub); err != nil {
+		return nil, false, nil
+	}
+	// crypto/ecdh looks for zero, a token need not (RFC 8418, Section 2).
+	if k.Curve() == ecdh.X25519() && subtle.ConstantTimeCompare(z, make([]byte, len(z))) == 1 {
+		return nil, false, nil
+	}
+	return z, true, nil
 }
 
 // exchanger returns a private key as one that can agree on a curve that is supported.

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"math/big"
@@ -118,15 +117,28 @@ func Digest(h crypto.Hash, b []byte) []byte {
 	return state.Sum(nil)
 }
 
+// SignatureOf returns the signature that the SignerInfo of s has.
+func SignatureOf(s *Signer) []byte {
+	if s.Signature != nil {
+		return s.Signature
+	}
+	covered := s.Covered
+	switch {
+	case covered != nil:
+	case s.Attributes != nil:
+		covered = Set(s.Attributes...)
+	default:
+		covered = s.Content
+	}
+	if s.made != nil && bytes.Equal(covered, s.made.covered) {
+		return s.made.signature
+	}
+	return s.sign(covered)
+}
+
 // DER returns the SignerInfo.
 func (s *Signer) DER() []byte {
-	covered, wire := s.Covered, s.Wire
-	if covered == nil {
-		covered = s.Content
-		if s.Attributes != nil {
-			covered = Set(s.Attributes...)
-		}
-	}
+	wire := s.Wire
 	if wire == nil && s.Attributes != nil {
 		wire = Tagged(0, s.Attributes...)
 	}
@@ -134,18 +146,11 @@ func (s *Signer) DER() []byte {
 	if id == nil {
 		id = IssuerAndSerial(s.Certificate.RawIssuer, s.Certificate.SerialNumber)
 	}
-	signature := s.Signature
-	if signature == nil && s.made != nil && bytes.Equal(covered, s.made.covered) {
-		signature = s.made.signature
-	}
-	if signature == nil {
-		signature = s.sign(covered)
-	}
 	var unsigned []byte
 	if s.Unsigned != nil {
 		unsigned = Tagged(1, s.Unsigned...)
 	}
-	return Sequence(Integer(1), id, s.DigestAlgorithm, wire, s.SignatureAlgorithm, Octets(signature), unsigned)
+	return Sequence(Integer(1), id, s.DigestAlgorithm, wire, s.SignatureAlgorithm, Octets(SignatureOf(s)), unsigned)
 }
 
 func (s *Signer) sign(covered []byte) []byte {
@@ -154,7 +159,7 @@ func (s *Signer) sign(covered []byte) []byte {
 	if key, ok := s.Key.(ed25519.PrivateKey); ok {
 		return ed25519.Sign(key, covered)
 	}
-	sig, err = s.Key.Sign(rand.Reader, Digest(s.Hash, covered), s.Hash)
+	sig, err = s.Key.Sign(nil, Digest(s.Hash, covered), s.Hash) // without a random source ECDSA follows RFC 6979
 	if err != nil {
 		panic(err)
 	}

@@ -41,10 +41,13 @@ const (
 	TimeStampAsMessage    Defect = "a21-time-stamp"            // A21: a time stamp as a message
 	ReceiptAsMessage      Defect = "a22-receipt"               // A22: a receipt as a message
 	PaddingGarbage        Defect = "b01-garbage-behind"        // B01: octets behind the DigestInfo
+	PSSSaltShort          Defect = "b02-salt-short"            // B02: less salt than announced
+	MalleatedSignature    Defect = "b03-behind"                // B03: an octet behind an ECDSA signature
 	SHA1Signature         Defect = "b06-sha1"                  // B06: SHA-1
 	TripleDESCipher       Defect = "b06-3des"                  // B06: Triple-DES
 	AlgorithmParameters   Defect = "b07-rsa-garbage"           // B07: parameters where none belong
 	WrongKeyUsage         Defect = "b08-encipherment"          // B08: a key that is not for signing
+	UnfitDigest           Defect = "b09-ed25519-sha256"        // B09: Ed25519 with a digest that does not go with it
 	ExfiltrationLink      Defect = "c01-link-mixed"            // C01: a ciphertext between two halves of a link
 	CBCGadget             Defect = "c02-gadget"                // C02: the first block is the attacker's
 	DowngradedCipher      Defect = "c03-as-cbc"                // C03: AES-GCM sent as AES-CBC
@@ -105,6 +108,9 @@ const (
 	ConditionalText       Defect = "i05-conditional"           // I05: a text that reads differently elsewhere
 	NoRandomness          Defect = "i06-zeros"                 // I06: a random source that gave zeros
 	Truncated             Defect = "j01-opaque-half"           // J01: half of a structure
+	KEMCiphertextShort    Defect = "k04-short"                 // K04: a ciphertext of RSA-KEM that is too short
+	CompositeHalf         Defect = "k05-only"                  // K05: half of a composite signature
+	HashTreeLevels        Defect = "k06-hss-255-levels"        // K06: a hash-based signature of 255 levels
 )
 
 // A Case is one entry of the catalogue: a defect and what is to be answered about a message

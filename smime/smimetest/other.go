@@ -18,7 +18,7 @@ import (
 //
 //   - "encipherment", "authority", "commitment": its key usage is that alone;
 //   - "server": it is for TLS servers; "unrestricted": it states no use;
-//   - "ed25519": its key is Ed25519;
+//   - "ed25519", "p256": its key is of that kind;
 //   - "expired"; "revoked": PKI.Issuing answers so, and it names a CRL;
 //   - "stranger": an authority issued it that has the name of [PKI.Issuing] and is not it;
 //   - "self-signed"; "below-a-leaf": a person's certificate issued it;
@@ -60,6 +60,8 @@ func (p *PKI) other(what string) (*certstore.Identity, error) {
 		leaf.Change = func(c *x509.Certificate) { c.KeyUsage, c.ExtKeyUsage = 0, nil }
 	case "ed25519":
 		leaf.Key = Ed25519
+	case "p256":
+		leaf.Key = P256
 	case "expired":
 		leaf.NotBefore, leaf.NotAfter = p.now.AddDate(0, 0, -700), p.now.AddDate(0, 0, -30)
 	case "revoked":

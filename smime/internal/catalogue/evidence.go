@@ -2,7 +2,6 @@ package catalogue
 
 import (
 	"crypto"
-	"crypto/rand"
 	"time"
 
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -40,17 +39,6 @@ func (k StampToken) DER() []byte {
 // Attribute returns the unsigned attribute that holds the token.
 func (k StampToken) Attribute() []byte { return forge.Attribute(oid.TimeStampToken, k.DER()) }
 
-// SignatureOf returns the signature value of the first signer, which is RSA and so the same
-// each time.
-func SignatureOf(s *forge.Signed) []byte {
-	who := s.Signers[0]
-	sig, err := who.Key.Sign(rand.Reader, forge.Digest(who.Hash, forge.Set(who.Attributes...)), who.Hash)
-	if err != nil {
-		panic(err)
-	}
-	return sig
-}
-
 // evidence: what stands beside a signature (A13 and A15).
 func (m *Maker) evidence() {
 	old := m.other("expired")
@@ -59,7 +47,7 @@ func (m *Maker) evidence() {
 	valid, late := old.Certificate().NotBefore.AddDate(0, 1, 0), old.Certificate().NotAfter.AddDate(0, 0, 1)
 	stamped := func(id *certstore.Identity, stamps func(signature []byte) [][]byte) string {
 		s := Forged(m.part, id)
-		s.Signers[0].Unsigned = stamps(SignatureOf(s))
+		s.Signers[0].Unsigned = stamps(forge.SignatureOf(s.Signers[0]))
 		return m.OpaqueMail(s.DER())
 	}
 	one := func(k StampToken) func([]byte) [][]byte {
@@ -95,7 +83,7 @@ func (m *Maker) evidence() {
 		stamped(alice, one(StampToken{Authority: authority, At: m.people.Now().AddDate(0, 0, 10)})), m.part).bare()
 	countersigned := func(over func(signature []byte) []byte) string {
 		s := Forged(m.part, alice)
-		counter := forge.NewSigner(bob.Certificate(), bob.Key().(crypto.Signer), over(SignatureOf(s)))
+		counter := forge.NewSigner(bob.Certificate(), bob.Key().(crypto.Signer), over(forge.SignatureOf(s.Signers[0])))
 		counter.Attributes = counter.Attributes[1:] // no content-type (RFC 5652, Section 11.4)
 		s.Signers[0].Unsigned = [][]byte{forge.Attribute(oid.Countersignature, counter.DER())}
 		s.Certificates = append(s.Certificates, bob.Certificate().Raw)

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"math/big"
 	"slices"
 	"strings"
 	"time"
@@ -162,9 +163,13 @@ func groups() []group {
 		{"d12 ", "signed", (*Maker).times},
 		{"j01 ", "signed", (*Maker).cuts},
 		{"j01 ", "encrypted", (*Maker).sealedCuts},
-		{"a11 ", "signed", (*Maker).protectedAlgorithms},
+		{"a11 ", "signed", (*Maker).protection},
+		{"b02 ", "signed", (*Maker).forgedPSS},
+		{"b03 ", "signed", (*Maker).malleable},
+		{"b09 k05 k06 ", "signed", (*Maker).otherSchemes},
+		{"k04 ", "encrypted", (*Maker).otherRecipients},
 		{"a13 f10 ", "signed", (*Maker).dates},
-		{"a22 ", "signed", (*Maker).receipts},
+		{"a22 a21 ", "signed", (*Maker).receipts},
 		{"c17 ", "signed", (*Maker).bombs},
 		{"c20 c21 c22 c23 i06 ", "encrypted", (*Maker).readers},
 		{"e12 i02 i04 ", "signed", (*Maker).relayed},
@@ -213,6 +218,16 @@ func (m *Maker) ofRSA() {
 	if _, ok := m.people.Alice().Certificate().PublicKey.(*rsa.PublicKey); !ok {
 		m.lacks("an author with an RSA key")
 	}
+}
+
+// rsaKey returns Alice's RSA key, or notes for all cases that come that there is none.
+func (m *Maker) rsaKey() *rsa.PrivateKey {
+	if key, ok := m.people.Alice().Key().(*rsa.PrivateKey); ok {
+		return key
+	}
+	m.lacks("the RSA key of the signer")
+	m.forAll()
+	return &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 65537}, D: big.NewInt(1)}
 }
 
 // must panics for a failure that no message can cause.

@@ -10,31 +10,8 @@ import (
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/limits"
-	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
 )
-
-// protectedAlgorithms: what a signer says about his algorithms binds them (A11).
-func (m *Maker) protectedAlgorithms() {
-	s := m.Forged(m.part, nil).Signers[0]
-	protection := func(digest, signature []byte) []byte {
-		implicit := append([]byte{0xa1}, signature[1:]...)
-		return forge.Attribute(oid.AlgorithmProtection, forge.Sequence(digest, implicit))
-	}
-	with := func(attribute []byte) string {
-		return m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) {
-			s.Signers[0].Attributes = Sorted(append(s.Signers[0].Attributes, attribute))
-		}).DER())
-	}
-	const twin = "a11-twin"
-	m.authentic(twin, "the algorithms are protected", with(protection(s.DigestAlgorithm, s.SignatureAlgorithm)), m.part).bare()
-	m.refused("a11-digest", "another digest algorithm is protected", twin, "attr.algorithm_protection", with(protection(forge.Algorithm(oid.SHA384, nil), s.SignatureAlgorithm))).bare()
-	m.refused("a11-signature", "another signature algorithm is protected", twin, "attr.algorithm_protection", with(protection(s.DigestAlgorithm, forge.Algorithm(oid.RSAPSS, nil)))).bare()
-	m.refused("a11-empty", "the protection protects nothing", twin, "attr.algorithm_protection", with(forge.Attribute(oid.AlgorithmProtection, forge.Sequence()))).bare()
-	m.authentic("a11-twin-unsigned", "another algorithm among the unsigned attributes, which say nothing", m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) {
-		s.Signers[0].Unsigned = [][]byte{protection(forge.Algorithm(oid.SHA384, nil), forge.Algorithm(oid.RSAPSS, nil))}
-	}).DER()), m.part).bare()
-}
 
 // dates: when a signer says that he signed decides nothing, and is told where the message
 // says something else (A13). An old message sent again looks like that (F10).
@@ -72,26 +49,6 @@ func (m *Maker) dates() {
 		Remarks = []string{"time.date_differs"}
 }
 
-// receipts: asking for a receipt makes nobody send one, and a receipt is no message (A22).
-func (m *Maker) receipts() {
-	// ReceiptRequest (RFC 2634, Section 2.7): an identifier, all are to answer, and to whom.
-	request := forge.Attribute(oid.ReceiptRequest, forge.Sequence(forge.Octets([]byte("message 1")),
-		forge.Element(0x80, []byte{0}), forge.Sequence(forge.Sequence(forge.Element(0x81, []byte("eve@evil.example"))))))
-	with := func(change func(*forge.Signer)) string {
-		return m.OpaqueMail(m.Forged(m.part, func(s *forge.Signed) { change(s.Signers[0]) }).DER())
-	}
-	asked := with(func(s *forge.Signer) { s.Attributes = Sorted(append(s.Attributes, request)) })
-	requested := []string{"receipt.requested"}
-	m.authentic("a22-twin-request", "the signer asks for a receipt", asked, m.part).Remarks = requested
-	m.authentic("a22-list", "he asks everybody on a list, and the answers are to go to somebody else",
-		"List-Id: <list.good.example>\r\n"+asked, m.part).Remarks = requested
-	m.authentic("a22-unsigned", "somebody else asks for a receipt, among the unsigned attributes", with(func(s *forge.Signer) { s.Unsigned = [][]byte{request} }), m.part)
-	receipt := string(forge.Sequence(forge.Integer(1), forge.OID(oid.Data), forge.Octets([]byte("message 1")), forge.Octets(make([]byte, 256))))
-	m.refused("a22-receipt", "a receipt, for a message that nobody sent, as a message", "valid-opaque", "cms.content_type", m.OpaqueMail(m.Forged(receipt, func(s *forge.Signed) {
-		s.ContentType, s.Signers[0].Attributes[0] = oid.Receipt, forge.ContentType(oid.Receipt)
-	}).DER())).CMS = smime.Authentic
-}
-
 // bombs: what grows when it is unpacked (C17).
 func (m *Maker) bombs() {
 	compressed := func(entity io.Reader) string {
@@ -126,7 +83,7 @@ func (m *Maker) readers() {
 	padded := strings.TrimSuffix(signed, "\r\n") + "\r\n" + strings.Repeat("\r\n", 1000)
 	m.authentic("c22-twin-padded", "line ends behind the signature hide how long it is", m.SealedMail(m.Envelope(padded, nil)), m.part)
 	m.authentic("c22-bare", "the length of the text can be told from that of the message", to(bob), m.part)
-	altered := OpaqueFields + Base64Lines(m.Forged(m.part, func(s *forge.Signed) { s.Content = []byte(otherPart) }).DER())
+	altered := OpaqueFields + Base64Lines(m.Forged(m.part, func(s *forge.Signed) { s.Content = []byte(OtherPart) }).DER())
 	m.refused("c23-late", "only behind the content it turns out that nobody signed it: none of it may stay", "c20-twin", "digest.mismatch",
 		m.SealedMail(m.Envelope(altered, nil)))
 	m.authentic("i06-zeros", "a random source that gave zeros: nobody who reads can tell", m.AuthSealedMail(m.AuthEnvelope("", func(e *forge.Enveloped) {

@@ -3,7 +3,6 @@ package catalogue
 import (
 	"bytes"
 	"crypto"
-	"crypto/rsa"
 	"math/big"
 	"slices"
 	"strings"
@@ -14,13 +13,14 @@ import (
 	"github.com/postseal/postseal/smime"
 )
 
-const otherPart = "Content-Type: text/plain\r\n\r\nPay Eve 100.\r\n"
+// OtherPart is what nobody signed.
+const OtherPart = "Content-Type: text/plain\r\n\r\nPay Eve 100.\r\n"
 
 // twoContents: a message has one content or none.
 func (m *Maker) twoContents() {
 	const twin = "valid-multipart"
 	old := m.Forged(m.part, nil)
-	m.refused("a01-other-content", "a part beside a signature that carries another content", twin, "cms.two_contents", m.DetachedMail(otherPart, old.DER())).bare()
+	m.refused("a01-other-content", "a part beside a signature that carries another content", twin, "cms.two_contents", m.DetachedMail(OtherPart, old.DER())).bare()
 	m.refused("a01-same-content", "a part beside a signature that carries the same content", twin, "cms.two_contents", m.DetachedMail(m.part, old.DER())).bare()
 	empty := m.Forged("", nil)
 	m.refused("a01-empty-content", "a part beside a signature that carries an empty content", twin, "cms.two_contents", m.DetachedMail("", empty.DER())).bare()
@@ -165,9 +165,9 @@ func (m *Maker) attributes() {
 	} {
 		m.refused(c.name, c.note, twin, c.code, with(c.attributes...)).bare()
 	}
-	altered := m.Forged(m.part, func(s *forge.Signed) { s.Content = []byte(otherPart) })
+	altered := m.Forged(m.part, func(s *forge.Signed) { s.Content = []byte(OtherPart) })
 	m.refused("a08-altered", "other content than was signed", twin, "digest.mismatch", m.OpaqueMail(altered.DER())).bare()
-	m.refused("a08-altered-detached", "another part than was signed", twin, "digest.mismatch", m.DetachedMail(otherPart, Detached(altered))).bare()
+	m.refused("a08-altered-detached", "another part than was signed", twin, "digest.mismatch", m.DetachedMail(OtherPart, Detached(altered))).bare()
 	unsigned := m.Forged(m.part, func(s *forge.Signed) {
 		s.Signers[0].Unsigned = [][]byte{forge.ContentType(oid.TSTInfo), forge.MessageDigest(make([]byte, 32)), time}
 	})
@@ -276,12 +276,7 @@ func (m *Maker) labels() {
 // forgedRSA: signatures that only a lax reader of the padding takes. Alice's own key made
 // them; with an exponent of three anybody could.
 func (m *Maker) forgedRSA() {
-	key, ok := m.people.Alice().Key().(*rsa.PrivateKey)
-	if !ok {
-		m.lacks("the RSA key of the signer")
-		m.forAll()
-		key = &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047), E: 65537}, D: big.NewInt(1)}
-	}
+	key := m.rsaKey()
 	attributes := m.Forged(m.part, nil).Signers[0].Attributes
 	digest := forge.Digest(crypto.SHA256, forge.Set(attributes...))
 	null := forge.Algorithm(oid.SHA256, forge.Null())

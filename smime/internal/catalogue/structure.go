@@ -208,7 +208,7 @@ func (m *Maker) elements() {
 		{"d06-two-signers", "the signers twice", "cms.malformed", of(one, announced, encapsulated, certs, infos, infos)},
 		{"d06-crls-first", "CRLs before the certificates", "cms.malformed", of(one, announced, encapsulated, []byte{0xa1, 0}, certs, infos)},
 		{"d06-two-contents", "two contents, the wrong one first", "cms.malformed", of(one, announced,
-			forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, forge.Octets([]byte(otherPart))), forge.Tagged(0, forge.Octets([]byte(m.part)))), certs, infos)},
+			forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, forge.Octets([]byte(OtherPart))), forge.Tagged(0, forge.Octets([]byte(m.part)))), certs, infos)},
 		{"d06-two-encapsulated", "two encapsulated contents", "cms.malformed", of(one, announced, encapsulated, encapsulated, certs, infos)},
 		{"d06-unknown", "an element with an unknown tag", "cms.malformed", of(one, announced, encapsulated, certs, forge.Tagged(5, forge.Null()), infos)},
 		{"d06-attributes-twice", "signed attributes twice", "cms.malformed", of(one, announced, encapsulated, certs,
