@@ -32,11 +32,18 @@ func (p *pass) readOuter(h *mimeraw.Header) {
 	}
 }
 
+// maxShownFrom is how much is shown of a From that names nobody, in characters.
+const maxShownFrom = 200
+
 // authorOf reads From: exactly one field with exactly one well-formed mailbox, or nobody
 // (attacks.md, F01 to F04).
 func authorOf(h *mimeraw.Header) author {
 	value, n := h.Get("From")
-	a := author{shown: strings.TrimSpace(value)}
+	shown, _ := mimeraw.DisplayText(value)
+	a := author{shown: strings.TrimSpace(shown)}
+	if r := []rune(a.shown); len(r) > maxShownFrom {
+		a.shown = string(r[:maxShownFrom]) + "..."
+	}
 	switch n {
 	case 0:
 		a.code = "from.absent"
