@@ -42,7 +42,7 @@ func (t *task) addResponse(der []byte, origin string) *response {
 	}
 	r := &response{OCSP: parsed, sum: sha256.Sum256(der), origin: origin}
 	for _, der := range parsed.Certificates {
-		if n, err := newNode(der, fromMessage); err == nil {
+		if n, err := newNode(der, sha256.Sum256(der), fromMessage); err == nil {
 			r.certs = append(r.certs, n)
 		}
 	}

@@ -6,8 +6,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,7 +211,17 @@ func TestMicrosoftExtensions(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, r)
 		}
 	}
+	if !slices.ContainsFunc(r.Findings, func(f chain.Finding) bool { return f.Code == "ext.microsoft" && f.Severity == "info" }) {
+		t.Errorf("no finding in\n%s", r)
+	}
 	expect(t, explain(t, root, leaf, chain.Request{Address: "alice@corp.example"}), "address.mismatch")
+}
+
+// failing is a store that cannot be asked.
+type failing struct{}
+
+func (failing) Certificates(context.Context, certstore.Query) iter.Seq2[*certstore.Entry, error] {
+	return func(yield func(*certstore.Entry, error) bool) { yield(nil, errors.New("the store is away")) }
 }
 
 // A store is asked for missing issuers; what it returns is no more trusted than a message.
@@ -223,6 +236,11 @@ func TestIntermediatesFromStore(t *testing.T) {
 	v := verifier(collection(root))
 	v.Intermediates = &store
 	expect(t, v.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate}), "valid")
+	broken := verifier(collection(root))
+	broken.Intermediates = failing{}
+	if r := broken.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate}); r.Verdict != "invalid" || !warned(r, "path.store") {
+		t.Errorf("a store that fails: %s", r)
+	}
 	other := verifier(collection(issue(t, nil, "Other", ca)))
 	other.Intermediates = &store
 	r := other.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate})

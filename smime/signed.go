@@ -153,6 +153,7 @@ func rank(s *Signature) int {
 // judgeWith answers the three questions for one candidate certificate.
 func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certificate) *Signature {
 	s := &Signature{Trust: "not-checked", Address: "not-checked", Codes: []string{}}
+	cert = p.completed(l, cert)
 	cost := 0
 	if key, err := sigalg.PublicKey(cert.RawSubjectPublicKeyInfo); err == nil {
 		cost = sigalg.Cost(key)
@@ -192,6 +193,31 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 	}
 	p.judgeAddress(s, cert)
 	return s
+}
+
+// completed returns a certificate with the parameters of its key, where a DSA key has those
+// of the key that certified it (RFC 3279, Section 2.3.2). Only a path to an anchor tells
+// which one that is: with parameters out of the message anybody could sign.
+func (p *pass) completed(l *signedLayer, cert *x509.Certificate) *x509.Certificate {
+	parameters, ok := sigalg.DSAParameters(cert.RawSubjectPublicKeyInfo)
+	if !ok || len(parameters) > 0 || p.o.Chain == nil {
+		return cert
+	}
+	r := p.o.Chain.Explain(p.ctx, chain.Request{Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp, Budget: &p.budget})
+	if r.Path == nil {
+		return cert
+	}
+	for _, c := range r.Path.Certificates()[1:] {
+		if parameters, ok = sigalg.DSAParameters(c.RawSubjectPublicKeyInfo); len(parameters) > 0 || !ok {
+			break
+		}
+	}
+	if len(parameters) == 0 {
+		return cert
+	}
+	whole := *cert
+	whole.RawSubjectPublicKeyInfo = sigalg.InheritDSA(cert.RawSubjectPublicKeyInfo, parameters)
+	return &whole
 }
 
 func (p *pass) verifyOptions() cms.VerifyOptions {

@@ -153,9 +153,9 @@ func (c *contentCipher) allowed(opt DecryptOptions) error {
 	// than 16 with GCM, where a forgery is easier the shorter the tag is.
 	least := cipherstream.TagSize
 	switch {
-	case c.mode == modeCCM && opt.AllowLegacyCiphers:
+	case c.mode == modeCCM && opt.AllowShortTags:
 		least = 8
-	case c.mode == modeCCM || opt.AllowLegacyCiphers:
+	case c.mode == modeCCM || opt.AllowShortTags:
 		least = 12 // QUIRK: Bouncy Castle, with CCM.
 	}
 	if c.authenticated() && c.icv < least {

@@ -46,6 +46,9 @@ type RecipientInfo struct {
 
 // A lock is the method of one kind of recipient. Each kind is one file.
 type lock interface {
+	// fits reports whether key can be the one, as far as everybody can see: by its type
+	// and size. It does not use the key.
+	fits(key crypto.PrivateKey) bool
 	// open recovers the content-encryption key of n octets by means of key. An error
 	// says that something public stands in the way: an algorithm, a parameter, the type
 	// of the key. All that depends on the key ends in ok being 0.
@@ -55,9 +58,11 @@ type lock interface {
 // DecryptOptions loosen what [EnvelopedData.Unlock] accepts. The zero value is strict.
 type DecryptOptions struct {
 	// AllowLegacyCiphers lets Triple-DES, DES and RC2 be read, as content ciphers and
-	// for wrapping keys, RSA keys of fewer than 2048 bits be used, and authentication tags
-	// be as short as 12 octets with AES-GCM, instead of 16, and 8 with AES-CCM, instead of 12.
+	// for wrapping keys, and RSA keys of fewer than 2048 bits be used.
 	AllowLegacyCiphers bool
+	// AllowShortTags lets authentication tags be as short as 12 octets with AES-GCM,
+	// instead of 16, and 8 with AES-CCM, instead of 12.
+	AllowShortTags bool
 	// Originators are certificates among which the static key of a sender may be, for
 	// key agreement that uses one. Those inside the message need not be repeated.
 	Originators []*x509.Certificate

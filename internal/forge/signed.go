@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"math/big"
@@ -113,15 +112,22 @@ func Digest(h crypto.Hash, b []byte) []byte {
 	return state.Sum(nil)
 }
 
+// SignatureOf returns the signature that the SignerInfo of s has.
+func SignatureOf(s *Signer) []byte {
+	switch {
+	case s.Signature != nil:
+		return s.Signature
+	case s.Covered != nil:
+		return s.sign(s.Covered)
+	case s.Attributes != nil:
+		return s.sign(Set(s.Attributes...))
+	}
+	return s.sign(s.Content)
+}
+
 // DER returns the SignerInfo.
 func (s *Signer) DER() []byte {
-	covered, wire := s.Covered, s.Wire
-	if covered == nil {
-		covered = s.Content
-		if s.Attributes != nil {
-			covered = Set(s.Attributes...)
-		}
-	}
+	wire := s.Wire
 	if wire == nil && s.Attributes != nil {
 		wire = Tagged(0, s.Attributes...)
 	}
@@ -129,15 +135,11 @@ func (s *Signer) DER() []byte {
 	if id == nil {
 		id = IssuerAndSerial(s.Certificate.RawIssuer, s.Certificate.SerialNumber)
 	}
-	signature := s.Signature
-	if signature == nil {
-		signature = s.sign(covered)
-	}
 	var unsigned []byte
 	if s.Unsigned != nil {
 		unsigned = Tagged(1, s.Unsigned...)
 	}
-	return Sequence(Integer(1), id, s.DigestAlgorithm, wire, s.SignatureAlgorithm, Octets(signature), unsigned)
+	return Sequence(Integer(1), id, s.DigestAlgorithm, wire, s.SignatureAlgorithm, Octets(SignatureOf(s)), unsigned)
 }
 
 func (s *Signer) sign(covered []byte) []byte {
@@ -146,7 +148,7 @@ func (s *Signer) sign(covered []byte) []byte {
 	if key, ok := s.Key.(ed25519.PrivateKey); ok {
 		return ed25519.Sign(key, covered)
 	}
-	sig, err = s.Key.Sign(rand.Reader, Digest(s.Hash, covered), s.Hash)
+	sig, err = s.Key.Sign(nil, Digest(s.Hash, covered), s.Hash) // without a random source ECDSA follows RFC 6979
 	if err != nil {
 		panic(err)
 	}

@@ -16,7 +16,9 @@
 //
 // # Trust
 //
-// Peers are given only messages that a test has just made. One of them, the Go library
-// github.com/smallstep/pkcs7, panics or exhausts the stack on hostile input; nothing
-// outside this package may read with it.
+// Peers are given messages that a test has just made, and by the differential tests
+// mutants of those and what fuzzing finds. One of them, the Go library
+// github.com/smallstep/pkcs7, panics or exhausts the stack on hostile input, so that these
+// tests catch the one and keep it from the other; nothing outside this package may read
+// with it.
 package peertest

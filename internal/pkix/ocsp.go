@@ -103,8 +103,11 @@ func (r *OCSP) parse(der []byte) (bad string) {
 	}
 	in := cryptobyte.String(der)
 	var outer, status, bytes, inner, kind, octets cryptobyte.String
-	if !in.ReadASN1(&outer, asn1.SEQUENCE) || !in.Empty() {
-		return "outer SEQUENCE"
+	if !in.ReadASN1(&outer, asn1.SEQUENCE) {
+		return outerSequence(der)
+	}
+	if !in.Empty() {
+		return "end: trailing bytes"
 	}
 	if !outer.ReadASN1(&status, asn1.ENUM) || len(status) != 1 {
 		return "responseStatus"
@@ -253,7 +256,7 @@ func (x *Single) read(list *cryptobyte.String) bool {
 			if !reason.ReadASN1(&code, asn1.ENUM) || len(code) != 1 {
 				return false
 			}
-			x.Revoked.Reason = int(code[0])
+			x.Revoked.Reason, x.Revoked.HasReason = int(code[0]), true
 		}
 	case asn1.Tag(2).ContextSpecific(), asn1.Tag(2).ContextSpecific().Constructed():
 	default:
