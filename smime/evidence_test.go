@@ -13,6 +13,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/corpus"
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
@@ -197,4 +198,41 @@ func TestEvidenceFlood(t *testing.T) {
 			t.Errorf("codes of the last: %q", last)
 		}
 	})
+}
+
+// Evidence of other makers: a DigiCert token as Windows adds it, and a Bouncy Castle
+// countersignature. Their authorities count where the caller names them, and only then.
+func TestCorpusEvidence(t *testing.T) {
+	const counterSig = "bc-java/pkix/src/test/resources/org/bouncycastle/cms/test/counterSig.p7m"
+	for file, want := range map[string]string{
+		"dotnet/SignedDocuments.IndefiniteLengthContentDocument.cms": "stamp valid 2018-06-23",
+		counterSig: "stamp valid 2001-01-01, counter valid, with stamp valid 1:00PM",
+	} {
+		opener := &smime.Opener{Chain: chain.NewVerifier(new(chain.Collection), chain.Revocation{}), AllowSHA1: true, AllowLegacyCiphers: true}
+		r, err := opener.InspectCMS(t.Context(), bytes.NewReader(corpus.Read(t, filepath.FromSlash(file))), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range r.Layers[0].Signatures {
+			for _, stamp := range s.Timestamps {
+				got = append(got, "stamp "+stamp.Crypto+" "+stamp.Time.Format(time.DateOnly))
+				if stamp.Trust == "valid" || stamp.Used || stamp.Path != nil || stamp.Signer == nil {
+					t.Errorf("%s: trusted by nobody: %+v", file, stamp)
+				}
+			}
+			for _, c := range s.Countersignatures {
+				got = append(got, "counter "+c.Crypto)
+				for _, stamp := range c.Timestamps {
+					got = append(got, "with stamp "+stamp.Crypto+" "+stamp.Time.Format(time.Kitchen))
+				}
+				if c.Trust == "valid" {
+					t.Errorf("%s: trusted by nobody: %+v", file, c)
+				}
+			}
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("%s: %s, want %s", file, text, want)
+		}
+	}
 }
