@@ -171,6 +171,14 @@ func TestHostileServers(t *testing.T) {
 				}
 			}
 		})},
+		{"entries of a megabyte without end", answering(func(w io.Writer, id int64, _ *ber.Packet) {
+			e := entry(id, "cn=x", attribute{"mail", []string{"alice@example.test"}}, attribute{"userCertificate", []string{strings.Repeat("x", 1<<20)}})
+			for {
+				if _, err := w.Write(e); err != nil {
+					return
+				}
+			}
+		})},
 		{"says busy", answering(func(w io.Writer, id int64, _ *ber.Packet) { w.Write(done(id, ldap.LDAPResultBusy)) })},
 		{"ends amid the answer", func(c net.Conn) {
 			answering(func(w io.Writer, id int64, _ *ber.Packet) {
