@@ -171,14 +171,6 @@ func TestHostileServers(t *testing.T) {
 				}
 			}
 		})},
-		{"entries of a megabyte without end", answering(func(w io.Writer, id int64, _ *ber.Packet) {
-			e := entry(id, "cn=x", attribute{"mail", []string{"alice@example.test"}}, attribute{"userCertificate", []string{strings.Repeat("x", 1<<20)}})
-			for {
-				if _, err := w.Write(e); err != nil {
-					return
-				}
-			}
-		})},
 		{"says busy", answering(func(w io.Writer, id int64, _ *ber.Packet) { w.Write(done(id, ldap.LDAPResultBusy)) })},
 		{"ends amid the answer", func(c net.Conn) {
 			answering(func(w io.Writer, id int64, _ *ber.Packet) {
@@ -215,6 +207,25 @@ func TestHostileServers(t *testing.T) {
 				t.Errorf("it cost %v, want half a second each", d)
 			}
 		})
+	}
+}
+
+// What a server sends for one address is held only up to a bound.
+func TestAnswerIsBounded(t *testing.T) {
+	s := fake(t, answering(func(w io.Writer, id int64, _ *ber.Packet) {
+		e := entry(id, "cn=x", attribute{"mail", []string{"alice@example.test"}}, attribute{"userCertificate", []string{strings.Repeat("x", 1<<20)}})
+		for {
+			if _, err := w.Write(e); err != nil {
+				return
+			}
+		}
+	}))
+	s.Timeout = time.Minute
+	for _, err := range s.Certificates(t.Context(), certstore.Email("alice@example.test")) {
+		var limit *limits.Exceeded
+		if !errors.As(err, &limit) || limit.What != "octets of one answer" {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 
