@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"time"
 
 	"github.com/postseal/postseal/certstore"
 )
@@ -42,3 +43,12 @@ func (s *Store) Fill(ctx context.Context, n int, make func(i int) *x509.Certific
 
 // MarshalKey is what is sealed of a key.
 func MarshalKey(key crypto.PrivateKey) ([]byte, error) { return marshalKey(key) }
+
+// ReadCRL reads the head of a revocation list.
+func ReadCRL(der []byte) (issuer []byte, thisUpdate, nextUpdate time.Time, err error) {
+	c, err := readCRL(der)
+	if err != nil {
+		return nil, thisUpdate, nextUpdate, err
+	}
+	return c.issuer, c.thisUpdate, c.nextUpdate, nil
+}
