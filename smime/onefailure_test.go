@@ -14,7 +14,7 @@ import (
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
-// TestOneFailureOfEveryKind (rows C04, C07, C09 to C12 and K03): for every kind of recipient
+// TestOneFailureOfEveryKind (rows C04, C07, C09, C10, C11, C12 and K03): for every kind of recipient
 // and every cipher, an octet of the encrypted key, of the ciphertext or of the tag that is
 // another, wherever it is, is the one failure.
 func TestOneFailureOfEveryKind(t *testing.T) {

@@ -205,6 +205,8 @@ func writeOpenIdentities(t *testing.T) {
 		return alice(func(l *smimetest.Leaf) { l.Key = smimetest.P256 }), nil
 	})
 	add("stranger", one(stranger.Alice()))
+	add("timestamps", func() (*certstore.Identity, []byte) { return issuing.Issue(stampsLeaf()), nil })
+	add("timestamps-stranger", func() (*certstore.Identity, []byte) { return stranger.Root.Issue(stampsLeaf()), nil })
 	add("revoked", func() (*certstore.Identity, []byte) {
 		id := alice(func(l *smimetest.Leaf) { l.CRLSources = []string{"http://crl.invalid/1"} })
 		return id, issuing.CRL(id.Certificate())

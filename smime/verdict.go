@@ -58,10 +58,16 @@ func authorOf(h *mimeraw.Header) author {
 // decryption that failed are gone by now.
 func (p *pass) judge() {
 	p.chooseAuthor()
+	var signed []*signedLayer
 	for _, l := range p.layers {
 		if s, ok := l.(*signedLayer); ok {
 			p.judgeSigned(s)
+			signed = append(signed, s)
 		}
+	}
+	// Last, so that nothing that anybody can add takes work from the signatures themselves.
+	for _, s := range signed {
+		p.judgeEvidence(s)
 	}
 }
 
@@ -216,7 +222,7 @@ func (p *pass) reason() error {
 		switch q.code {
 		case codeDecrypt:
 			return ErrDecrypt
-		case "decrypt.no_key":
+		case codeNoKey:
 			return ErrNoKey
 		}
 	}

@@ -16,6 +16,7 @@ func NewChaChaReader(src io.Reader, key, nonce []byte, tail Tail) (*Reader, erro
 	if err != nil {
 		return nil, err
 	}
+	c.decrypt = true
 	return newReader(src, c, tail), nil
 }
 
@@ -30,11 +31,13 @@ func NewChaChaWriter(dst io.Writer, key, nonce, additional []byte) (*Writer, err
 }
 
 type chacha struct {
-	key   [chacha20.KeySize]byte
-	nonce [NonceSize]byte
-	poly  poly1305
-	acc   field130
-	size  uint64
+	key     [chacha20.KeySize]byte
+	nonce   [NonceSize]byte
+	poly    poly1305
+	acc     field130
+	begun   uint64 // octets
+	size    uint64 // octets that have ended
+	decrypt bool
 }
 
 func newChaCha(key, nonce []byte) (*chacha, error) {
@@ -50,9 +53,9 @@ func newChaCha(key, nonce []byte) (*chacha, error) {
 	return c, nil
 }
 
-func (c *chacha) padded() int      { return 0 }
-func (c *chacha) limit() uint64    { return 1<<38 - 64 } // RFC 8439, Section 2.8
-func (c *chacha) decrypt(p []byte) { c.crypt(p, p, true) }
+func (c *chacha) serial() bool  { return false }
+func (c *chacha) padded() int   { return 0 }
+func (c *chacha) limit() uint64 { return 1<<38 - 64 } // RFC 8439, Section 2.8
 
 // stream returns the key stream from the given block of 64 octets on.
 func (c *chacha) stream(block uint32) *chacha20.Cipher {
@@ -64,33 +67,27 @@ func (c *chacha) stream(block uint32) *chacha20.Cipher {
 	return s
 }
 
-func (c *chacha) crypt(dst, src []byte, decrypt bool) {
-	if len(src) == 0 {
-		return
+func (c *chacha) begin(text []byte, n *note) {
+	binary.LittleEndian.PutUint64(n[:], c.begun/64)
+	c.begun += uint64(len(text))
+}
+
+func (c *chacha) crypt(dst, text []byte, n *note) {
+	var sum field130
+	if c.decrypt {
+		sum = c.poly.sum(sum, text)
 	}
-	var sums [maxParts]field130
-	parts := split(len(src))
-	together(parts, func(i int) {
-		d, s := part(dst, i), part(src, i)
-		if decrypt {
-			sums[i] = c.poly.sum(field130{}, s)
-		}
-		at := c.size + uint64(i)*partSize
-		ks := c.stream(uint32(at/64) + 1)
-		if skip := at % 64; skip > 0 {
-			var drop [64]byte
-			ks.XORKeyStream(drop[:skip], drop[:skip])
-		}
-		ks.XORKeyStream(d, s)
-		if !decrypt {
-			sums[i] = c.poly.sum(field130{}, d)
-		}
-	})
-	for i := range parts {
-		blocks := uint64(len(part(src, i))+15) / 16
-		c.acc = c.acc.mul(c.poly.raised(blocks)).add(sums[i])
+	c.stream(uint32(binary.LittleEndian.Uint64(n[:]))+1).XORKeyStream(dst, text)
+	if !c.decrypt {
+		sum = c.poly.sum(sum, dst)
 	}
-	c.size += uint64(len(src))
+	sum.store(n)
+}
+
+func (c *chacha) end(size int, n *note) {
+	blocks := uint64(size+15) / 16
+	c.acc = c.acc.mul(c.poly.raised(blocks)).add(restore130(n))
+	c.size += uint64(size)
 }
 
 func (c *chacha) tag(additional []byte) [TagSize]byte {
@@ -115,7 +112,6 @@ type chachaEncrypter struct {
 	additional []byte
 }
 
-func (c *chachaEncrypter) encrypt(dst, src []byte) { c.crypt(dst, src, false) }
 func (c *chachaEncrypter) sum(tag []byte) []byte {
 	t := c.tag(c.additional)
 	return append(tag, t[:]...)

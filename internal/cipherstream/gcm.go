@@ -27,7 +27,7 @@ func NewGCMReader(src io.Reader, key, nonce []byte, tail Tail) (*Reader, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newReader(src, g, tail), nil
+	return newReader(src, &gcmDecrypter{g}, tail), nil
 }
 
 // NewGCMWriter enciphers AES-GCM and authenticates additional data with it. A nonce must
@@ -37,23 +37,26 @@ func NewGCMWriter(dst io.Writer, key, nonce, additional []byte) (*Writer, error)
 	if err != nil {
 		return nil, err
 	}
-	return newWriter(dst, &gcmEncrypter{g, additional}), nil
+	return newWriter(dst, &gcmEncrypter{gcm: g, additional: additional}), nil
 }
 
 // gcm is AES-GCM in constant memory out of the standard library's parts. The AEAD itself
-// computes GHASH of a chunk c: Seal(nil, nonce, nil, c) is ((GHASH(c) xor len)*H) xor
-// E(K, J0). H is the cipher of zero and E(K, J0) one block, so that one multiplication
-// with the inverse of H uncovers GHASH(c), and one with a power of H appends it to the
-// running hash. The tags made on the way never leave this package.
+// computes GHASH, the polynomial in H over the blocks: a tag over one piece is
+// ((GHASH(piece) xor lengths)*H) xor E(K, J0). H is the cipher of zero and E(K, J0) one
+// block, so that GHASH(piece)*H is uncovered, and a multiplication with a power of H
+// appends it to what came before. The tags made on the way never leave this package.
 type gcm struct {
-	block   cipher.Block
-	aead    cipher.AEAD
-	nonce   [NonceSize]byte
-	h, hinv field128
-	mask    field128 // E(K, J0)
-	acc     field128
-	size    uint64
-	hpart   field128 // H to the number of blocks in a part, once it is needed
+	block cipher.Block
+	aead  cipher.AEAD
+	j0    [aes.BlockSize]byte // NIST SP 800-38D, Section 7.1
+	h     field128
+	mask  field128 // E(K, J0)
+	begun uint64   // octets
+	size  uint64   // octets that have ended
+	acc   field128 // GHASH of them, times H
+	// Of a whole piece: H to the number of its blocks, once that is needed, and H times
+	// its length.
+	power, length field128
 }
 
 func newGCM(key, nonce []byte) (*gcm, error) {
@@ -69,72 +72,61 @@ func newGCM(key, nonce []byte) (*gcm, error) {
 		return nil, err
 	}
 	g := &gcm{block: b, aead: aead}
-	copy(g.nonce[:], nonce)
-	var z, j0 [16]byte
-	b.Encrypt(z[:], z[:])
-	copy(j0[:], nonce)
-	j0[15] = 1
-	b.Encrypt(j0[:], j0[:])
-	g.h, g.mask = load128(z[:]), load128(j0[:])
-	g.hinv = g.h.inverse()
+	copy(g.j0[:], nonce)
+	g.j0[15] = 1
+	g.h, g.mask = g.cipher([aes.BlockSize]byte{}), g.cipher(g.j0)
+	g.length = g.h.mul(field128{textSize * 8, 0})
 	return g, nil
 }
 
-func (g *gcm) padded() int      { return 0 }
-func (g *gcm) limit() uint64    { return LongestGCM }
-func (g *gcm) decrypt(p []byte) { g.crypt(p, p, true) }
-
-func (g *gcm) crypt(dst, src []byte, decrypt bool) {
-	if len(src) == 0 {
-		return
-	}
-	var sums [maxParts]field128
-	parts := split(len(src))
-	if parts == 1 {
-		sums[0] = g.part(dst, src, g.size/16, decrypt)
-	} else {
-		together(parts, func(i int) {
-			sums[i] = g.part(part(dst, i), part(src, i), (g.size+uint64(i)*partSize)/16, decrypt)
-		})
-	}
-	for i := range parts {
-		g.acc = g.acc.mul(g.raised(len(part(src, i)))).xor(sums[i])
-	}
-	g.size += uint64(len(src))
+// cipher returns E(K, b).
+func (g *gcm) cipher(b [aes.BlockSize]byte) field128 {
+	g.block.Encrypt(b[:], b[:])
+	return load128(b[:])
 }
 
-// part enciphers or deciphers src, which starts at the given block of the message, and
-// returns the GHASH of its ciphertext. It changes nothing in g.
-func (g *gcm) part(dst, src []byte, block uint64, decrypt bool) field128 {
-	var iv [16]byte
-	copy(iv[:], g.nonce[:])
-	binary.BigEndian.PutUint32(iv[12:], uint32(block)+2)
-	ctr := cipher.NewCTR(g.block, iv[:])
-	if decrypt {
-		y := g.ghash(src)
-		ctr.XORKeyStream(dst, src)
-		return y
+func (g *gcm) serial() bool  { return false }
+func (g *gcm) padded() int   { return 0 }
+func (g *gcm) limit() uint64 { return LongestGCM }
+
+// begin leaves where the piece begins, in blocks.
+func (g *gcm) begin(text []byte, n *note) {
+	binary.BigEndian.PutUint32(n[aes.BlockSize:], uint32(g.begun/aes.BlockSize))
+	g.begun += uint64(len(text))
+}
+
+// end takes GHASH(piece)*H.
+func (g *gcm) end(size int, n *note) {
+	g.acc = g.acc.mul(g.raised(size)).xor(load128(n[:]))
+	g.size += uint64(size)
+}
+
+// stream enciphers or deciphers the piece that begins where n says.
+func (g *gcm) stream(dst, text []byte, n *note) {
+	iv := n[:aes.BlockSize] // memory that is there already
+	copy(iv, g.j0[:NonceSize])
+	binary.BigEndian.PutUint32(iv[NonceSize:], binary.BigEndian.Uint32(n[aes.BlockSize:])+2)
+	cipher.NewCTR(g.block, iv).XORKeyStream(dst, text)
+}
+
+// ghash returns GHASH(b)*H, the last block padded with zeros. It works in n.
+func (g *gcm) ghash(b []byte, n *note) field128 {
+	y := load128(g.aead.Seal(n[:0], g.j0[:NonceSize], nil, b)).xor(g.mask)
+	if len(b) == textSize {
+		return y.xor(g.length)
 	}
-	ctr.XORKeyStream(dst, src)
-	return g.ghash(dst)
+	return y.xor(g.h.mul(field128{uint64(len(b)) * 8, 0}))
 }
 
-// ghash returns GHASH of the blocks of c, the last padded with zeros, without lengths.
-func (g *gcm) ghash(c []byte) field128 {
-	var out [TagSize]byte
-	y := load128(g.aead.Seal(out[:0], g.nonce[:], nil, c)).xor(g.mask)
-	return y.mul(g.hinv).xor(field128{uint64(len(c)) * 8, 0})
-}
-
-// raised returns H to the number of blocks in n octets. It remembers that of a full part.
+// raised returns H to the number of blocks in n octets.
 func (g *gcm) raised(n int) field128 {
-	if n != partSize {
-		return g.h.pow(uint64(n+15) / 16)
+	if n != textSize {
+		return g.h.pow(uint64(n+aes.BlockSize-1) / aes.BlockSize)
 	}
-	if g.hpart == (field128{}) {
-		g.hpart = g.h.pow(partSize / 16)
+	if g.power == (field128{}) {
+		g.power = g.h.pow(textSize / aes.BlockSize)
 	}
-	return g.hpart
+	return g.power
 }
 
 // tag finishes the hash. The additional data comes first in it; multiplied by H to the
@@ -142,15 +134,23 @@ func (g *gcm) raised(n int) field128 {
 func (g *gcm) tag(additional []byte) [TagSize]byte {
 	acc := g.acc
 	if len(additional) > 0 {
-		acc = acc.xor(g.ghash(additional).mul(g.h.pow((g.size + 15) / 16)))
+		acc = acc.xor(g.ghash(additional, new(note)).mul(g.h.pow((g.size + aes.BlockSize - 1) / aes.BlockSize)))
 	}
-	acc = acc.xor(field128{uint64(len(additional)) * 8, g.size * 8}).mul(g.h).xor(g.mask)
+	acc = acc.xor(g.h.mul(field128{uint64(len(additional)) * 8, g.size * 8})).xor(g.mask)
 	var out [TagSize]byte
 	acc.store(out[:])
 	return out
 }
 
-func (g *gcm) check(tag, additional []byte) int {
+type gcmDecrypter struct{ *gcm }
+
+func (g *gcmDecrypter) crypt(dst, text []byte, n *note) {
+	y := g.ghash(text, n)
+	g.stream(dst, text, n)
+	y.store(n[:])
+}
+
+func (g *gcmDecrypter) check(tag, additional []byte) int {
 	want := g.tag(additional)
 	if len(tag) < 12 || len(tag) > TagSize {
 		return 0
@@ -163,7 +163,11 @@ type gcmEncrypter struct {
 	additional []byte
 }
 
-func (g *gcmEncrypter) encrypt(dst, src []byte) { g.crypt(dst, src, false) }
+func (g *gcmEncrypter) crypt(dst, text []byte, n *note) {
+	g.stream(dst, text, n)
+	g.ghash(dst, n).store(n[:])
+}
+
 func (g *gcmEncrypter) sum(tag []byte) []byte {
 	t := g.tag(g.additional)
 	return append(tag, t[:]...)

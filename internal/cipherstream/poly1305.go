@@ -71,6 +71,20 @@ func load130(lo, hi, top uint64) field130 {
 	return field130{lo & mask44, (lo>>44 | hi<<20) & mask44, hi>>24 | top<<40}
 }
 
+// store keeps a in n, from where restore130 gets it.
+func (a field130) store(n *note) {
+	for i, limb := range a {
+		binary.LittleEndian.PutUint64(n[8*i:], limb)
+	}
+}
+
+func restore130(n *note) (a field130) {
+	for i := range a {
+		a[i] = binary.LittleEndian.Uint64(n[8*i:])
+	}
+	return a
+}
+
 func (a field130) add(b field130) field130 {
 	return field130{a[0] + b[0], a[1] + b[1], a[2] + b[2]}
 }

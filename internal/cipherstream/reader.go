@@ -4,6 +4,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"io"
+
+	"github.com/postseal/postseal/internal/offload"
 )
 
 // ErrOpen means that the ciphertext, the tag, the additional data or the key is wrong.
@@ -20,7 +22,8 @@ var ErrTooLong = errors.New("cipherstream: message too long for its cipher")
 // finding about the content.
 type Tail func() (tag, additional []byte, err error)
 
-// A Reader deciphers what it reads from another reader.
+// A Reader deciphers what it reads from another reader, of which it reads some more than
+// it has given out.
 //
 // Read returns plaintext as it is deciphered. io.EOF means that the padding or the tag
 // was right; [ErrOpen] in its place means that it was not. An error of the source is
@@ -29,31 +32,25 @@ type Reader struct {
 	src   io.Reader
 	mode  decrypter
 	tail  Tail
-	buf   []byte   // room for the block kept back, then the window
-	plain []byte   // part of buf: deciphered and not handed out yet
-	block [16]byte // the last block so far, which may hold padding
-	kept  int      // octets of block in use: 0 or the block size
-	size  int      // window size in use
+	plain []byte // deciphered and not handed out yet
 	total uint64
+	eof   bool // src has ended
 	err   error
+
+	small []byte         // room for a small message
+	pipe  *pipeline      // nil for as long as the message may be small
+	taken *offload.Piece // that plain is part of
 }
 
-// A decrypter is the state of one message in a mode of operation.
+// A decrypter is a mode that deciphers.
 type decrypter interface {
-	// decrypt deciphers p in place. All calls but the last have a multiple of 16 octets.
-	decrypt(p []byte)
-	// padded returns the block size if the last block holds padding, or 0.
-	padded() int
+	mode
 	// check reports, as 1 or 0, whether the tag fits everything deciphered.
 	check(tag, additional []byte) int
-	// limit is how many octets may be deciphered.
-	limit() uint64
 }
 
-const room = 16 // in front of the window, for the block kept back
-
 func newReader(src io.Reader, mode decrypter, tail Tail) *Reader {
-	return &Reader{src: src, mode: mode, tail: tail, size: smallBuffer}
+	return &Reader{src: src, mode: mode, tail: tail}
 }
 
 // Read implements io.Reader; see [Reader].
@@ -95,80 +92,115 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// free gives the buffer back, none of whose plaintext is waiting any more.
+// free wipes what held plaintext, none of which is waiting any more.
 func (r *Reader) free() {
-	if r.buf != nil {
-		release(r.buf)
-		r.buf = nil
+	clear(r.small)
+	r.small = nil
+	if r.pipe == nil {
+		return
+	}
+	if r.taken != nil {
+		r.pipe.drop(r.taken)
+		r.taken = nil
+	}
+	r.pipe.free()
+}
+
+// fill deciphers some more and sets plain, err or both.
+func (r *Reader) fill() {
+	if r.pipe == nil {
+		r.fillSmall()
+		return
+	}
+	if r.taken != nil {
+		r.pipe.drop(r.taken)
+		r.taken = nil
+	}
+	for !r.eof && !r.pipe.line.Full() {
+		p := r.pipe.piece()
+		p.In = r.read(p.In[:textSize], copy(p.In[:textSize], r.small))
+		r.small = nil
+		if r.err != nil {
+			r.pipe.drop(p)
+			return
+		}
+		if len(p.In) > 0 {
+			r.pipe.put(p)
+		} else {
+			r.pipe.drop(p)
+		}
+	}
+	if r.pipe.line.Empty() {
+		r.finish(nil)
+		return
+	}
+	r.taken = r.pipe.take()
+	r.plain = r.taken.Out
+	if r.eof && r.pipe.line.Empty() {
+		r.finish(r.taken.Out)
 	}
 }
 
-// fill reads and deciphers the next window and sets plain, err or both.
-func (r *Reader) fill() {
-	if len(r.buf) < room+r.size {
-		r.free()
-		r.buf = newBuffer(room + r.size)
+// fillSmall deciphers a small message, or finds out that it is none.
+func (r *Reader) fillSmall() {
+	buf := make([]byte, smallBuffer, smallBuffer+TagSize)
+	r.small = r.read(buf, 0)
+	switch {
+	case r.err != nil:
+	case !r.eof:
+		r.pipe = newPipeline(r.mode)
+	default:
+		var n note
+		r.mode.begin(r.small, &n)
+		r.mode.crypt(r.small, r.small, &n)
+		r.mode.end(len(r.small), &n)
+		r.finish(r.small)
 	}
-	w := r.buf[room : room+r.size]
-	n, last := 0, false
-	for n < len(w) && !last {
-		m, err := r.src.Read(w[n:])
+}
+
+// read fills p, which has n octets already, and returns as much as there is.
+func (r *Reader) read(p []byte, n int) []byte {
+	r.total -= uint64(n)
+	for n < len(p) && !r.eof {
+		m, err := r.src.Read(p[n:])
 		n += m
 		if err == io.EOF {
-			last = true
+			r.eof = true
 		} else if err != nil {
 			r.err = err
-			return
+			return nil
 		}
 	}
 	r.total += uint64(n)
 	if r.total > r.mode.limit() {
 		r.err = ErrTooLong
-		return
+		return nil
 	}
-	if !last {
-		r.size = window() // this is no small message
-	}
-	bs := r.mode.padded()
-	if bs == 0 {
-		r.mode.decrypt(w[:n])
-		r.plain = w[:n]
-		if last {
-			r.finish(1)
-		}
-		return
-	}
-	whole := n - n%bs
-	r.mode.decrypt(w[:whole])
-	start, end := room-r.kept, room+whole
-	copy(r.buf[start:room], r.block[:r.kept])
-	if start < end { // keep the last block back: it may hold the padding
-		end -= bs
-		r.kept = copy(r.block[:], r.buf[end:end+bs])
-	}
-	r.plain = r.buf[start:end]
-	if !last {
-		return
-	}
-	pad, ok := unpad(r.block[:r.kept], bs)
-	ok &= subtle.ConstantTimeEq(int32(n%bs), 0)
-	r.finish(ok)
-	if r.err == io.EOF {
-		r.plain = append(r.plain, r.block[:bs-pad]...)
-	}
-	clear(r.block[:])
+	return p[:n]
 }
 
-// finish reads the tail and decides how the stream ends; ok is what is known already.
-func (r *Reader) finish(ok int) {
+// finish reads the tail and decides how the stream ends; last is the plaintext of the last
+// piece, padding included.
+func (r *Reader) finish(last []byte) {
+	r.plain = last
+	ok, end := 1, len(last)
+	if bs := r.mode.padded(); bs > 0 {
+		whole := len(last) - len(last)%bs
+		start := max(0, whole-bs)
+		var pad int
+		pad, ok = unpad(last[start:whole], bs)
+		ok &= subtle.ConstantTimeEq(int32(len(last)%bs), 0)
+		end = whole - pad
+		r.plain = last[:start]
+	}
 	tag, additional, err := r.tail()
 	if err != nil {
 		r.err = err
 		return
 	}
-	if ok&r.mode.check(tag, additional) == 1 {
-		r.err = io.EOF
-	} else {
+	if ok&r.mode.check(tag, additional) != 1 {
 		r.err = ErrOpen
+		return
 	}
+	r.err, r.plain = io.EOF, last[:end]
 }

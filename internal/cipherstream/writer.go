@@ -1,33 +1,34 @@
 package cipherstream
 
-import "io"
+import (
+	"io"
+
+	"github.com/postseal/postseal/internal/offload"
+)
+
+// largeWrite is how much one call of Write is worked on where it lies, instead of a copy.
+// It is worth waiting for all of it at the end of the call.
+const largeWrite = 1 << 20
 
 // A Writer enciphers what is written to it and passes the ciphertext on.
 type Writer struct {
 	dst   io.Writer
 	mode  encrypter
-	buf   []byte
-	n     int // octets of plaintext in buf
+	small []byte         // plaintext, for as long as the message may be small
+	pipe  *pipeline      // nil until then
+	next  *offload.Piece // being filled
 	total uint64
 	err   error
 }
 
-// An encrypter is the state of one message in a mode of operation.
+// An encrypter is a mode that enciphers.
 type encrypter interface {
-	// encrypt enciphers src to dst, which are the same or do not overlap. All calls but
-	// the last have a multiple of 16 octets.
-	encrypt(dst, src []byte)
-	// padded returns the block size if the message must be padded to it, or 0.
-	padded() int
+	mode
 	// sum appends the tag, if there is one.
 	sum(tag []byte) []byte
-	// limit is how many octets may be enciphered.
-	limit() uint64
 }
 
-func newWriter(dst io.Writer, mode encrypter) *Writer {
-	return &Writer{dst: dst, mode: mode, buf: make([]byte, smallBuffer)}
-}
+func newWriter(dst io.Writer, mode encrypter) *Writer { return &Writer{dst: dst, mode: mode} }
 
 // Write enciphers p. Its error is that of the destination, or [ErrTooLong].
 func (w *Writer) Write(p []byte) (int, error) {
@@ -39,30 +40,66 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.err = ErrTooLong
 		return 0, w.err
 	}
-	n := len(p)
-	for len(p) > 0 {
-		if w.n == len(w.buf) {
-			if w.flush(w.buf); w.err != nil {
-				return n - len(p), w.err
-			}
-			w.grow()
+	if w.pipe == nil && len(w.small)+len(p) <= smallBuffer {
+		if w.small == nil {
+			w.small = make([]byte, 0, smallBuffer+TagSize)
 		}
-		if w.n == 0 && len(p) > len(w.buf) {
-			w.grow()
-		}
-		if w.n == 0 && len(p) >= len(w.buf) {
-			w.mode.encrypt(w.buf, p[:len(w.buf)])
-			if w.pass(w.buf); w.err != nil {
-				return n - len(p), w.err
-			}
-			p = p[len(w.buf):]
-			continue
-		}
-		m := copy(w.buf[w.n:], p)
-		w.n += m
-		p = p[m:]
+		w.small = append(w.small, p...)
+		return len(p), nil
 	}
-	return n, nil
+	if w.pipe == nil {
+		w.pipe = newPipeline(w.mode)
+		w.next = w.pipe.piece()
+		w.next.In = append(w.next.In, w.small...)
+		clear(w.small)
+		w.small = nil
+	}
+	n := len(p)
+	for len(p) > 0 && w.err == nil {
+		m := min(len(p), textSize-len(w.next.In))
+		if m == textSize && n >= largeWrite {
+			w.next.In = p[:m]
+		} else {
+			w.next.In = append(w.next.In, p[:m]...)
+		}
+		p = p[m:]
+		if len(w.next.In) == textSize {
+			w.begin()
+		}
+	}
+	if n >= largeWrite {
+		w.drain()
+	}
+	return n - len(p), w.err
+}
+
+// begin puts the next piece to work, and gets an empty one.
+func (w *Writer) begin() {
+	if w.pipe.line.Full() {
+		w.pass()
+	}
+	w.pipe.put(w.next)
+	w.next = w.pipe.piece()
+}
+
+// drain waits for everything that was put to work.
+func (w *Writer) drain() {
+	for !w.pipe.line.Empty() {
+		w.pass()
+	}
+}
+
+// pass writes the oldest piece.
+func (w *Writer) pass() {
+	p := w.pipe.take()
+	w.write(p.Out)
+	w.pipe.drop(p)
+}
+
+func (w *Writer) write(p []byte) {
+	if len(p) > 0 && w.err == nil {
+		_, w.err = w.dst.Write(p)
+	}
 }
 
 // Close enciphers what is left, with the padding where the mode has one. It does not
@@ -71,47 +108,44 @@ func (w *Writer) Close() error {
 	if w.err != nil {
 		return w.err
 	}
-	if bs := w.mode.padded(); bs > 0 {
-		if w.n == len(w.buf) {
-			w.flush(w.buf)
-		}
-		pad := bs - w.n%bs
-		for range pad { // the buffer is a multiple of the block size
-			w.buf[w.n] = byte(pad)
-			w.n++
-		}
-	}
-	if w.err == nil {
-		w.flush(w.buf[:w.n])
+	if w.pipe == nil {
+		w.closeSmall()
+	} else {
+		w.next.In = w.pad(w.next.In)
+		w.begin()
+		w.drain()
+		w.pipe.drop(w.next)
+		w.pipe.free()
 	}
 	if w.err != nil {
 		return w.err
 	}
 	w.err = io.ErrClosedPipe
-	release(w.buf[:cap(w.buf)])
-	w.buf = nil
 	return nil
+}
+
+func (w *Writer) closeSmall() {
+	text := w.pad(w.small)
+	var n note
+	w.mode.begin(text, &n)
+	w.mode.crypt(text, text, &n)
+	w.mode.end(len(text), &n)
+	w.write(text)
+	w.small = nil
+}
+
+// pad appends the padding to the last piece of a message.
+func (w *Writer) pad(p []byte) []byte {
+	bs := w.mode.padded()
+	if bs == 0 {
+		return p
+	}
+	pad := bs - len(p)%bs
+	for range pad {
+		p = append(p, byte(pad))
+	}
+	return p
 }
 
 // Tag returns the authentication tag, 16 octets, once Close has returned; nil for CBC.
 func (w *Writer) Tag() []byte { return w.mode.sum(nil) }
-
-// grow gives the writer a full window: this is no small message.
-func (w *Writer) grow() {
-	if n := window(); len(w.buf) < n {
-		release(w.buf)
-		w.buf = newBuffer(room + n)[:n]
-	}
-}
-
-func (w *Writer) flush(p []byte) {
-	w.mode.encrypt(p, p)
-	w.n = 0
-	w.pass(p)
-}
-
-func (w *Writer) pass(p []byte) {
-	if len(p) > 0 && w.err == nil {
-		_, w.err = w.dst.Write(p)
-	}
-}

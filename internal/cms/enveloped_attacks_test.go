@@ -223,6 +223,29 @@ func TestPaddingOracle(t *testing.T) {
 		failWithDecrypt(t, "key length", sealedGCM(make([]byte, 32), plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), ct)), h.cert, "", h.key)
 	}
 	t.Log(opened, "opened,", failed, "vectors failed alike")
+
+	// A token that shows bad padding and right lengths to us shows them to nobody else.
+	token := plainToken{h.key.(*rsa.PrivateKey)}
+	if o, err := unseal(bytes.NewReader(sealedGCM(cek, plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), ct)).der()), h.cert, "", token, cms.DecryptOptions{}); err != nil || !bytes.Equal(o.content, plain) {
+		t.Error("token:", err)
+	}
+	bad[0] ^= 0x55
+	failWithDecrypt(t, "token, altered octet", sealedGCM(cek, plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), bad)), h.cert, "", token)
+	short, _ := rsa.EncryptPKCS1v15(rand.Reader, &token.key.PublicKey, make([]byte, 31))
+	failWithDecrypt(t, "token, key length", sealedGCM(make([]byte, 32), plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), short)), h.cert, "", token)
+}
+
+// A plainToken decrypts as tokens behind github.com/ThalesGroup/crypto11 do: without regard
+// for SessionKeyLen, which it refuses.
+type plainToken struct{ key *rsa.PrivateKey }
+
+func (k plainToken) Public() crypto.PublicKey { return k.key.Public() }
+
+func (k plainToken) Decrypt(r io.Reader, text []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	if o := opts.(*rsa.PKCS1v15DecryptOptions); o.SessionKeyLen != 0 {
+		return nil, errors.New("token: unsupported option")
+	}
+	return k.key.Decrypt(r, text, nil)
 }
 
 // The same for RSAES-OAEP, with every pair of hashes and with labels: over a thousand
@@ -355,12 +378,8 @@ func TestTagLengths(t *testing.T) {
 				stated = 12
 			}
 			for _, short := range []bool{false, true} {
-				least := 16
-				if short {
-					least = 12
-				}
 				o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowShortTags: short})
-				if want := stated == have && have >= least && have <= 16; want != (err == nil) || want && !bytes.Equal(o.content, plain) {
+				if want := stated == have && (have == 16 || short && have >= 12) && have <= 16; want != (err == nil) || want && !bytes.Equal(o.content, plain) {
 					t.Errorf("parameters say %d, tag has %d, short ones allowed: %v: %v", icv, have, short, err)
 				}
 				if err == cms.ErrDecrypt {
@@ -421,6 +440,46 @@ func TestTagLengths(t *testing.T) {
 	if _, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{}); !errors.As(err, &syntax) {
 		t.Error(err)
 	}
+}
+
+// AES-CCM has tags of every even length from 4 octets. Those from 12, the default, open; from
+// 8 with the option for short ones; shorter ones never (C04).
+func TestTagLengthsOfCCM(t *testing.T) {
+	kek, cek, nonce, plain := someBytes(32), make([]byte, 16), make([]byte, 12), []byte("what was sent")
+	info := kekri(algorithmDER(oid.AES256Wrap, nil), wrapped(kek, cek))
+	for icv := 4; icv <= 16; icv += 2 {
+		text, tag := sealCCM(cek, nonce, plain, icv)
+		e := envelope{oid.AuthEnvelopedData, [][]byte{info}, algorithmDER(oid.AES128CCM, gcmParameters(nonce, icv)), text, tag}
+		for _, short := range []bool{false, true} {
+			o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowShortTags: short})
+			var weak *cms.WeakError
+			if want := icv >= 12 || short && icv >= 8; want != (err == nil) || !want && !errors.As(err, &weak) || want && !bytes.Equal(o.content, plain) {
+				t.Errorf("tag of %d octets, short ones allowed: %v: %v", icv, short, err)
+			}
+		}
+		e.mac = bytes.Clone(tag)
+		e.mac[icv-1] ^= 1
+		if o, err := unseal(bytes.NewReader(e.der()), nil, "kekri", cms.Secret(kek), cms.DecryptOptions{AllowShortTags: true}); err == nil || len(o.content) > 0 {
+			t.Errorf("altered tag of %d octets: %v", icv, err)
+		}
+	}
+}
+
+// sealCCM is CCM with a nonce of 12 octets and no additional data (RFC 3610, Section 2).
+func sealCCM(key, nonce, plain []byte, icv int) (text, tag []byte) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic(err)
+	}
+	first := append([]byte{byte((icv-2)/2<<3 | 2)}, nonce...)
+	first = append(first, 0, 0, byte(len(plain)))
+	padded := append(bytes.Clone(plain), make([]byte, (16-len(plain)%16)%16)...)
+	chain := make([]byte, 16+len(padded))
+	cipher.NewCBCEncrypter(block, make([]byte, 16)).CryptBlocks(chain, append(first, padded...))
+	counter := append(append([]byte{2}, nonce...), 0, 0, 0)
+	out := append(bytes.Clone(chain[len(chain)-16:]), plain...)
+	cipher.NewCTR(block, counter).XORKeyStream(out, out)
+	return out[16:], out[:icv]
 }
 
 // Nonces of another length than 12 octets, and parameters of another form (C05).
@@ -845,6 +904,18 @@ func TestBadPoints(t *testing.T) {
 		})
 	}
 	ec := algorithmDER(oid.ECPublicKey, derOf(oid.P256))
+	// What is not read says so, whatever the key: Diffie-Hellman over finite fields (RFC
+	// 3370, Section 4.1), and MQV (RFC 5753, Section 3.2).
+	for name, scheme := range map[string]oid.OID{
+		"ephemeral-static DH": "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x03\x05", "static-static DH": "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x03\x0a",
+		"MQV with SHA-1": "\x2b\x81\x05\x10\x86\x48\x3f\x00\x10", "MQV with SHA-256": "\x2b\x81\x04\x01\x0f\x01",
+	} {
+		e := sealedGCM(someBytes(16), plain, kari(p256, ec, make([]byte, 65), scheme))
+		_, err := unseal(bytes.NewReader(e.der()), p256.cert, "", p256.key, cms.DecryptOptions{})
+		if unsupported, ok := errors.AsType[*cms.UnsupportedError](err); !ok || unsupported.OID != scheme {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	key, _ := h2ecdh(p256)
 	point := key.PublicKey().Bytes()
 	off := bytes.Clone(point)
@@ -1084,7 +1155,7 @@ func TestMissingNodes(t *testing.T) {
 			kind string
 			key  crypto.PrivateKey
 		}{{rsa.cert, "", rsa.key}, {p256.cert, "", p256.key}, {kem.cert, "", kem.key}, {nil, "kekri", cms.Secret(someBytes(32))}, {nil, "pwri", cms.Passphrase("p")}} {
-			o, err := unseal(bytes.NewReader(der), v.cert, v.kind, v.key, cms.DecryptOptions{AllowShortTags: true, AllowLegacyCiphers: true})
+			o, err := unseal(bytes.NewReader(der), v.cert, v.kind, v.key, cms.DecryptOptions{AllowLegacyCiphers: true})
 			if err == nil && string(o.content) != "x" {
 				t.Errorf("%s: read as %q", what, o.content)
 			}

@@ -23,12 +23,14 @@ const (
 
 // A Piece is a part of a stream on its way through a [Line].
 type Piece struct {
-	In   []byte // what is worked on, with PieceSize octets of room
-	Out  []byte // the result, see Room
-	Err  error  // what the work has to say besides
-	done chan struct{}
-	in   *buffer
-	out  *buffer
+	In    []byte   // what is worked on, with PieceSize octets of room
+	Out   []byte   // the result, see Room
+	Err   error    // what the work has to say besides
+	Note  [24]byte // what the work must know, or has found out, besides
+	done  chan struct{}
+	ready bool // done has been received
+	in    *buffer
+	out   *buffer
 }
 
 type buffer [PieceSize]byte
@@ -42,7 +44,7 @@ var (
 // NewPiece returns an empty piece. Whoever is done with it calls Free.
 func NewPiece() *Piece {
 	p := pieces.Get().(*Piece)
-	p.In, p.Out, p.Err = p.in[:0], nil, nil
+	p.Reset()
 	return p
 }
 
@@ -53,6 +55,18 @@ func (p *Piece) Room() []byte {
 	}
 	p.Out = p.out[:0]
 	return p.Out
+}
+
+// Reset makes p an empty piece again. Its buffers stay as they are.
+func (p *Piece) Reset() { p.In, p.Out, p.Err = p.in[:0], nil, nil }
+
+// Wipe overwrites all that p holds.
+func (p *Piece) Wipe() {
+	clear(p.in[:])
+	if p.out != nil {
+		clear(p.out[:])
+	}
+	clear(p.Note[:])
 }
 
 // Free gives p to whoever needs a piece next. Nothing of it may be used afterwards.
@@ -67,22 +81,34 @@ func (p *Piece) Free() {
 // A Line is the pieces of one stream that are being worked on, oldest first. It is for one
 // goroutine at a time.
 type Line struct {
-	work   func(*Piece)
-	serial bool
-	depth  int
-	pieces []*Piece // put in and not taken out
+	work    func(*Piece)
+	serial  bool
+	drain   func() // allocated once
+	workers int    // how many goroutines there may be
+	depth   int
+	pieces  []*Piece // put in and not taken out
 
 	mutex   sync.Mutex
-	waiting []*Piece // of a serial line: not begun yet
-	running bool     // of a serial line: there is a goroutine
+	waiting []*Piece // not begun yet
+	running int      // goroutines that work
 }
 
 // NewLine returns a Line of work, which must touch nothing but its piece and, if serial is
 // set, what nobody else touches while there are pieces in the line: then it gets them one
 // after another, in their order.
 func NewLine(serial bool, work func(*Piece)) *Line {
-	depth := min(2*runtime.GOMAXPROCS(0), 8) // what keeps the cores busy
-	return &Line{work: work, serial: serial, depth: depth}
+	cores := runtime.GOMAXPROCS(0)
+	l := &Line{work: work, serial: serial, workers: cores, depth: min(3*cores, 12)} // what keeps the cores busy
+	if serial {
+		l.workers, l.depth = 1, 16
+	}
+	l.pieces, l.waiting = make([]*Piece, 0, l.depth), make([]*Piece, 0, l.depth)
+	l.drain = func() {
+		for p := l.next(true); p != nil; p = l.next(true) {
+			l.run(p)
+		}
+	}
+	return l
 }
 
 // Full reports whether a piece should be taken out before another is put in.
@@ -94,46 +120,69 @@ func (l *Line) Empty() bool { return len(l.pieces) == 0 }
 // Put begins the work on p.
 func (l *Line) Put(p *Piece) {
 	l.pieces = append(l.pieces, p)
-	if !l.serial {
-		go l.run(p)
-		return
-	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.waiting = append(l.waiting, p)
-	if !l.running {
-		l.running = true
+	if l.running < l.workers {
+		l.running++
 		go l.drain()
 	}
 }
 
-// Take waits for the oldest piece and returns it.
+// Take waits for the oldest piece and returns it. Where the order of the work does not
+// matter it works as well until then, so that a core that somebody else keeps busy delays
+// nobody.
 func (l *Line) Take() *Piece {
 	p := l.pieces[0]
+	for !p.ready {
+		select {
+		case <-p.done:
+			p.ready = true
+			continue
+		default:
+		}
+		if other := l.next(false); other != nil {
+			l.run(other)
+			continue
+		}
+		// Waking up costs as much as some of the work, so it must be worth it: half of the
+		// line is left to work on meanwhile.
+		half := l.pieces[len(l.pieces)/2]
+		if !half.ready {
+			<-half.done
+			half.ready = true
+		}
+		if !p.ready {
+			<-p.done
+			p.ready = true
+		}
+	}
 	l.pieces = l.pieces[:copy(l.pieces, l.pieces[1:])]
-	<-p.done
+	p.ready = false
+	return p
+}
+
+// next returns a piece to work on, or nil if there is none, which ends a worker.
+func (l *Line) next(worker bool) *Piece {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	switch {
+	case !worker && l.serial:
+		return nil
+	case len(l.waiting) == 0 && worker:
+		l.running--
+		return nil
+	case len(l.waiting) == 0:
+		return nil
+	}
+	p := l.waiting[0]
+	l.waiting = l.waiting[:copy(l.waiting, l.waiting[1:])]
 	return p
 }
 
 func (l *Line) run(p *Piece) {
 	l.work(p)
 	p.done <- struct{}{}
-}
-
-// drain works for as long as there is something to do.
-func (l *Line) drain() {
-	for {
-		l.mutex.Lock()
-		if len(l.waiting) == 0 {
-			l.running = false
-			l.mutex.Unlock()
-			return
-		}
-		p := l.waiting[0]
-		l.waiting = l.waiting[:copy(l.waiting, l.waiting[1:])]
-		l.mutex.Unlock()
-		l.run(p)
-	}
 }
 
 // A Sink takes a stream of octets. Up to [Threshold] it works at once, from then on behind

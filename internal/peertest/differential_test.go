@@ -28,6 +28,7 @@ import (
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/peertest"
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // An opinion is what one implementation makes of a structure.
@@ -80,12 +81,13 @@ func ourVerdict(sd *cms.SignedData, detached []byte) opinion {
 		if detached == nil {
 			return opinion{why: "no content"}
 		}
-		digests, content = cms.NewDigests(hashes()...), detached
+		hashes := []sigalg.Hash{sigalg.SHA256, sigalg.SHA384, sigalg.SHA512}
 		for _, si := range sd.SignerInfos() {
 			if h, ok := si.DigestAlgorithm(); ok {
-				digests = cms.NewDigests(append(hashes(), h)...)
+				hashes = append(hashes, h)
 			}
 		}
+		digests, content = cms.NewDigests(hashes...), detached
 		digests.Write(detached)
 	} else if detached != nil {
 		return opinion{why: "two contents"}

@@ -11,6 +11,9 @@
 // A peer that is not installed makes a test skip, or leaves its column out. With
 // POSTSEAL_PEERS=required in the environment it is a failure instead: that is how CI runs.
 //
+// Some peers are there twice: as Debian 12 has them, and newer. The newer ones are run out of
+// a folder that .ci/newer fills, in the user's cache or where POSTSEAL_NEWER says.
+//
 // # Trust
 //
 // Peers are given messages that a test has just made, and by the differential tests
