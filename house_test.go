@@ -190,6 +190,7 @@ func homes() map[string][]string {
 		"github.com/ThalesGroup/crypto11":    {"certstore/pkcs11store", "examples"},
 		"github.com/miekg/pkcs11":            {"certstore/pkcs11store", "examples"},
 		"github.com/smallstep/pkcs7":         {"internal/peertest", "bench"},
+		"github.com/digitorus/pkcs7":         {"bench"},
 		"software.sslmate.com/src/go-pkcs12": {"internal/peertest"},
 	}
 }
