@@ -3,6 +3,7 @@ module github.com/postseal/postseal
 go 1.26.0
 
 require (
+	filippo.io/bigmod v0.1.0
 	filippo.io/mldsa v1.0.0
 	github.com/Azure/go-ntlmssp v0.1.1 // indirect
 	github.com/alexbrainman/sspi v0.0.0-20250919150558-7d374ff0d59e // indirect

@@ -177,6 +177,7 @@ func homes() map[string][]string {
 		"golang.org/x/crypto":                {"."},
 		"golang.org/x/net/idna":              {"."},
 		"golang.org/x/text":                  {"."},
+		"filippo.io/bigmod":                  {"internal/sigalg"},
 		"filippo.io/mldsa":                   {"."},
 		"github.com/emersion/go-message":     {"smime", "examples"},
 		"github.com/spf13/pflag":             {"examples"},

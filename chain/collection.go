@@ -37,6 +37,7 @@ type member struct {
 	cert   *x509.Certificate
 	sum    [32]byte
 	anchor bool
+	limits *anchorLimits // of an anchor; nil: none
 }
 
 // A collectionIndex is a Collection at one moment. It never changes: a verifier may
@@ -99,13 +100,19 @@ func (c *Collection) Remove(certs ...*x509.Certificate) {
 	c.built.Store(nil)
 }
 
-// Merge adds every member of other, anchors as anchors.
+// Merge adds every member of other, anchors as anchors with their limits. An anchor that c
+// has already keeps the limits it has there.
 func (c *Collection) Merge(other *Collection) {
 	members := other.index().members
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range members {
+		known, ok := c.bySum[m.sum]
+		trusted := ok && c.members[known].anchor
 		c.add(m.cert, m.anchor)
+		if m.anchor && !trusted {
+			c.members[c.bySum[m.sum]].limits = m.limits
+		}
 	}
 }
 
@@ -117,6 +124,7 @@ func (c *Collection) Difference(other *Collection) *Collection {
 	for _, m := range c.index().members {
 		if o := theirs[m.sum]; o == nil || m.anchor && !o.anchor {
 			d.add(m.cert, m.anchor)
+			d.members[len(d.members)-1].limits = m.limits
 		}
 	}
 	return &d
@@ -219,7 +227,7 @@ func (c *Collection) add(cert *x509.Certificate, anchor bool) {
 		c.bySum = map[[32]byte]int{}
 	}
 	c.bySum[sum] = len(c.members)
-	c.members = append(c.members, member{cert, sum, anchor})
+	c.members = append(c.members, member{cert: cert, sum: sum, anchor: anchor})
 	c.built.Store(nil)
 }
 

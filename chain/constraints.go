@@ -51,7 +51,7 @@ func (n *node) namesBelow() *nameConstraints {
 	if nc := n.constraints.Load(); nc != nil {
 		return nc
 	}
-	nc := parseConstraints(n.Certificate)
+	nc := parseConstraints(&n.Certificate)
 	n.constraints.Store(nc)
 	return nc
 }

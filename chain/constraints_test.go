@@ -10,7 +10,7 @@ import (
 )
 
 // The name constraints of RFC 5280, Section 4.2.1.10, form by form; X1 to X5 and X18 of
-// the defects of crypto/x509.
+// the defects of crypto/x509. Attack row G02: names that look as if they were inside.
 func TestRulesOfNameConstraints(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	type names = []asn1.RawValue

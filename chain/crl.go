@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // A crl is a parsed list with its digest.
@@ -47,6 +48,13 @@ func (t *task) addCRL(der []byte, origin string) *crl {
 	return c
 }
 
+// ended reports whether what was issued at a time can be silent about the revocation of c
+// because c, which is judged for a time before its end, had expired by then (RFC 5280,
+// Section 3.3; RFC 6960, Section 4.4.4).
+func (t *task) ended(c *node, issued int64, keeps bool, since int64) bool {
+	return t.now <= c.NotAfter && issued > c.NotAfter && !(keeps && since <= c.NotAfter)
+}
+
 const allReasons = 0x1fe // the eight of ReasonFlags; bit 0 is unused
 
 // askCRLs runs RFC 5280, Section 6.3.3 over every list for path[i].
@@ -75,6 +83,8 @@ func (t *task) askCRLs(s *status, path []*node, i int) {
 				// A newer list of the same scope has lifted the hold.
 			case st != stateGood:
 				t.take(s, st, revoked, by)
+			case t.ended(c, list.ThisUpdate, list.KeepsExpired, list.KeptSince):
+				s.because("crl.after_expiry", by+" is younger than the end of the certificate, and need not name it")
 			case reasons&^mask != 0:
 				mask |= reasons
 				source = by
@@ -128,6 +138,9 @@ func (t *task) scope(s *status, list *crl, c *node, p *pkix.Point) (reasons uint
 	}
 	if idp.HasReasons {
 		reasons &= idp.Reasons
+	}
+	if reasons == 0 {
+		s.because("crl.partial_reasons", "a CRL of "+nameText(list.RawIssuer)+" covers no reason of revocation")
 	}
 	return reasons, reasons != 0
 }
@@ -302,14 +315,14 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 		if params == nil {
 			return false
 		}
-		key = inherit(c.SPKI, params)
+		key = newPublicKey(sigalg.InheritDSA(c.SPKI, params))
 	}
-	e := edge{sum, c.keySum}
+	e := edge{sum, key.sum}
+	if !t.pay(e, key.cost) {
+		return false
+	}
 	err, known := t.v.edges.get(e)
-	if !known || c.publicKey().inherits {
-		if t.work += key.cost; t.work > maxSignatureWork {
-			return false
-		}
+	if !known {
 		err = key.verify(algID, message, sig)
 		t.v.edges.put(e, err)
 	}
@@ -328,7 +341,7 @@ func (t *task) inheritedParams(c *node) []byte {
 		if up == nil {
 			return nil
 		}
-		params, _, ok := splitDSA(up.SPKI)
+		params, ok := sigalg.DSAParameters(up.SPKI)
 		if !ok || len(params) > 0 {
 			return params
 		}
@@ -359,10 +372,10 @@ func (t *task) leads(signer, anchor *node) bool {
 	}
 	sub := &task{
 		v: t.v, ctx: t.ctx, req: &Request{Revocation: t.rev()}, ix: t.ix, bag: t.bag, purpose: crlSigning, algorithms: t.algorithms,
-		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work,
+		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work, paid: t.paid,
 	}
 	sub.run()
-	t.work = sub.work
+	t.work, t.paid = sub.work, sub.paid
 	ok := sub.best != nil && sub.best.complete && sub.best.worst() < unknown
 	t.evidence.signers[key] = &verdictOf{ok}
 	return ok

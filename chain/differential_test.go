@@ -6,8 +6,11 @@ import (
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"math/rand"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +23,8 @@ type drawnPKI struct {
 	certs  []*entity // leaf first, anchor last
 	why    []string  // rules by which crypto/x509 and this package differ here
 	oddity string
+
+	inSubject bool // an address stands in the leaf's subject
 }
 
 // draw makes a path of two to five certificates out of a seed. Every property that both
@@ -33,6 +38,9 @@ func draw(t testing.TB, r *rand.Rand, keys []crypto.Signer) *drawnPKI {
 	n := 2 + r.Intn(4)
 	var parent *entity
 	var emails, dnsNames []string
+	private := asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 55738, 666, 1}
+	nets := []*net.IPNet{{IP: net.IP{10, 0, 0, 0}, Mask: net.IPMask{255, 0, 0, 0}}, {IP: net.IP{10, 1, 0, 0}, Mask: net.IPMask{255, 255, 0, 0}}}
+	policies := [][]int{nil, nil, {1}, {0}, {1, 2}, {2}}
 	for i := n - 1; i >= 0; i-- {
 		c := &entity{}
 		edit := func(c *x509.Certificate) {
@@ -42,9 +50,33 @@ func draw(t testing.TB, r *rand.Rand, keys []crypto.Signer) *drawnPKI {
 				c.NotAfter = now.AddDate(0, 0, -1)
 				p.oddity += " expired"
 			}
+			if chance(3) {
+				c.NotBefore = now.AddDate(0, 0, 1)
+				p.oddity += " young"
+			}
+			if chance(6) {
+				extension(private, chance(50), []byte{5, 0})(c)
+			}
+			if list := policies[r.Intn(len(policies))]; list != nil {
+				under(t, list...)(c)
+			}
 			if i == 0 {
 				c.Subject.CommonName = "leaf"
 				c.KeyUsage = x509.KeyUsageDigitalSignature
+				if chance(5) {
+					c.KeyUsage = x509.KeyUsageKeyAgreement
+				}
+				if chance(20) {
+					c.IPAddresses = []net.IP{{10, byte(r.Intn(3)), 0, 1}}
+				}
+				if chance(20) {
+					c.URIs = []*url.URL{{Scheme: "https", Host: hosts[r.Intn(len(hosts))]}}
+				}
+				if chance(10) {
+					address := "a@" + hosts[r.Intn(len(hosts))]
+					inSubject(address)(c)
+					p.inSubject = true
+				}
 				for range r.Intn(3) {
 					emails = append(emails, "a@"+hosts[r.Intn(len(hosts))])
 				}
@@ -63,14 +95,31 @@ func draw(t testing.TB, r *rand.Rand, keys []crypto.Signer) *drawnPKI {
 			if chance(4) {
 				c.KeyUsage = x509.KeyUsageCRLSign
 			}
+			if chance(8) {
+				policyConstraints(t, true, r.Intn(3), -1)(c)
+			}
+			if chance(5) {
+				extension(asn1.ObjectIdentifier{2, 5, 29, 54}, true, []byte{2, 1, byte(r.Intn(2))})(c)
+			}
+			if i < n-1 && chance(8) {
+				maps(t, 1+r.Intn(2), 1+r.Intn(2))(c)
+			}
 			if !c.IsCA {
 				c.KeyUsage, c.MaxPathLen, c.MaxPathLenZero = 0, 0, false
 				return
 			}
-			if i > 0 && chance(15) {
-				c.PermittedDNSDomainsCritical = true
+			if i > 0 && chance(20) {
+				c.PermittedDNSDomainsCritical = chance(70)
 				h := hosts[r.Intn(len(hosts))]
-				switch r.Intn(4) {
+				switch r.Intn(8) {
+				case 4:
+					c.PermittedIPRanges = nets[:1+r.Intn(2)]
+				case 5:
+					c.ExcludedIPRanges = nets[r.Intn(2):]
+				case 6:
+					c.PermittedURIDomains = []string{h}
+				case 7:
+					c.ExcludedURIDomains = []string{h}
 				case 0:
 					c.PermittedDNSDomains = []string{h}
 				case 1:
@@ -87,6 +136,12 @@ func draw(t testing.TB, r *rand.Rand, keys []crypto.Signer) *drawnPKI {
 			}
 		}
 		c = issueWith(t, keys[i], parent, "", edit)
+		if parent != nil && chance(4) {
+			forged := bytes.Clone(c.Raw)
+			forged[len(forged)-1] ^= 1
+			c = &entity{parsed(t, forged), c.key}
+			p.oddity += " forged"
+		}
 		p.certs = append([]*entity{c}, p.certs...)
 		parent = c
 	}
@@ -96,11 +151,20 @@ func draw(t testing.TB, r *rand.Rand, keys []crypto.Signer) *drawnPKI {
 
 // explain finds the rules by which the two validators may differ about p.
 func (p *drawnPKI) explain(emails []string) {
+	if leaf := p.certs[0]; leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		p.why = append(p.why, "X8: the leaf's keyUsage is looked at")
+	}
 	for i, c := range p.certs[1:] {
 		for _, h := range slices.Concat(c.PermittedEmailAddresses, c.ExcludedEmailAddresses) {
 			if slices.ContainsFunc(emails, func(e string) bool { return strings.HasSuffix(e, "."+h) }) {
 				p.why = append(p.why, "X1: a mail host constraint covers that host alone")
 			}
+		}
+		if p.inSubject && len(c.PermittedEmailAddresses)+len(c.ExcludedEmailAddresses) > 0 {
+			p.why = append(p.why, "X3: an address in the subject is constrained")
+		}
+		if len(c.PermittedURIDomains)+len(c.ExcludedURIDomains) > 0 && len(p.certs[0].URIs) > 0 {
+			p.why = append(p.why, "X5: constraints on URIs")
 		}
 		if bytes.Equal(c.RawIssuer, c.RawSubject) && i+1 < len(p.certs)-1 {
 			p.why = append(p.why, "X7: self-issued certificates do not count")
@@ -137,13 +201,13 @@ func keyring(t testing.TB) (keys []crypto.Signer) {
 func TestDifferential(t *testing.T) {
 	keys := keyring(t)
 	valid := 0
-	for seed := range int64(400) {
+	for seed := range int64(600) {
 		if differ(t, seed, keys) {
 			valid++
 		}
 	}
-	if valid < 100 || valid > 300 {
-		t.Errorf("%d of 400 paths are valid: the drawing is lopsided", valid)
+	if valid < 100 || valid > 500 {
+		t.Errorf("%d of 600 paths are valid: the drawing is lopsided", valid)
 	}
 }
 

@@ -17,3 +17,15 @@ func (v *Verifier) ForgetSignatureOf(c *x509.Certificate) {
 	}
 	v.edges.mu.Unlock()
 }
+
+// Remembered returns how many whole paths and how many signatures are remembered.
+func (v *Verifier) Remembered() (paths, signatures int) {
+	ix := v.members()
+	return len(ix.answers.now) + len(ix.answers.old), len(v.edges.now) + len(v.edges.old)
+}
+
+// ForgetSignatures drops every signature, and no path.
+func (v *Verifier) ForgetSignatures() { v.edges.now, v.edges.old = nil, nil }
+
+// RememberLess makes both memories so small that they turn over all the time.
+func (v *Verifier) RememberLess() { v.edges.max, v.members().answers.max = 2, 2 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"iter"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,14 @@ const (
 	maxParallel      = 4
 	maxStoreRounds   = 8 // times the store is asked for a missing issuer
 	nonceLength      = 32
+)
+
+// Bounds of the use of a store of revocation data by one question: how often it is asked,
+// and how much of one answer is looked at. fromStoreText is where that came from.
+const (
+	maxStoreQuestions = 256
+	maxStored         = 64
+	fromStoreText     = "the store"
 )
 
 // A job is one fetch.
@@ -44,6 +53,50 @@ func (t *task) fetchStatuses(path []*node, missing func() []int) {
 		}
 		for _, j := range t.fetch(jobs) {
 			t.useFetched(j)
+		}
+	}
+}
+
+// askStatusStore gets what the store has about the certificates of a path: the responses
+// about each, and the lists of every name that may have issued one.
+func (t *task) askStatusStore(path []*node) {
+	e, store := t.evidence, t.rev().Store
+	if e.stored == nil {
+		e.stored = map[string]bool{}
+	}
+	take := func(key string, answers iter.Seq2[[]byte, error], add func(der []byte)) {
+		if e.stored[key] || len(e.stored) >= maxStoreQuestions {
+			return
+		}
+		e.stored[key] = true
+		n := 0
+		for der, err := range answers {
+			if err != nil {
+				t.early.add(warning, nil, "rev.store_failed", "the store of revocation data failed: "+err.Error())
+				return
+			}
+			add(der)
+			if n++; n == maxStored {
+				return
+			}
+		}
+	}
+	lists := func(name []byte) {
+		take("crl"+string(name), store.CRLs(t.ctx, name), func(der []byte) { t.addCRL(der, fromStoreText) })
+	}
+	for i, c := range path[:len(path)-1] {
+		take("ocsp"+string(c.sum[:]), store.OCSP(t.ctx, c.x509()), func(der []byte) { t.addResponse(der, fromStoreText) })
+		lists(c.RawIssuer)
+		lists(path[i+1].RawSubject)
+		for p := range pkix.Points(c.DistributionPoints) {
+			if !p.HasIssuer {
+				continue
+			}
+			for form, v := range p.CRLIssuer {
+				if form == pkix.DirectoryName {
+					lists(v)
+				}
+			}
 		}
 	}
 }
@@ -153,6 +206,10 @@ func (t *task) search() {
 	if t.gaveUp != "" {
 		return // before it began
 	}
+	if t.replay() {
+		return
+	}
+	t.collect()
 	t.run()
 	for range maxStoreRounds {
 		if t.v.Intermediates == nil || !t.askStore() {
@@ -177,7 +234,7 @@ func (t *task) again() {
 	work, evidence := t.work, t.evidence
 	*t = task{
 		v: t.v, ctx: t.ctx, req: t.req, ix: t.ix, bag: t.bag, purpose: t.purpose, algorithms: t.algorithms, policies: t.policies, now: t.now, present: t.present,
-		maxDepth: t.maxDepth, leaf: t.leaf, leafIsAnchor: t.leafIsAnchor, early: t.early, work: work, evidence: evidence,
+		maxDepth: t.maxDepth, leaf: t.leaf, sums: t.sums, collected: t.collected, leafIsAnchor: t.leafIsAnchor, early: t.early, work: work, paid: t.paid, evidence: evidence,
 	}
 	if evidence != nil {
 		clear(evidence.statuses)

@@ -14,11 +14,11 @@ import (
 // A node is a certificate as the builder sees it. What is computed on demand may be
 // computed twice by two goroutines, with the same result.
 type node struct {
-	*pkix.Certificate
+	pkix.Certificate
 	sum     [32]byte // SHA-256 of the DER
-	keySum  [32]byte // SHA-256 of the SubjectPublicKeyInfo
 	rsaBits int
 	origin  origin
+	limits  *anchorLimits // of an anchor; nil: none
 
 	public      atomic.Pointer[publicKey]
 	constraints atomic.Pointer[nameConstraints]
@@ -40,13 +40,14 @@ func (o origin) String() string {
 	return [...]string{"anchor", "collection", "store", "message", "network"}[o]
 }
 
-// newNode parses der, which the node keeps.
-func newNode(der []byte, from origin) (*node, error) {
-	c, err := pkix.Parse(der)
-	if err != nil {
+// newNode parses der, which the node keeps and whose SHA-256 is sum.
+func newNode(der []byte, sum [32]byte, from origin) (*node, error) {
+	n := &node{sum: sum, origin: from}
+	if err := n.Read(der); err != nil {
 		return nil, err
 	}
-	return &node{Certificate: c, sum: sha256.Sum256(der), keySum: sha256.Sum256(c.SPKI), rsaBits: pkix.RSABits(c.SPKI), origin: from}, nil
+	n.rsaBits = pkix.RSABits(n.SPKI)
+	return n, nil
 }
 
 // nodeOf makes a node of a certificate, of which only Raw counts.
@@ -54,7 +55,12 @@ func nodeOf(c *x509.Certificate, from origin) (*node, error) {
 	if c == nil {
 		return nil, errNoCertificate
 	}
-	n, err := newNode(c.Raw, from)
+	return nodeWithSum(c, sha256.Sum256(c.Raw), from)
+}
+
+// nodeWithSum is nodeOf for a certificate whose digest is known.
+func nodeWithSum(c *x509.Certificate, sum [32]byte, from origin) (*node, error) {
+	n, err := newNode(c.Raw, sum, from)
 	if err == nil && c.RawTBSCertificate != nil {
 		n.view.Store(c)
 	}
@@ -76,10 +82,10 @@ func (n *node) x509() *x509.Certificate {
 	return c
 }
 
-// sameKey reports whether two certificates certify one key under one name: the same
+// sameEntity reports whether two certificates certify one key under one name: the same
 // entity in the sense of RFC 5280, Section 6.1.
 func (n *node) sameEntity(o *node) bool {
-	return n.keySum == o.keySum && n.Subject == o.Subject
+	return n.Subject == o.Subject && bytes.Equal(n.SPKI, o.SPKI)
 }
 
 // order sorts candidates so that no order of input can change an answer: by origin,
@@ -103,25 +109,27 @@ type index struct {
 	bySubject map[string][]*node
 	bySum     map[[32]byte]*node
 	rejected  int // members that cannot be read
+	answers   memo[question, *answer]
 }
 
 func newIndex(c *collectionIndex) *index {
-	ix := &index{of: c, bySubject: make(map[string][]*node, len(c.members)), bySum: make(map[[32]byte]*node, len(c.members))}
+	ix := &index{answers: memo[question, *answer]{max: maxAnswers}, of: c, bySubject: make(map[string][]*node, len(c.members)), bySum: make(map[[32]byte]*node, len(c.members))}
 	for i := range c.members {
 		from := fromCollection
 		if c.members[i].anchor {
 			from = fromAnchors
 		}
-		ix.add(c.members[i].cert, from)
+		ix.add(&c.members[i], from)
 	}
+	ix.answers.now = make(map[question]*answer, 64)
 	for _, list := range ix.bySubject {
 		slices.SortFunc(list, order)
 	}
 	return ix
 }
 
-func (ix *index) add(c *x509.Certificate, from origin) {
-	n, err := nodeOf(c, from)
+func (ix *index) add(m *member, from origin) {
+	n, err := nodeOf(m.cert, from)
 	if err != nil {
 		ix.rejected++
 		return
@@ -129,6 +137,7 @@ func (ix *index) add(c *x509.Certificate, from origin) {
 	if ix.bySum[n.sum] != nil {
 		return
 	}
+	n.limits = m.limits
 	n.publicKey()
 	n.namesBelow()
 	ix.bySum[n.sum] = n

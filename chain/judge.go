@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/pkix"
@@ -66,8 +67,12 @@ const (
 // (a) (2) and 6.1.4 (k), (n) and (o), and the policy on algorithms.
 func (t *task) judge(n *node, r role) (list notes) {
 	t.judgeForm(n, r, &list)
+	ageless := r == anchorRole && t.v.AllowExpiredAnchors
+	if !ageless {
+		t.within(n.NotBefore, n.NotAfter)
+	}
 	switch {
-	case r == anchorRole && t.v.AllowExpiredAnchors:
+	case ageless:
 	case t.now < n.NotBefore:
 		list.fault(n, "time.not_yet_valid", "it is valid only from "+day(n.NotBefore))
 	case t.now > n.NotAfter:
@@ -122,7 +127,12 @@ func (t *task) judgeForm(n *node, r role, list *notes) {
 		list.fault(n, "name.empty_issuer", "its issuer field is empty")
 	}
 	if s := n.Serial; len(s) > 20 || s[0]&0x80 != 0 || len(s) == 1 && s[0] == 0 {
-		list.add(warning, n, "cert.serial", "its serial number is zero, negative or longer than 20 octets")
+		const detail = "its serial number is zero, negative or longer than 20 octets"
+		if t.purpose.web() && r != anchorRole {
+			list.fault(n, "cert.serial", detail)
+		} else {
+			list.add(warning, n, "cert.serial", detail)
+		}
 	}
 	if n.Version != 3 && n.Present != 0 {
 		list.add(warning, n, "cert.version", fmt.Sprintf("it is of version %d and has extensions", n.Version))
@@ -202,7 +212,8 @@ func preferredName(s string) bool {
 		return false
 	}
 	_, ok := mailbox.Domain(s)
-	return ok && !strings.Contains(s, "_")
+	// RFC 5280, Section 7.2: other scripts stand there as A-labels.
+	return ok && !strings.ContainsFunc(s, func(r rune) bool { return r == '_' || r >= utf8.RuneSelf })
 }
 
 // judgeIssuer checks what makes a certificate an issuer.
@@ -219,7 +230,7 @@ func (t *task) judgeIssuer(n *node, r role, list *notes) {
 	if n.Subject == "" {
 		list.fault(n, "name.empty_subject", "it is a CA with an empty subject")
 	}
-	if n.Bad&pkix.ExtExtKeyUsage == 0 && !t.purpose.allowsEKU(n.Certificate, false) {
+	if n.Bad&pkix.ExtExtKeyUsage == 0 && !t.purpose.allowsEKU(&n.Certificate, false) {
 		list.fault(n, "eku.issuer", "its extKeyUsage does not allow "+string(t.purpose)+" below it")
 	}
 }
@@ -227,15 +238,15 @@ func (t *task) judgeIssuer(n *node, r role, list *notes) {
 // judgeLeaf checks purpose and names of the certificate in question.
 func (t *task) judgeLeaf(list *notes) {
 	n := t.leaf
-	if !knownKey(n.Certificate, n.rsaBits) {
+	if !knownKey(&n.Certificate, n.rsaBits) {
 		list.fault(n, "parse.unsupported", "its key is of an unknown type or on an unknown curve")
 	}
-	code, detail := t.purpose.keyUsage(n.Certificate)
+	code, detail := t.purpose.keyUsage(&n.Certificate)
 	list.fault(n, code, detail)
 	if t.purpose == EmailEncryption && signingOnly(pkixOID(n.KeyAlgorithm)) {
 		list.fault(n, "ku.encrypt", "its key can only sign")
 	}
-	if n.Bad&pkix.ExtExtKeyUsage == 0 && !t.purpose.allowsEKU(n.Certificate, true) {
+	if n.Bad&pkix.ExtExtKeyUsage == 0 && !t.purpose.allowsEKU(&n.Certificate, true) {
 		list.fault(n, "eku.leaf", "its extKeyUsage does not allow "+string(t.purpose))
 	}
 	if n.IsCA && (t.purpose == EmailSigning || t.purpose == EmailEncryption) {
@@ -244,10 +255,10 @@ func (t *task) judgeLeaf(list *notes) {
 	if t.req.Address != "" {
 		t.judgeAddress(list)
 	}
-	if t.req.DNSName != "" && !namesHost(n.Certificate, t.req.DNSName) {
+	if t.req.DNSName != "" && !namesHost(&n.Certificate, t.req.DNSName) {
 		list.fault(n, "host.mismatch", "it does not name the host "+printable(t.req.DNSName))
 	}
-	if t.req.IPAddress != "" && !namesIP(n.Certificate, t.req.IPAddress) {
+	if t.req.IPAddress != "" && !namesIP(&n.Certificate, t.req.IPAddress) {
 		list.fault(n, "host.mismatch", "it does not name the address "+printable(t.req.IPAddress))
 	}
 }

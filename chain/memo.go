@@ -7,39 +7,48 @@ import (
 	"github.com/postseal/postseal/internal/pkix"
 )
 
+// A memo remembers answers that are pure functions of their keys, so that no answer
+// depends on what was asked before. When a generation of it is full it becomes the old
+// one, and what is never asked for again is forgotten. It is safe for concurrent use.
+type memo[K comparable, V any] struct {
+	max      int // members of one generation
+	mu       sync.RWMutex
+	now, old map[K]V
+}
+
+func (m *memo[K, V]) get(k K) (V, bool) {
+	m.mu.RLock()
+	v, ok := m.now[k]
+	aged := false
+	if !ok {
+		v, aged = m.old[k]
+	}
+	m.mu.RUnlock()
+	if aged {
+		m.put(k, v)
+	}
+	return v, ok || aged
+}
+
+func (m *memo[K, V]) put(k K, v V) {
+	m.mu.Lock()
+	if m.now == nil || len(m.now) >= m.max {
+		m.now, m.old = make(map[K]V), m.now
+	}
+	m.now[k] = v
+	m.mu.Unlock()
+}
+
 // An edge names a signature by the digests of what is signed, signature included, and of
 // the key.
 type edge struct{ child, key [32]byte }
 
-// maxEdges bounds each of the two generations of remembered signatures: 4 MB at most.
-const maxEdges = 1 << 15
-
-// edges remembers which signatures verify. It is a pure function of its keys, so no
-// answer depends on what was asked before. When a generation is full it becomes the old
-// one, and what is never asked for again is forgotten.
-type edges struct {
-	mu       sync.RWMutex
-	now, old map[edge]error
-}
-
-func (e *edges) get(k edge) (err error, ok bool) {
-	e.mu.RLock()
-	err, ok = e.now[k]
-	if !ok {
-		err, ok = e.old[k]
-	}
-	e.mu.RUnlock()
-	return err, ok
-}
-
-func (e *edges) put(k edge, err error) {
-	e.mu.Lock()
-	if e.now == nil || len(e.now) >= maxEdges {
-		e.now, e.old = make(map[edge]error), e.now
-	}
-	e.now[k] = err
-	e.mu.Unlock()
-}
+// Bounds of the generations: 4 MB of signatures, about as much of whole paths for each
+// collection.
+const (
+	maxEdges   = 1 << 15
+	maxAnswers = 1 << 12
+)
 
 // crlCache remembers parsed lists by digest, up to maxCachedCRLs octets of DER.
 type crlCache struct {

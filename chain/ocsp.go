@@ -42,7 +42,7 @@ func (t *task) addResponse(der []byte, origin string) *response {
 	}
 	r := &response{OCSP: parsed, sum: sha256.Sum256(der), origin: origin}
 	for _, der := range parsed.Certificates {
-		if n, err := newNode(der, fromMessage); err == nil {
+		if n, err := newNode(der, sha256.Sum256(der), fromMessage); err == nil {
 			r.certs = append(r.certs, n)
 		}
 	}
@@ -107,6 +107,8 @@ func (t *task) useSingle(s *status, r *response, x *pkix.Single, signer *node) {
 		s.because("ocsp.stale", "the OCSP response ended on "+day(x.NextUpdate))
 	case !x.HasNextUpdate && t.present-x.ThisUpdate > maxAge:
 		s.because("ocsp.stale", "the OCSP response is of "+day(x.ThisUpdate)+" and does not say how long it counts")
+	case x.Good && t.ended(s.at, x.ThisUpdate, x.KeepsExpired, x.KeptSince):
+		s.because("ocsp.after_expiry", source+" is younger than the end of the certificate, and need not know of its revocation")
 	case x.Good:
 		t.take(s, stateGood, nil, source)
 	case x.Revoked == nil:

@@ -337,13 +337,20 @@ func TestFetchIssuers(t *testing.T) {
 	}{
 		{"not asked for", root, false, "path.no_issuer", 0},
 		{"found", root, true, "valid", 1},
+		{"not there", root, true, "path.no_issuer", 1},
 		{"a root that was fetched is no anchor", fake, true, "sig.invalid", 2},
 	} {
 		f := &counting{data: map[string][]byte{"http://ca.example/sub.cer": sub.Raw, "http://ca.example/root.cer": root.Raw}}
+		if tt.name == "not there" {
+			f.data = nil
+		}
 		v := chain.NewVerifier(collection(tt.anchors), chain.Revocation{Fetcher: f, FetchIssuers: tt.follow, AllowUnknown: true})
 		v.Time = func() time.Time { return now }
 		r := v.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate})
 		expect(t, r, tt.want)
+		if warned(r, "path.fetch_failed") != (tt.name == "not there") {
+			t.Errorf("%s: warnings %v", tt.name, r.Warnings)
+		}
 		if len(f.asked) != tt.asked {
 			t.Errorf("%s: asked %v", tt.name, f.asked)
 		}

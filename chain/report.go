@@ -240,7 +240,7 @@ func (l notes) sorted() notes {
 
 // rankOf orders codes from the most specific reason to the least.
 func rankOf(code string) int {
-	for i, prefix := range [...]string{"parse.malformed", "sig.", "rev.revoked", "rev.on_hold", "time.", "alg.", "ext.unknown_critical", "ca.", "nc.", "policy.", "eku.", "ku.",
+	for i, prefix := range [...]string{"parse.malformed", "sig.", "rev.revoked", "rev.on_hold", "time.", "anchor.", "alg.", "ext.unknown_critical", "ca.", "nc.", "policy.", "eku.", "ku.",
 		"address.", "host.", "cert.", "ext.", "name.", "parse.", "path.depth", "path.untrusted", "path.no_issuer", "path.", "rev.unknown", "rev.", "crl.", "ocsp."} {
 		if strings.HasPrefix(code, prefix) {
 			return i
@@ -280,14 +280,14 @@ func reference(code string) string {
 		return "RFC 5280, Section 6.1.3 (a)(2)"
 	case "rev.revoked", "rev.on_hold", "rev.unknown", "rev.not_checked":
 		return "RFC 5280, Section 6.1.3 (a)(3)"
-	case "name.chain_mismatch":
-		return "RFC 5280, Section 6.1.3 (a)(4)"
 	case "nc.not_permitted", "nc.excluded", "nc.unsupported", "nc.malformed":
 		return "RFC 5280, Section 4.2.1.10"
 	case "policy.none":
 		return "RFC 5280, Section 6.1.5 (g)"
 	case "policy.mapping_any":
 		return "RFC 5280, Section 6.1.4 (a)"
+	case "anchor.constraint":
+		return "RFC 5914, Section 2.5"
 	case "ca.not_ca":
 		return "RFC 5280, Section 6.1.4 (k)"
 	case "ca.path_len":

@@ -6,11 +6,16 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
@@ -206,7 +211,17 @@ func TestMicrosoftExtensions(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, r)
 		}
 	}
+	if !slices.ContainsFunc(r.Findings, func(f chain.Finding) bool { return f.Code == "ext.microsoft" && f.Severity == "info" }) {
+		t.Errorf("no finding in\n%s", r)
+	}
 	expect(t, explain(t, root, leaf, chain.Request{Address: "alice@corp.example"}), "address.mismatch")
+}
+
+// failing is a store that cannot be asked.
+type failing struct{}
+
+func (failing) Certificates(context.Context, certstore.Query) iter.Seq2[*certstore.Entry, error] {
+	return func(yield func(*certstore.Entry, error) bool) { yield(nil, errors.New("the store is away")) }
 }
 
 // A store is asked for missing issuers; what it returns is no more trusted than a message.
@@ -221,10 +236,71 @@ func TestIntermediatesFromStore(t *testing.T) {
 	v := verifier(collection(root))
 	v.Intermediates = &store
 	expect(t, v.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate}), "valid")
+	broken := verifier(collection(root))
+	broken.Intermediates = failing{}
+	if r := broken.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate}); r.Verdict != "invalid" || !warned(r, "path.store") {
+		t.Errorf("a store that fails: %s", r)
+	}
 	other := verifier(collection(issue(t, nil, "Other", ca)))
 	other.Intermediates = &store
 	r := other.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate})
 	if r.Verdict != "invalid" || len(r.Certificates) < 3 {
 		t.Errorf("%s", r)
+	}
+}
+
+// What is issued after the end of a certificate need not name it any more, unless it says
+// that it does.
+func TestEvidenceAfterTheEnd(t *testing.T) {
+	root := issue(t, nil, "Root", ca, between(now.AddDate(-9, 0, 0), now.AddDate(9, 0, 0)))
+	end := now.AddDate(0, 0, -5)
+	leaf := issue(t, root, "alice", mail, between(now.AddDate(-1, 0, 0), end))
+	list := func(since time.Time, revoked ...*entity) []byte {
+		return listing(t, root, func(l *x509.RevocationList) {
+			if since.IsZero() {
+				return
+			}
+			der, err := asn1.MarshalWithParams(since, "generalized")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 60}, Value: der}}
+		}, revoked...)
+	}
+	response := func(cutoff time.Time) []byte {
+		return answer(t, root, root, leaf, func(r *ocsp.Response) {
+			if cutoff.IsZero() {
+				return
+			}
+			der, err := asn1.MarshalWithParams(cutoff, "generalized")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 6}, Value: der}}
+		})
+	}
+	before, after := end.AddDate(0, 0, -1), end.AddDate(0, 0, 1)
+	for _, tt := range []struct {
+		name string
+		rev  chain.Revocation
+		want string
+	}{
+		{"a list that drops what has ended", chain.Revocation{CRLs: [][]byte{list(time.Time{})}}, "rev.unknown crl.after_expiry"},
+		{"a list that keeps what ended later", chain.Revocation{CRLs: [][]byte{list(after)}}, "rev.unknown crl.after_expiry"},
+		{"a list that keeps it", chain.Revocation{CRLs: [][]byte{list(before)}}, "valid"},
+		{"a list that names it although it has ended", chain.Revocation{CRLs: [][]byte{list(time.Time{}, leaf)}}, "valid"}, // revoked after the time in question
+		{"a response", chain.Revocation{OCSP: [][]byte{response(time.Time{})}}, "rev.unknown ocsp.after_expiry"},
+		{"a response with an archive of less", chain.Revocation{OCSP: [][]byte{response(after)}}, "rev.unknown ocsp.after_expiry"},
+		{"a response with an archive", chain.Revocation{OCSP: [][]byte{response(before)}}, "valid"},
+	} {
+		tt.rev.RequireAll = true
+		r := explain(t, root, leaf, chain.Request{Time: now.AddDate(0, 0, -10), EvidenceTime: now, Revocation: &tt.rev})
+		got := strings.Join(r.Codes, " ")
+		if r.Verdict == "valid" {
+			got = "valid"
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s\n%s", tt.name, got, tt.want, r)
+		}
 	}
 }

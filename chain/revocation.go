@@ -2,7 +2,10 @@ package chain
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/postseal/postseal/internal/oid"
@@ -27,6 +30,15 @@ type Revocation struct {
 	// they count for anything.
 	CRLs, OCSP [][]byte
 
+	// Store has further lists and responses, such as a database of them: CRLs yields the
+	// lists whose issuer has a DER name, OCSP the responses about a certificate. It is
+	// asked about certificates that have been verified up to an anchor, before anything is
+	// fetched. What it yields is not trusted. nil: none.
+	Store interface {
+		CRLs(ctx context.Context, rawIssuer []byte) iter.Seq2[[]byte, error]
+		OCSP(ctx context.Context, c *x509.Certificate) iter.Seq2[[]byte, error]
+	}
+
 	// Fetcher gets what is not at hand from the addresses that certificates name, and
 	// only for certificates that have been verified up to an anchor; nil: no network.
 	Fetcher Fetcher
@@ -40,6 +52,24 @@ type Revocation struct {
 	// PerFetch and PerVerification bound the time of one fetch and of all fetches of one
 	// question. Zero means 5 and 15 seconds.
 	PerFetch, PerVerification time.Duration
+}
+
+// Check returns an error that names every list and response at hand that cannot be read. A
+// verifier leaves them out with the warning parse.ignored; who reads them from files may
+// want to know before.
+func (r *Revocation) Check() error {
+	var errs []error
+	for i, der := range r.CRLs {
+		if _, err := pkix.ParseCRL(der); err != nil {
+			errs = append(errs, fmt.Errorf("chain: list %d of %d: %w", i+1, len(r.CRLs), err))
+		}
+	}
+	for i, der := range r.OCSP {
+		if _, err := pkix.ParseOCSP(der); err != nil {
+			errs = append(errs, fmt.Errorf("chain: response %d of %d: %w", i+1, len(r.OCSP), err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // A Fetcher gets revocation data and issuers from the network. Package chain/fetch has
@@ -105,6 +135,9 @@ func (t *task) revocation(path []*node, o *outcome) {
 		return // the report says so
 	}
 	t.known()
+	if rev.Store != nil {
+		t.askStatusStore(path)
+	}
 	missing := func() (list []int) {
 		for i := len(path) - 2; i >= 0; i-- {
 			if t.status(path, i).state == stateUnknown {
@@ -222,9 +255,10 @@ type evidence struct {
 	pending  map[*node]bool
 	signers  map[signerKey]*verdictOf
 	fetched  map[string]bool
-	failures []string  // what could not be fetched and why
-	left     int       // fetches that may still be made
-	deadline time.Time // for all fetches
+	stored   map[string]bool // what the store was asked about
+	failures []string        // what could not be fetched and why
+	left     int             // fetches that may still be made
+	deadline time.Time       // for all fetches
 }
 
 // known parses what was supplied, once.

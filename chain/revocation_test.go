@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +133,7 @@ func judge(t testing.TB, root, leaf *entity, rev chain.Revocation, others ...*en
 	return explain(t, root, leaf, chain.Request{Revocation: &rev}, others...)
 }
 
+// Attack row G08: every mode with every answer; what is not known is never quietly good.
 func TestRevocationModes(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	named := issue(t, root, "alice", mail, sources("http://crl.example/a.crl", ""))
@@ -168,6 +171,7 @@ func TestRevocationModes(t *testing.T) {
 }
 
 // TestCRLRules has a row for each rule of RFC 5280, Section 6.3.3 that PKITS leaves open.
+// Attack row G07: lists of another scope, or of another form.
 func TestCRLRules(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	leaf := issue(t, root, "alice", mail)
@@ -200,6 +204,18 @@ func TestCRLRules(t *testing.T) {
 		{"for some reasons only", listing(t, root, func(l *x509.RevocationList) {
 			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 4, 0x83, 2, 6, 0x40}}}
 		}), "crl.partial_reasons"},
+		{"for some reasons, none of them", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x83, 1, 0}}}
+		}), "crl.partial_reasons"},
+		{"for attribute certificates only", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x85, 1, 0xff}}}
+		}), "crl.scope"},
+		{"for another distribution point", listing(t, root, func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: append([]byte{0x30, 17, 0xa0, 15, 0xa0, 13, 0x86, 11}, "http://a.b/"...)}}
+		}), "crl.scope"},
+		{"a delta alone", listing(t, root, deltaOf(9)), "crl.delta"},
+		{"without a number", unnumbered(t, root), ""},
+		{"of version 1", versionOne(t, root), ""},
 		{"for end entities only", listing(t, root, func(l *x509.RevocationList) {
 			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x81, 1, 0xff}}}
 		}), ""},
@@ -216,8 +232,140 @@ func TestCRLRules(t *testing.T) {
 			}
 		})
 	}
+	// A list by somebody of that name who has no path to the same anchor.
+	if r := judge(t, root, leaf, must(listing(t, other, nil)), other); len(r.Codes) != 2 || r.Codes[1] != "crl.issuer_path" {
+		t.Errorf("a CRL of another issuer of that name: %v", r.Codes)
+	}
+	twoAlgorithms := bytes.Replace(listing(t, root, nil), []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2}, []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3}, 1)
+	if r := judge(t, root, leaf, must(twoAlgorithms)); len(r.Codes) != 2 || r.Codes[1] != "crl.malformed" {
+		t.Errorf("a CRL with two algorithms: %v", r.Codes)
+	}
 	if r := judge(t, noSign, under, must(listing(t, noSign, nil))); len(r.Codes) != 2 || r.Codes[1] != "crl.key_usage" {
 		t.Errorf("a CRL of an issuer without cRLSign: %v", r.Codes)
+	}
+}
+
+// deltaOf makes a list a delta to a base.
+func deltaOf(base byte) func(*x509.RevocationList) {
+	return func(l *x509.RevocationList) {
+		l.ExtraExtensions = append(l.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, base}})
+		l.Number = big.NewInt(12)
+	}
+}
+
+// relisted signs a list anew after an edit of its TBSCertList.
+func relisted(t testing.TB, issuer *entity, list []byte, edit func(tbs []byte) []byte) []byte {
+	t.Helper()
+	var parts struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(list, &parts); err != nil {
+		t.Fatal(err)
+	}
+	parts.TBS = asn1.RawValue{FullBytes: der(t, asn1.RawValue{Tag: 16, IsCompound: true, Bytes: edit(parts.TBS.Bytes)})}
+	digest := sha256.Sum256(parts.TBS.FullBytes)
+	sig, err := issuer.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
+	return der(t, parts)
+}
+
+// unnumbered makes a list without extensions, versionOne one of version 1.
+func unnumbered(t testing.TB, issuer *entity) []byte {
+	t.Helper()
+	return relisted(t, issuer, listing(t, issuer, nil), func(tbs []byte) []byte {
+		i := 0
+		for tbs[i] != 0xa0 || int(tbs[i+1]) != len(tbs)-i-2 { // crlExtensions [0], the last field
+			i++
+		}
+		return bytes.Clone(tbs[:i])
+	})
+}
+
+func versionOne(t testing.TB, issuer *entity) []byte {
+	t.Helper()
+	return relisted(t, issuer, unnumbered(t, issuer), func(tbs []byte) []byte { return bytes.TrimPrefix(tbs, []byte{2, 1, 1}) })
+}
+
+// Deltas: they add to a base and take from it, and only to one of their own kind (RFC 5280,
+// Section 5.2.4). Attack row G07.
+func TestDeltaRules(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	held := listing(t, root, func(l *x509.RevocationList) {
+		l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: leaf.SerialNumber, RevocationTime: now.Add(-time.Hour), ReasonCode: 6}}
+	})
+	lifted := func(l *x509.RevocationList) {
+		deltaOf(9)(l)
+		l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: leaf.SerialNumber, RevocationTime: now.Add(-time.Hour), ReasonCode: 8}}
+	}
+	for _, tt := range []struct {
+		name        string
+		base, delta []byte
+		want        string
+	}{
+		{"nothing new", listing(t, root, nil), listing(t, root, deltaOf(9)), "valid"},
+		{"revoked since", listing(t, root, nil), listing(t, root, deltaOf(9), leaf), "rev.revoked"},
+		{"a hold is lifted", held, listing(t, root, lifted), "valid"},
+		{"a hold is not lifted", held, listing(t, root, deltaOf(9)), "rev.on_hold"},
+		{"of a later base", listing(t, root, nil), listing(t, root, deltaOf(11), leaf), "valid"},
+		{"older than its base", listing(t, root, nil), listing(t, root, func(l *x509.RevocationList) {
+			deltaOf(2)(l)
+			l.Number = big.NewInt(3)
+		}, leaf), "valid"},
+		{"by somebody else", listing(t, root, nil), listing(t, issue(t, nil, "Root", ca), deltaOf(9), leaf), "valid"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			expect(t, judge(t, root, leaf, chain.Revocation{RequireAll: true, CRLs: [][]byte{tt.delta, tt.base}}), tt.want)
+		})
+	}
+}
+
+// Indirect lists: of another issuer, only where the certificate names him (RFC 5280, Section
+// 5.2.5), and for the certificates of the issuer an entry names. Attack row G07.
+func TestIndirectRules(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	lister := issue(t, root, "Lister", ca)
+	named := func(name pkix.Name) []byte {
+		dn := der(t, dirName(t, name))
+		return append(append([]byte{0x30, byte(len(dn) + 4), 0x30, byte(len(dn) + 2), 0xa2}, byte(len(dn))), dn...)
+	}
+	leaf := issue(t, root, "alice", mail, extension(asn1.ObjectIdentifier{2, 5, 29, 31}, false, named(lister.Subject)))
+	plain := issue(t, root, "bob", mail)
+	list := func(indirect bool, issuer pkix.Name, revoked ...*entity) []byte {
+		return listing(t, lister, func(l *x509.RevocationList) {
+			if indirect {
+				l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x84, 1, 0xff}}}
+			}
+			for i := range l.RevokedCertificateEntries {
+				dn := der(t, dirName(t, issuer))
+				l.RevokedCertificateEntries[i].ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Critical: true, Value: append([]byte{0x30, byte(len(dn))}, dn...)}}
+			}
+		}, revoked...)
+	}
+	for _, tt := range []struct {
+		name string
+		leaf *entity
+		crl  []byte
+		want string
+	}{
+		{"names the issuer of the leaf", leaf, list(true, root.Subject, leaf), "rev.revoked"},
+		{"names another issuer", leaf, list(true, lister.Subject, leaf), "valid"},
+		{"empty", leaf, list(true, root.Subject), "valid"},
+		{"does not say that it is indirect", leaf, list(false, root.Subject), "rev.unknown"},
+		{"the certificate does not name it", plain, list(true, root.Subject, plain), "rev.unknown"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := judge(t, root, tt.leaf, chain.Revocation{RequireAll: true, CRLs: [][]byte{tt.crl, listing(t, root, func(l *x509.RevocationList) {
+				// The lister's own status, and nobody else's.
+				l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x82, 1, 0xff}}}
+			})}}, lister)
+			expect(t, r, tt.want)
+		})
 	}
 }
 
@@ -250,7 +398,8 @@ func TestHoldIsLifted(t *testing.T) {
 }
 
 // TestOCSPRules has a row for each way an OCSP response can be wrong, O1 to O6 of the
-// defects of golang.org/x/crypto/ocsp among them.
+// defects of golang.org/x/crypto/ocsp among them. Attack row G06: answers about something
+// else, by somebody else, or too old.
 func TestOCSPRules(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	leaf := issue(t, root, "alice", mail)
@@ -312,6 +461,89 @@ func TestOCSPRules(t *testing.T) {
 			}
 			expect(t, r, "rev.unknown")
 			if len(r.Codes) < 2 || r.Codes[1] != tt.why {
+				t.Errorf("codes %v, want %s\n%s", r.Codes, tt.why, r)
+			}
+		})
+	}
+}
+
+// embedding replaces the certificates of a response, which no signature covers, and signs it
+// anew if a key is given.
+func embedding(t testing.TB, response []byte, pss *rsa.PrivateKey, certs ...*entity) []byte {
+	t.Helper()
+	var o struct {
+		Status asn1.Enumerated
+		Bytes  struct {
+			Type     asn1.ObjectIdentifier
+			Response []byte
+		} `asn1:"explicit,tag:0"`
+	}
+	var b struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+		Certs     asn1.RawValue `asn1:"optional,tag:0"`
+	}
+	if _, err := asn1.Unmarshal(response, &o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := asn1.Unmarshal(o.Bytes.Response, &b); err != nil {
+		t.Fatal(err)
+	}
+	alg, sig := b.Algorithm.FullBytes, b.Signature
+	if pss != nil {
+		// RSASSA-PSS with SHA-256, MGF1 of it and a salt of 32 octets.
+		alg = []byte("\x30\x41\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a\x30\x34\xa0\x0f\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00" +
+			"\xa1\x1c\x30\x1a\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\xa2\x03\x02\x01\x20")
+		digest := sha256.Sum256(b.TBS.FullBytes)
+		s, err := rsa.SignPSS(rand.Reader, pss, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: 32})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig = asn1.BitString{Bytes: s, BitLength: 8 * len(s)}
+	}
+	body := slices.Concat(b.TBS.FullBytes, alg, der(t, sig))
+	if len(certs) > 0 {
+		var list []asn1.RawValue
+		for _, c := range certs {
+			list = append(list, asn1.RawValue{FullBytes: c.Raw})
+		}
+		body = append(body, der(t, asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: der(t, list)})...)
+	}
+	o.Bytes.Response = der(t, asn1.RawValue{Tag: 16, IsCompound: true, Bytes: body})
+	return der(t, o)
+}
+
+// The responder's certificate is looked for among all that came along, and its signature is
+// judged like any other (O5 and O6).
+func TestResponderIsFound(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	good := issue(t, root, "Responder", responder)
+	other := issue(t, root, "Other", mail)
+	key := rsaKey(t, 2048).(*rsa.PrivateKey)
+	rsaDelegate := issueWith(t, key, root, "Responder", responder)
+	byGood, byRSA := answer(t, root, good, leaf, nil), answer(t, root, rsaDelegate, leaf, nil)
+	pss := embedding(t, byRSA, key, rsaDelegate)
+	alteredPSS := bytes.Clone(pss)
+	alteredPSS[bytes.Index(pss, rsaDelegate.Raw)-20] ^= 1
+	for _, tt := range []struct {
+		name string
+		der  []byte
+		why  string
+	}{
+		{"behind others", embedding(t, byGood, nil, other, root, leaf, good), ""},
+		{"in front of others", embedding(t, byGood, nil, good, other), ""},
+		{"not among them", embedding(t, byGood, nil, other, root), "ocsp.unauthorized_responder"},
+		{"none at all", embedding(t, byGood, nil), "ocsp.unauthorized_responder"},
+		{"with PSS", pss, ""},
+		{"with PSS, altered", alteredPSS, "ocsp.signature"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := judge(t, root, leaf, chain.Revocation{RequireAll: true, OCSP: [][]byte{tt.der}})
+			if tt.why == "" {
+				expect(t, r, "valid")
+			} else if len(r.Codes) != 2 || r.Codes[1] != tt.why {
 				t.Errorf("codes %v, want %s\n%s", r.Codes, tt.why, r)
 			}
 		})

@@ -52,6 +52,9 @@ func TestRulesOfForm(t *testing.T) {
 		return issue(t, root, "alice", mail, func(c *x509.Certificate) { c.SerialNumber = n })
 	}
 	marked := small(big.NewInt(0x7a7b7c7d))
+	plain := issue(t, root, "alice", mail, func(c *x509.Certificate) {
+		c.SerialNumber, c.ExtKeyUsage, c.AuthorityKeyId = big.NewInt(0x7a7b7c7d), nil, []byte("key")
+	})
 	serialIn := func(b ...byte) *entity {
 		return altered(t, root, marked, []byte{2, 4, 0x7a, 0x7b, 0x7c, 0x7d}, append([]byte{2, byte(len(b))}, b...))
 	}
@@ -63,6 +66,10 @@ func TestRulesOfForm(t *testing.T) {
 		return sub, issue(t, sub, "alice", mail)
 	}
 	odd, underOdd := ca2(extension(unknown, true, private))
+	bare := &entity{new(x509.Certificate), root.key}
+	*bare.Certificate = *root.Certificate
+	bare.SubjectKeyId = nil
+	withoutAKI := issue(t, bare, "host")
 	subjectless := issue(t, root, "", mail, func(c *x509.Certificate) { c.Subject = pkix.Name{} })
 	runRules(t, root, []rule{
 		{name: "parse: a certificate", want: "valid", leaf: leaf},
@@ -74,6 +81,7 @@ func TestRulesOfForm(t *testing.T) {
 		{name: "serial: zero", want: "valid", leaf: serialIn(0), warn: "cert.serial"},
 		{name: "serial: negative", want: "valid", leaf: serialIn(0x80), warn: "cert.serial"},
 		{name: "serial: long", want: "valid", leaf: serialIn(bytes.Repeat([]byte{1}, 21)...), warn: "cert.serial"},
+		{name: "serial: zero, for TLS", want: "cert.serial", leaf: altered(t, root, plain, []byte{2, 4, 0x7a, 0x7b, 0x7c, 0x7d}, []byte{2, 1, 0}), q: chain.Request{Purpose: "client-auth"}},
 		{name: "algorithms: the two fields differ", want: "cert.sigalg_mismatch", leaf: altered(t, root, leaf, ecdsaSHA256, ecdsaSHA384)},
 		{name: "version: extensions in version 1", want: "valid", leaf: altered(t, root, leaf, []byte{0xa0, 3, 2, 1, 2}, nil), warn: "cert.version"},
 		{name: "extension: unknown", want: "valid", leaf: issue(t, root, "alice", mail, extension(unknown, false, private))},
@@ -84,6 +92,9 @@ func TestRulesOfForm(t *testing.T) {
 		{name: "subject: empty with a critical subjectAltName", want: "valid", leaf: subjectless},
 		{name: "subject: empty without", want: "valid", leaf: issue(t, root, "", mail, func(c *x509.Certificate) { c.Subject = pkix.Name{} }, san(t, false, rfc822("alice@example.com"))), warn: "parse.tolerated"},
 		{name: "subject: empty without, for TLS", want: "name.empty_subject", leaf: issue(t, root, "", san(t, false, dns("a.example")), func(c *x509.Certificate) { c.Subject = pkix.Name{} }), q: chain.Request{Purpose: "server-auth"}},
+		{name: "key identifiers: there", want: "valid", leaf: issue(t, root, "host", func(c *x509.Certificate) { c.AuthorityKeyId = []byte("key") }), q: chain.Request{Purpose: "client-auth"}},
+		{name: "key identifiers: missing", want: "valid", leaf: withoutAKI},
+		{name: "key identifiers: missing, for TLS", want: "ext.missing", leaf: withoutAKI, q: chain.Request{Purpose: "client-auth"}},
 		{name: "key identifiers: critical", want: "valid", leaf: issue(t, root, "alice", mail, extension(asn1.ObjectIdentifier{2, 5, 29, 14}, true, []byte{4, 1, 1})), warn: "parse.tolerated"},
 		{name: "key identifiers: critical, for TLS", want: "ext.criticality", leaf: issue(t, root, "host", extension(asn1.ObjectIdentifier{2, 5, 29, 14}, true, []byte{4, 1, 1})), q: chain.Request{Purpose: "server-auth"}},
 	})
@@ -91,7 +102,8 @@ func TestRulesOfForm(t *testing.T) {
 	expect(t, explain(t, nameless, issue(t, nameless, "alice", mail), chain.Request{}), "name.empty_issuer")
 }
 
-// The rules on building a path: RFC 8550, Section 2.3.
+// The rules on building a path: RFC 8550, Section 2.3. Attack row G11: a root that comes
+// with the message is no anchor.
 func TestRulesOfBuilding(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	sub := issue(t, root, "Issuing", ca)
@@ -138,7 +150,8 @@ func TestRulesOfBuilding(t *testing.T) {
 	expect(t, explain(t, leaf, leaf, chain.Request{Time: now.AddDate(5, 0, 0)}), "time.expired")
 }
 
-// The rules on each certificate: RFC 5280, Section 6.1.3 and 6.1.4.
+// The rules on each certificate: RFC 5280, Section 6.1.3 and 6.1.4. Attack row G03: issuers
+// that are no authorities.
 func TestRulesOfPath(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	sub := issue(t, root, "Issuing", ca)
@@ -156,6 +169,10 @@ func TestRulesOfPath(t *testing.T) {
 	noCertSign := pair(under(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }))
 	notCA := pair(under(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, 0 }))
 	noBasic := pair(under(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = false, false }))
+	v3 := issue(t, root, "Issuing", ca)
+	v1 := altered(t, root, altered(t, root, v3, []byte{0xa0, 3, 2, 1, 2}, nil), extensionsOf(t, v3), nil)
+	v1.key = v3.key
+	oldForm := pair(issue(t, v3, "alice", mail), []*entity{v1})
 	old := pair(under(between(now.AddDate(-2, 0, 0), now.AddDate(-1, 0, 0))))
 	young := pair(under(between(now.AddDate(0, 0, 1), now.AddDate(1, 0, 0))))
 	mailOnly := pair(under(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} }))
@@ -180,6 +197,7 @@ func TestRulesOfPath(t *testing.T) {
 		noCertSign("CA: keyUsage without keyCertSign", "ca.key_usage"),
 		notCA("CA: cA is false", "ca.not_ca"),
 		noBasic("CA: no basicConstraints", "ca.not_ca"),
+		oldForm("CA: of version 1", "ca.not_ca"),
 		{name: "path length: none below", want: "valid", leaf: issue(t, zero, "alice", mail), others: []*entity{zero}},
 		{name: "path length: one below", want: "ca.path_len", leaf: issue(t, below, "alice", mail), others: []*entity{zero, below}},
 		{name: "path length: X7, self-issued ones do not count", want: "valid", leaf: issue(t, self, "alice", mail), others: []*entity{zero, self}},
@@ -244,7 +262,8 @@ func extensionsOf(t testing.TB, e *entity) []byte {
 	return parts.TBS.Extensions.FullBytes
 }
 
-// The rules on purpose: RFC 8550, Section 4.4; X8 of the defects of crypto/x509.
+// The rules on purpose: RFC 8550, Section 4.4; X8 of the defects of crypto/x509. Attack row
+// G04: purposes that are not looked at.
 func TestRulesOfPurpose(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
 	use := func(key crypto.Signer, ku x509.KeyUsage, eku ...x509.ExtKeyUsage) *entity {
@@ -287,6 +306,9 @@ func TestRulesOfPurpose(t *testing.T) {
 	})
 	r := verifier(collection(root)).Explain(context.Background(), chain.Request{Leaf: use(ec, ds).Certificate, Purpose: "world-domination"})
 	expect(t, r, "request.unsupported")
+	r = verifier(collection(root)).Explain(context.Background(), chain.Request{Leaf: use(ec, ds).Certificate, Policies: []string{"1.2.x"}})
+	expect(t, r, "request.malformed")
+	expect(t, verifier(collection(root)).Explain(context.Background(), chain.Request{}), "request.malformed")
 }
 
 // smallKey is a fixed RSA key of 1024 bits: crypto/rsa no longer makes them.

@@ -33,7 +33,12 @@ type task struct {
 	maxDepth   int   // most CAs between leaf and anchor; -1: any
 
 	leaf         *node
+	sums         [][32]byte // SHA-256 of each certificate in req.Untrusted
+	collected    bool       // they are in the bag
 	leafIsAnchor bool
+	asked        question
+	memorable    bool  // the answer may be remembered, or have been
+	from, until  int64 // the time between which this search goes the same way
 	only         *node // the one anchor that counts; nil: any
 	groups       []group
 	firstGroups  [4]group         // room for most questions
@@ -46,6 +51,7 @@ type task struct {
 	climbing    bool // no anchor is in reach: the longest path is wanted
 	seq         int
 	work        int // signatures, in tenths
+	paid        paid
 	comparisons int
 	steps       int
 	early       notes // about the request and what came with it
@@ -130,6 +136,9 @@ func (t *task) run() {
 	root := &step{n: t.leaf, length: 1, checked: true, own: t.judge(t.leaf, leafRole)}
 	t.judgeLeaf(&root.own)
 	if t.leafIsAnchor {
+		if l := t.ix.bySum[t.leaf.sum].limits; l != nil {
+			t.limit(root, l)
+		}
 		t.complete(root)
 		return
 	}
@@ -324,6 +333,9 @@ func (t *task) place(s *step, r role) {
 	if t.maxDepth >= 0 && between > t.maxDepth {
 		s.own.fault(s.n, "path.depth", "more CAs than asked for stand between leaf and anchor")
 	}
+	if s.n.limits != nil {
+		t.limit(s, s.n.limits)
+	}
 	nc := s.n.namesBelow()
 	if nc.none {
 		return
@@ -332,7 +344,7 @@ func (t *task) place(s *step, r role) {
 		if b.below != nil && b.n.SelfIssued() {
 			continue
 		}
-		if code, detail := nc.check(b.n.Certificate, &t.comparisons); code != "" {
+		if code, detail := nc.check(&b.n.Certificate, &t.comparisons); code != "" {
 			s.own.fault(b.n, code, detail+" ("+subjectText(s.n)+")")
 			if b.below == nil {
 				t.spoil(s.n) // the leaf is in every path
@@ -354,15 +366,15 @@ func (t *task) link(child, issuer *node) (code, detail string) {
 	if code, _ := t.algorithms.signature(child.Algorithm); code != "" && code != "alg.legacy" {
 		return "", "" // noted with the child
 	}
-	edge := edge{child.sum, issuer.keySum}
+	edge := edge{child.sum, key.sum}
+	if !t.pay(edge, key.cost) {
+		if t.gaveUp == "" {
+			t.gaveUp = "too many signatures to check"
+		}
+		return "sig.invalid", "its signature was not checked: too many candidates"
+	}
 	err, known := t.v.edges.get(edge)
 	if !known {
-		if t.work += key.cost; t.work > maxSignatureWork {
-			if t.gaveUp == "" {
-				t.gaveUp = "too many signatures to check"
-			}
-			return "sig.invalid", "its signature was not checked: too many candidates"
-		}
 		err = key.verify(child.Algorithm, child.RawTBS, child.Signature)
 		t.v.edges.put(edge, err)
 	}

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -36,7 +37,7 @@ type Verifier struct {
 	rev     Revocation
 	anchors *Collection
 	index   atomic.Pointer[index]
-	edges   edges
+	edges   memo[edge, error]
 	crls    crlCache
 }
 
@@ -46,7 +47,7 @@ type Verifier struct {
 // questions asked after them. Without anchors no certificate is valid.
 func NewVerifier(anchors *Collection, rev Revocation) *Verifier {
 	v := &Verifier{rev: rev, anchors: anchors}
-	v.edges.now = make(map[edge]error, 64)
+	v.edges.max, v.edges.now = maxEdges, make(map[edge]error, 64)
 	v.members()
 	return v
 }
@@ -165,7 +166,7 @@ func (e *requestError) Error() string { return e.detail }
 
 // task prepares a question. The task is usable for a report even if err is not nil.
 func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
-	t := &task{v: v, ctx: ctx, req: q, ix: v.members(), purpose: q.Purpose, maxDepth: -1}
+	t := &task{v: v, ctx: ctx, req: q, ix: v.members(), purpose: q.Purpose, maxDepth: -1, from: alwaysFrom, until: alwaysUntil}
 	t.algorithms = algorithms{legacy: v.AllowSHA1 || q.AllowSHA1, maxRSA: v.MaxRSABits}
 	if t.algorithms.maxRSA == 0 {
 		t.algorithms.maxRSA = 4096
@@ -216,14 +217,34 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 	if known := t.ix.bySum[leaf.sum]; known != nil && known.origin == fromAnchors {
 		t.leafIsAnchor = true
 	}
-	t.collect()
+	if len(q.Untrusted) > 0 {
+		t.sums = make([][32]byte, len(q.Untrusted))
+		for i, c := range q.Untrusted {
+			if c != nil {
+				t.sums[i] = sha256.Sum256(c.Raw)
+			}
+		}
+	}
+	t.asked, t.memorable = t.askedAs()
 	return t, nil
 }
 
-// collect indexes what came with the message, without what the collection has already.
+// collect indexes what came with the message, without what the collection has already. It
+// does so once.
 func (t *task) collect() {
-	for _, c := range t.req.Untrusted {
-		n, err := nodeOf(c, fromMessage)
+	if t.collected {
+		return
+	}
+	t.collected = true
+	for i, c := range t.req.Untrusted {
+		if c == nil {
+			t.early.add(warning, nil, "parse.ignored", "a certificate of the message cannot be read: "+errNoCertificate.Error())
+			continue
+		}
+		if sum := t.sums[i]; t.ix.bySum[sum] != nil || sum == t.leaf.sum {
+			continue
+		}
+		n, err := nodeWithSum(c, t.sums[i], fromMessage)
 		if err != nil {
 			t.early.add(warning, nil, "parse.ignored", "a certificate of the message cannot be read: "+err.Error())
 			continue

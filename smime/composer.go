@@ -39,7 +39,9 @@ type Composer struct {
 	// Opaque signs as application/pkcs7-mime, which survives relays that rewrite text,
 	// instead of multipart/signed, which everybody can read (RFC 8551, Section 3.5).
 	Opaque bool
-	// Digest is "sha256", "sha384" or "sha512"; empty takes the one that fits each key.
+	// Digest is "sha256", "sha384", "sha512", or "shake128" or "shake256" (RFC 8702), with
+	// which an RSA key that is not in a device signs by RSASSA-PSS. Empty takes the one that
+	// fits each key.
 	Digest string
 	// PSS signs with RSASSA-PSS where the key is RSA (RFC 4056).
 	PSS bool
@@ -53,8 +55,9 @@ type Composer struct {
 	OmitCapabilities bool
 
 	// Cipher is "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-gcm", "aes192-gcm",
-	// "aes256-gcm", "chacha20-poly1305" or "auto". Empty means "auto": AES-256-GCM if
-	// every recipient is known to read it, else AES-256-CBC.
+	// "aes256-gcm", "chacha20-poly1305" or "auto". Empty means "auto": AES-256-GCM, or the
+	// strongest authenticated cipher that every recipient is known to read, else AES-CBC,
+	// with 256 bits unless a recipient is known to read less.
 	Cipher string
 	// KeyTransport is "pkcs1", "oaep" or "auto" for RSA recipients. Empty means "auto":
 	// OAEP where the recipient is known to read it.
@@ -214,10 +217,10 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 	var digest sigalg.Hash
 	switch c.Digest {
 	case "":
-	case "sha256", "sha384", "sha512":
+	case "sha256", "sha384", "sha512", "shake128", "shake256":
 		digest, _ = sigalg.HashByName(c.Digest)
 	default:
-		return fmt.Errorf("smime: Digest %q is not sha256, sha384 or sha512", c.Digest)
+		return fmt.Errorf("smime: Digest %q is not sha256, sha384, sha512, shake128 or shake256", c.Digest)
 	}
 	for _, id := range c.Signers {
 		if id == nil {

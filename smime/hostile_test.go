@@ -2,11 +2,13 @@ package smime_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"io"
-	"iter"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,12 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/smimetest"
 )
 
 // anyAnswer opens what may be anything, by every entrance, within the bounds for hostile
@@ -154,10 +156,10 @@ func TestD02Claims(t *testing.T) {
 	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(valid))); err != nil {
 		t.Fatal("the twin:", err)
 	}
-	nodes := tlvNodes(valid)
+	nodes := forge.Nodes(valid)
 	for _, claim := range [][]byte{{0x84, 0x7f, 0xff, 0xff, 0xff}, {0x84, 0xff, 0xff, 0xff, 0xff}, {0x88, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0x88, 0x00, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}} {
 		for i, n := range nodes {
-			hostile := slices.Concat(valid[:n.at+1], claim, valid[n.body:])
+			hostile := slices.Concat(valid[:n.At+1], claim, valid[n.Body:])
 			before := allocated()
 			o := p.opener()
 			if m, err := o.OpenCMS(t.Context(), io.Discard, bytes.NewReader(hostile), nil); err == nil {
@@ -169,80 +171,6 @@ func TestD02Claims(t *testing.T) {
 		}
 	}
 	anyAnswer(t, p.opener(), "six octets", nil, []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff})
-}
-
-// A node is an element within a DER structure.
-type node struct{ at, body, end int }
-
-// tlvNodes lists all elements of a structure with short tags, outermost first.
-func tlvNodes(der []byte) (nodes []node) {
-	open := []node{{0, 0, len(der)}}
-	for len(open) > 0 {
-		n := open[len(open)-1]
-		open = open[:len(open)-1]
-		for at := n.body; at < n.end; {
-			s := cryptobyte.String(der[at:n.end])
-			var e, body cryptobyte.String
-			var tag casn1.Tag
-			if !s.ReadAnyASN1Element(&e, &tag) {
-				break
-			}
-			inner := e
-			inner.ReadAnyASN1(&body, &tag)
-			child := node{at, at + len(e) - len(body), at + len(e)}
-			nodes = append(nodes, child)
-			if tag&0x20 != 0 {
-				open = append(open, child)
-			}
-			at = child.end
-		}
-	}
-	return nodes
-}
-
-// splice returns der with the element n replaced and the lengths around it put right.
-func splice(der []byte, n node, element []byte) []byte {
-	out := slices.Concat(der[:n.at], element, der[n.end:])
-	var around []node
-	for _, p := range tlvNodes(der) {
-		if p.at < n.at && p.end >= n.end {
-			around = append(around, p)
-		}
-	}
-	slices.SortFunc(around, func(a, b node) int { return b.at - a.at }) // innermost first
-	grown := len(element) - (n.end - n.at)
-	for _, p := range around {
-		body := out[p.body : p.end+grown]
-		fresh := forge.Element(casn1.Tag(der[p.at]), body)
-		out = slices.Concat(out[:p.at], fresh, out[p.end+grown:])
-		grown = len(fresh) - (p.end - p.at)
-	}
-	return out
-}
-
-// mutants yields der with each of its elements left out, doubled, exchanged with the next,
-// made NULL or empty, and given other tags.
-func mutants(der []byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		nodes := tlvNodes(der)
-		for i, n := range nodes {
-			e := der[n.at:n.end]
-			changed := map[string][]byte{
-				"missing": nil, "doubled": slices.Concat(e, e), "NULL": {5, 0}, "empty": {e[0], 0},
-				"preceded": slices.Concat([]byte{5, 0}, e), "followed": slices.Concat(e, []byte{0xa7, 0}),
-			}
-			for _, tag := range []byte{e[0] ^ 0x20, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0c, 0x24, 0x30, 0x31, 0x80, 0xa0, 0xa1} {
-				if tag != e[0] {
-					changed[fmt.Sprintf("tag %02x", tag)] = append([]byte{tag}, e[1:]...)
-				}
-			}
-			for what, element := range changed {
-				if !yield(fmt.Sprintf("element %d at %d %s", i, n.at, what), splice(der, n, element)) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // structures are one of each kind of CMS structure that mail has, for Bob and by Alice.
@@ -275,7 +203,7 @@ func TestD06Nodes(t *testing.T) {
 	count := 0
 	for kind, der := range structures(t, p) {
 		genuine := map[string]bool{filePart: true, (&mimeMaker{t: t, people: p}).sealedPart(): true}
-		for name, mutant := range mutants(der) {
+		for name, mutant := range forge.Mutants(der) {
 			count++
 			o := p.opener()
 			o.AllowUnsigned = kind == "auth-enveloped" // whose content the tag protects
@@ -300,11 +228,7 @@ func TestD06Nodes(t *testing.T) {
 func TestD09EveryOctet(t *testing.T) {
 	p := readOpenIdentities(t)
 	for kind, der := range structures(t, p) {
-		step := 1
-		if kind != "signed" { // each of them takes a private key
-			step = 7
-		}
-		for i := 0; i < len(der); i += step {
+		for i := range der {
 			flipped := bytes.Clone(der)
 			flipped[i] ^= 1 << (i % 8)
 			o := p.opener()
@@ -314,6 +238,31 @@ func TestD09EveryOctet(t *testing.T) {
 			}
 			if m, err := p.opener().OpenCMS(t.Context(), io.Discard, bytes.NewReader(der[:i]), nil); err == nil {
 				t.Errorf("%s, cut at %d: opens %+v", kind, i, m)
+			}
+		}
+	}
+}
+
+// TestD09EveryFile (row D09) changes octets of every message of the folder, and cuts it, at
+// places that are spread over it and are others in each. What is authentic then is still
+// what somebody signed.
+func TestD09EveryFile(t *testing.T) {
+	p := readOpenIdentities(t)
+	mails, genuine := openMails(t)
+	for i, mail := range mails {
+		for k := range 10 {
+			at := (len(mail)*k/10 + i*7919) % len(mail)
+			flipped := bytes.Clone(mail)
+			flipped[at] ^= 1 << ((i + k) % 8)
+			for what, mutant := range map[string][]byte{"changed": flipped, "cut": mail[:at]} {
+				m, err := p.opener().Open(t.Context(), bytes.NewReader(mutant))
+				if err != nil {
+					continue
+				}
+				content, _ := io.ReadAll(m.Entity())
+				if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
+					t.Errorf("message %d %s at %d opens to %.80q", i, what, at, content)
+				}
 			}
 		}
 	}
@@ -335,11 +284,7 @@ func TestJ01EveryCut(t *testing.T) {
 		}
 		end := len(strings.TrimRight(mail, "\r\n"))
 		protected := strings.Index(mail, "\r\n\r\n")
-		step := 1
-		if name == "enveloped" { // each of them takes a private key
-			step = 7
-		}
-		for i := 0; i < end; i += step {
+		for i := range end {
 			r, err := p.opener().Inspect(t.Context(), strings.NewReader(mail[:i]))
 			if err != nil {
 				t.Fatal(err)
@@ -557,12 +502,30 @@ func TestD04Doubling(t *testing.T) {
 // one and half of the next. What is authentic then is still what somebody signed.
 func TestOpenFilesMutated(t *testing.T) {
 	p := readOpenIdentities(t)
+	mails, genuine := openMails(t)
+	for i, mail := range mails {
+		other := mails[(i*7+1)%len(mails)]
+		mixed := append(bytes.Clone(mail[:len(mail)/2]), other[len(other)/2:]...)
+		m, err := p.opener().Open(t.Context(), bytes.NewReader(mixed))
+		if err != nil {
+			continue
+		}
+		content, _ := io.ReadAll(m.Entity())
+		if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
+			t.Errorf("message %d with the end of %d opens to %.80q", i, (i*7+1)%len(mails), content)
+		}
+	}
+}
+
+// openMails are the messages of the folder in the order of their names, and the digests of
+// the contents that somebody really signed.
+func openMails(t *testing.T) (mails [][]byte, genuine map[string]bool) {
+	t.Helper()
 	names, err := filepath.Glob(filepath.Join(openFolder, "*.eml"))
 	if err != nil || len(names) < 100 {
 		t.Fatal(len(names), err)
 	}
-	genuine := map[string]bool{}
-	var mails [][]byte
+	genuine = map[string]bool{}
 	for _, name := range names {
 		mail, err := os.ReadFile(name)
 		if err != nil {
@@ -573,16 +536,75 @@ func TestOpenFilesMutated(t *testing.T) {
 			genuine[c] = true
 		}
 	}
-	for i, mail := range mails {
-		other := mails[(i*7+1)%len(mails)]
-		mixed := append(bytes.Clone(mail[:len(mail)/2]), other[len(other)/2:]...)
-		m, err := p.opener().Open(t.Context(), bytes.NewReader(mixed))
-		if err != nil {
-			continue
+	return mails, genuine
+}
+
+// TestB04HugeKeys (row B04): whoever signs with a key that is the attack, or is to be
+// encrypted for with one, is refused before any arithmetic, as often as a message allows.
+func TestB04HugeKeys(t *testing.T) {
+	p := readOpenIdentities(t)
+	number := func(bits int) *big.Int {
+		n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+		return n.SetBit(n, 0, 1).SetBit(n, bits/2, 1)
+	}
+	bitString := func(b []byte) []byte { return forge.Element(casn1.BIT_STRING, []byte{0}, b) }
+	rsaKey := func(bits int, e int64) []byte {
+		return forge.Sequence(forge.Algorithm(oid.RSA, forge.Null()), bitString(forge.Sequence(forge.BigInteger(number(bits)), forge.Integer(e))))
+	}
+	dsaKey := func(p, q int) []byte {
+		return forge.Sequence(forge.Algorithm(oid.DSA, forge.Sequence(forge.BigInteger(number(p)), forge.BigInteger(number(q)), forge.Integer(2))), bitString(forge.BigInteger(number(p-1))))
+	}
+	with := func(spki []byte) *x509.Certificate {
+		c := *p.eve.Certificate()
+		at := bytes.Index(c.Raw, c.RawSubjectPublicKeyInfo)
+		c.Raw = forge.Splice(c.Raw, forge.Node{At: at, Body: at + 4, End: at + len(c.RawSubjectPublicKeyInfo)}, spki)
+		c.RawSubjectPublicKeyInfo = spki
+		return &c
+	}
+	for name, spki := range map[string][]byte{
+		"RSA of 16384 bits, e = 2^31-1":  rsaKey(16384, 1<<31-1),
+		"RSA of 16385 bits":              rsaKey(16385, 65537),
+		"RSA of 32768 bits":              rsaKey(32768, 1<<31-1),
+		"RSA of 65536 bits":              rsaKey(65536, 1<<31-1),
+		"RSA of 262144 bits":             rsaKey(262144, 65537),
+		"RSA of 2048 bits, e = 2^62":     rsaKey(2048, 1<<62+1),
+		"DSA with p of 4096 bits":        dsaKey(4096, 256),
+		"DSA with p of 65536 bits":       dsaKey(65536, 256),
+		"DSA with p and q of 65536 bits": dsaKey(65536, 65535),
+	} {
+		cert := with(spki)
+		signer := forge.NewSigner(p.eve.Certificate(), p.eve.Key().(crypto.Signer), []byte(filePart))
+		signer.Signature = bytes.Repeat([]byte{0x55}, 2048)
+		if strings.HasPrefix(name, "DSA") {
+			signer.SignatureAlgorithm, signer.Signature = forge.Algorithm(oid.DSAWithSHA256, nil), forge.Sequence(forge.Integer(5), forge.Integer(6))
 		}
-		content, _ := io.ReadAll(m.Entity())
-		if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
-			t.Errorf("%s with the end of %s opens to %.80q", names[i], names[(i*7+1)%len(mails)], content)
+		s := forge.NewSigned([]byte(filePart), signer)
+		s.Certificates = [][]byte{cert.Raw}
+		for range 15 {
+			s.Infos = append(s.Infos, signer.DER())
+		}
+		der := s.DER()
+		least := time.Duration(1 << 62)
+		for range 5 {
+			start := time.Now()
+			r, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(der), nil)
+			least = min(least, time.Since(start))
+			if err != nil || r.Verdict == smime.Authentic || r.Verdict == smime.Unsigned {
+				t.Fatalf("%s: %+v, %v", name, r, err)
+			}
+		}
+		most := 50 * time.Millisecond
+		if strings.HasPrefix(name, "RSA of 16384 bits") { // the largest that is used at all
+			most = time.Second
+		}
+		if least > slowdown*most {
+			t.Errorf("%s: %v for sixteen signatures", name, least)
+		}
+		var b bytes.Buffer
+		start := time.Now()
+		_, err := (&smime.Composer{Recipients: []*x509.Certificate{cert}, Time: smimetest.Now}).Compose(&b, strings.NewReader(fileFields+filePart))
+		if took := time.Since(start); name != "RSA of 16384 bits, e = 2^31-1" && (err == nil || b.Len() > 0 || took > slowdown*10*time.Second) {
+			t.Errorf("%s: encrypted for in %v: %v", name, took, err)
 		}
 	}
 }

@@ -57,7 +57,21 @@ func (p *pass) cmsLayer(r io.Reader, mt *mimeraw.MediaType) (layerReader, error)
 	case *cms.EnvelopedData:
 		return p.encrypted(c)
 	case *cms.CompressedData:
+		inside := 0
+		for _, l := range p.layers {
+			if _, ok := l.(*compressedLayer); ok {
+				inside++
+			}
+		}
+		if inside == limits.CompressedLayers {
+			return nil, &limits.Exceeded{What: "compressed layers", Max: limits.CompressedLayers}
+		}
 		return &compressedLayer{c, &Layer{Kind: "compressed", Algorithm: "zlib"}}, nil
+	}
+	if p.form.bare {
+		if layer, err := p.bareLayer(content); layer != nil || err != nil {
+			return layer, err
+		}
 	}
 	return nil, &syntaxError{"cms.unsupported", "the content type " + content.Type().String() + " has no place in a message"}
 }
@@ -237,7 +251,7 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 		return nil, err
 	}
 	if len(l.infos) == 0 {
-		l.layer = &Layer{Kind: "certs-only", Certificates: len(sd.Certificates())}
+		l.layer = &Layer{Kind: "certs-only", Certificates: len(sd.Certificates()), certificates: l.bag, crls: l.crls}
 		return l, nil
 	}
 	if p.form.detached == nil {

@@ -45,6 +45,11 @@ func (r *Resolver) Learn(ctx context.Context, into certstore.Writer, m *Message)
 		if s.ClaimedTime != nil && s.ClaimedTime.Before(now) {
 			seen = *s.ClaimedTime
 		}
+		for _, t := range s.Timestamps {
+			if t.Used && t.Time.Before(seen) {
+				seen = t.Time
+			}
+		}
 		for _, c := range s.encryptionCertificates() {
 			if !certstore.Email(author).Match(c) {
 				continue

@@ -31,6 +31,7 @@ func messageFiles(m *mimeMaker) {
 	m.quoted()
 	m.bags()
 	m.claims()
+	m.evidence()
 	m.ciphertext()
 	m.addresses()
 	m.protectedHeaders()

@@ -201,7 +201,12 @@ func writeOpenIdentities(t *testing.T) {
 	add("ed25519", func() (*certstore.Identity, []byte) {
 		return alice(func(l *smimetest.Leaf) { l.Key = smimetest.Ed25519 }), nil
 	})
+	add("p256", func() (*certstore.Identity, []byte) {
+		return alice(func(l *smimetest.Leaf) { l.Key = smimetest.P256 }), nil
+	})
 	add("stranger", one(stranger.Alice()))
+	add("timestamps", func() (*certstore.Identity, []byte) { return issuing.Issue(stampsLeaf()), nil })
+	add("timestamps-stranger", func() (*certstore.Identity, []byte) { return stranger.Root.Issue(stampsLeaf()), nil })
 	add("revoked", func() (*certstore.Identity, []byte) {
 		id := alice(func(l *smimetest.Leaf) { l.CRLSources = []string{"http://crl.invalid/1"} })
 		return id, issuing.CRL(id.Certificate())
@@ -451,7 +456,7 @@ func TestOpenFilesAreCurrent(t *testing.T) {
 	}
 	made := map[string]bool{}
 	people := readOpenIdentities(t)
-	for _, f := range slices.Concat(mimeFiles(t, people), signedFiles(t, people), sealedFiles(t, people), structureFiles(t, people)) {
+	for _, f := range slices.Concat(mimeFiles(t, people), signedFiles(t, people), sealedFiles(t, people), structureFiles(t, people), signatureFiles(t, people)) {
 		if made[f.Name] {
 			t.Errorf("%s is made twice", f.Name)
 		}

@@ -43,6 +43,7 @@ type pass struct {
 	budget      int          // what is left for paths, see chain.Request
 	problems    []problem
 	warnings    []string
+	stamps      map[*cms.SignerInfo][]*Signature // judged so far
 
 	wantExact   bool          // a signature covers the octets as received
 	wantDigests []sigalg.Hash // a signature uses a digest that was not computed
@@ -164,7 +165,7 @@ func (p *pass) settle(i int, err error) error {
 			kept = append(kept, q)
 		}
 	}
-	p.problems = append(kept, problem{i, codeDecrypt})
+	p.problems = append(kept, problem{i, e.failure()})
 	p.warnings = nil
 	p.protection, p.parts = nil, nil
 	p.wantDigests, p.wantExact, p.wantDamage = nil, false, nil
@@ -342,7 +343,10 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-const codeDecrypt = "decrypt.failed"
+const (
+	codeDecrypt = "decrypt.failed"
+	codeNoKey   = "decrypt.no_key"
+)
 
 // codeOf names the code of an error from a lower layer.
 func codeOf(err error) string {
@@ -358,6 +362,8 @@ func codeOf(err error) string {
 		return "limit.exceeded"
 	case errors.Is(err, cms.ErrDecrypt):
 		return codeDecrypt
+	case errors.Is(err, cms.ErrDigest):
+		return "digest.mismatch"
 	case errors.As(err, &coded):
 		return coded.Code()
 	case errors.As(err, &text):

@@ -75,20 +75,25 @@ type Layer struct {
 	// of the part, and of those it is in, from the outside: "2.1". The message inside a
 	// message/rfc822 counts as its part 1.
 	Place string
-	Kind  string // "signed", "encrypted", "compressed" or "certs-only"
-	// Form is "multipart", "opaque" or "detached" for signed layers, "enveloped" or
-	// "auth-enveloped" for encrypted ones.
+	// Kind is "signed", "encrypted", "compressed" or "certs-only", and for a bare structure
+	// also "authenticated", "digested" or "data", which say nothing about who made it.
+	Kind string
+	// Form is "multipart", "opaque" or "detached" for signed layers, "enveloped",
+	// "auth-enveloped" or "encrypted-data" for encrypted ones.
 	Form string
 
 	Signatures []*Signature // signed: one for each SignerInfo, in the message's order
 
 	Cipher        string       // encrypted: such as "aes256-cbc"
-	Authenticated bool         // encrypted: the cipher protects integrity (RFC 5083)
+	Authenticated bool         // encrypted: the cipher protects integrity (RFC 5083); authenticated: the code is right
 	Decrypted     bool         // encrypted: the plaintext was recovered completely
-	Recipients    []*Recipient // encrypted: in the message's order
+	Recipients    []*Recipient // encrypted, authenticated: in the message's order
 
-	Algorithm    string // compressed: "zlib"
-	Certificates int    // certs-only: how many
+	Algorithm    string // compressed: "zlib"; authenticated: such as "hmac-sha256"; digested: such as "sha256"
+	Certificates int    // certs-only: how many; see Delivered
+
+	certificates []*x509.Certificate // certs-only
+	crls         [][]byte
 }
 
 // A Signature is the outcome for one SignerInfo (RFC 5652, Section 5.3).
@@ -103,10 +108,22 @@ type Signature struct {
 	Signer    *Signer `json:"signer,omitempty"`    // nil if no certificate was found
 	// ClaimedTime is when the signer says it signed. Nobody checked it.
 	ClaimedTime *time.Time `json:"claimed_time,omitempty"`
+	// Timestamps (RFC 3161, Appendix A) and Countersignatures (RFC 5652, Section 11.4) stand
+	// beside a valid signature and are over it, not over the message: anybody can add one
+	// or take it away, and Address is "not-checked". A time stamp that is Used made the
+	// certificate good; apart from that they change nothing.
+	Timestamps        []*Signature `json:"timestamps,omitempty"`
+	Countersignatures []*Signature `json:"countersignatures,omitempty"`
+	// Time is set for a time stamp alone: when the signature that it stands beside existed
+	// at the latest (RFC 3161), which counts only if Crypto and Trust are "valid". Used says
+	// that the signer's certificate was judged as of then, because it is not good any more.
+	Time time.Time `json:"time,omitzero"`
+	Used bool      `json:"used,omitempty"`
 	// Path is the proof that the signer's certificate was acceptable; nil if it was not.
 	Path *chain.Path `json:"-"`
 
-	remarks []string // those of Codes that speak against nothing
+	remarks []string   // those of Codes that speak against nothing
+	stamp   *Signature // the one that is Used
 
 	// What Resolver.Learn needs to know.
 	certificate   *x509.Certificate
@@ -162,11 +179,20 @@ func (l *Layer) MarshalJSON() ([]byte, error) {
 			Decrypted     bool         `json:"decrypted"`
 			Recipients    []*Recipient `json:"recipients"`
 		}{head, l.Cipher, l.Authenticated, l.Decrypted, nonNil(l.Recipients)})
-	case "compressed":
+	case "authenticated":
+		return json.Marshal(struct {
+			named
+			Algorithm     string       `json:"algorithm"`
+			Authenticated bool         `json:"authenticated"`
+			Recipients    []*Recipient `json:"recipients"`
+		}{head, l.Algorithm, l.Authenticated, nonNil(l.Recipients)})
+	case "compressed", "digested":
 		return json.Marshal(struct {
 			named
 			Algorithm string `json:"algorithm"`
 		}{head, l.Algorithm})
+	case "data":
+		return json.Marshal(head)
 	}
 	return json.Marshal(struct {
 		named

@@ -77,6 +77,20 @@ func (p *pass) judgeSigned(l *signedLayer) {
 	}
 }
 
+// judgeEvidence adds what stands beside the signatures of a layer. A signature that does
+// not hold needs none.
+func (p *pass) judgeEvidence(l *signedLayer) {
+	for i, s := range l.layer.Signatures {
+		if s.Crypto == "valid" {
+			s.Timestamps = p.timestamps(l, l.infos[i])
+			s.Countersignatures = p.countersignatures(l, l.infos[i])
+			if s.stamp != nil {
+				s.stamp.Used = true
+			}
+		}
+	}
+}
+
 // judge1 answers the three questions about one signature.
 func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
 	candidates, err := p.signerCertificates(l, si)
@@ -139,6 +153,7 @@ func rank(s *Signature) int {
 // judgeWith answers the three questions for one candidate certificate.
 func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certificate) *Signature {
 	s := &Signature{Trust: "not-checked", Address: "not-checked", Codes: []string{}}
+	cert = p.completed(l, cert)
 	cost := 0
 	if key, err := sigalg.PublicKey(cert.RawSubjectPublicKeyInfo); err == nil {
 		cost = sigalg.Cost(key)
@@ -174,10 +189,35 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 		s.Codes = append(s.Codes, "cms.no_content")
 	}
 	if s.Crypto == "valid" {
-		p.judgeTrust(s, l, cert, r.ClaimedTime)
+		p.judgeTrust(s, l, si, cert, r.ClaimedTime)
 	}
 	p.judgeAddress(s, cert)
 	return s
+}
+
+// completed returns a certificate with the parameters of its key, where a DSA key has those
+// of the key that certified it (RFC 3279, Section 2.3.2). Only a path to an anchor tells
+// which one that is: with parameters out of the message anybody could sign.
+func (p *pass) completed(l *signedLayer, cert *x509.Certificate) *x509.Certificate {
+	parameters, ok := sigalg.DSAParameters(cert.RawSubjectPublicKeyInfo)
+	if !ok || len(parameters) > 0 || p.o.Chain == nil {
+		return cert
+	}
+	r := p.o.Chain.Explain(p.ctx, chain.Request{Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp, Budget: &p.budget})
+	if r.Path == nil {
+		return cert
+	}
+	for _, c := range r.Path.Certificates()[1:] {
+		if parameters, ok = sigalg.DSAParameters(c.RawSubjectPublicKeyInfo); len(parameters) > 0 || !ok {
+			break
+		}
+	}
+	if len(parameters) == 0 {
+		return cert
+	}
+	whole := *cert
+	whole.RawSubjectPublicKeyInfo = sigalg.InheritDSA(cert.RawSubjectPublicKeyInfo, parameters)
+	return &whole
 }
 
 func (p *pass) verifyOptions() cms.VerifyOptions {
@@ -194,20 +234,25 @@ func (p *pass) describe(s *Signature, r *cms.SignatureResult) {
 	}
 }
 
-// judgeTrust asks chain about the signer's certificate.
-func (p *pass) judgeTrust(s *Signature, l *signedLayer, cert *x509.Certificate, claimed time.Time) {
+// judgeTrust asks chain about the signer's certificate: as of now, and if it is not good
+// now, as of a time for which an authority vouches.
+func (p *pass) judgeTrust(s *Signature, l *signedLayer, si *cms.SignerInfo, cert *x509.Certificate, claimed time.Time) {
 	if p.o.Chain == nil {
 		return
 	}
-	r := p.o.Chain.Explain(p.ctx, chain.Request{
+	q := chain.Request{
 		Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp,
 		ClaimedTime: claimed, Budget: &p.budget,
-	})
-	s.Trust = string(r.Verdict)
-	s.Codes = append(s.Codes, r.Codes...)
-	s.Codes = append(s.Codes, r.Warnings...)
-	s.remarks = append(s.remarks, r.Warnings...)
-	s.Path = r.Path
+	}
+	r := p.o.Chain.Explain(p.ctx, q)
+	if r.Verdict != "valid" {
+		if then, stamp := p.stamped(l, si, q, r); then != nil {
+			r, s.stamp = then, stamp
+			s.Codes = append(s.Codes, "timestamp.used")
+			s.remarks = append(s.remarks, "timestamp.used")
+		}
+	}
+	s.judged(r)
 }
 
 // judgeAddress compares the author in From with the mailboxes the certificate names

@@ -97,6 +97,8 @@ func (r *Report) complaint() string {
 		return "Signed with a certificate that is not valid now"
 	case has("path.", "ca.", "nc.", "policy.", "eku.", "ku."):
 		return "Signed by somebody nobody you trust vouches for"
+	case has("sig.required"):
+		return "A signature that must be there is missing"
 	case has("sig.ciphertext_only"):
 		return "Only the encryption around it is signed; nobody signed what it says"
 	}

@@ -58,10 +58,16 @@ func authorOf(h *mimeraw.Header) author {
 // decryption that failed are gone by now.
 func (p *pass) judge() {
 	p.chooseAuthor()
+	var signed []*signedLayer
 	for _, l := range p.layers {
 		if s, ok := l.(*signedLayer); ok {
 			p.judgeSigned(s)
+			signed = append(signed, s)
 		}
+	}
+	// Last, so that nothing that anybody can add takes work from the signatures themselves.
+	for _, s := range signed {
+		p.judgeEvidence(s)
 	}
 }
 
@@ -118,20 +124,26 @@ func (p *pass) verdict() *Report {
 // judgeLayers reports whether a good signature covers the content itself, and whether the
 // only signatures cover ciphertext.
 func (p *pass) judgeLayers(add func(...string)) (covered, sealedOnly bool) {
+	var covering *signedLayer // innermost
+	signed := false
 	for _, l := range p.layers {
 		switch l := l.(type) {
 		case *encryptedLayer:
 			sealedOnly = sealedOnly || covered
-			covered = false
+			covered, covering = false, nil
 		case *signedLayer:
 			if l.layer.Kind == "certs-only" {
 				add("cms.certs_only")
 				continue
 			}
+			signed = true
 			if p.judgeLayer(l, add) {
-				covered, sealedOnly = true, false
+				covered, sealedOnly, covering = true, false, l
 			}
 		}
+	}
+	if (covered || !signed && len(p.problems) == 0) && !p.required(covering) {
+		add("sig.required")
 	}
 	return covered, sealedOnly
 }
@@ -161,6 +173,16 @@ func (p *pass) judgeLayer(l *signedLayer, add func(...string)) bool {
 		add("sig.not_good")
 	}
 	return good && !broken
+}
+
+// required reports whether there is a good signature by every algorithm that the caller
+// asks for among those of the layer that covers the content.
+func (p *pass) required(l *signedLayer) bool {
+	return !slices.ContainsFunc(p.o.RequireAlgorithms, func(name string) bool {
+		return l == nil || !slices.ContainsFunc(l.layer.Signatures, func(s *Signature) bool {
+			return s.Algorithm == name && s.good(p.o.AllowMismatchedSender)
+		})
+	})
 }
 
 // troubled reports whether reading the layer at depth failed already.
@@ -200,7 +222,7 @@ func (p *pass) reason() error {
 		switch q.code {
 		case codeDecrypt:
 			return ErrDecrypt
-		case "decrypt.no_key":
+		case codeNoKey:
 			return ErrNoKey
 		}
 	}

@@ -127,7 +127,7 @@ func (s *Store) people(ctx context.Context, addresses []string) ([]*ldap.Entry, 
 			return found, err
 		}
 		// What is left is asked for by the LDAP library, as everything that is rare.
-		return found, s.with(ctx, false, func(ctx context.Context, c *conn) error { return c.complete(ctx, found) })
+		return found, s.with(ctx, false, func(ctx context.Context, c *conn) error { return complete(ctx, c, found) })
 	}
 	var found []*ldap.Entry
 	err := s.with(ctx, true, func(ctx context.Context, c *conn) error {
@@ -144,7 +144,7 @@ func (s *Store) people(ctx context.Context, addresses []string) ([]*ldap.Entry, 
 			return tooMany(err, limit, addresses)
 		}
 		found = answer.Entries
-		return c.complete(ctx, found)
+		return complete(ctx, c, found)
 	})
 	return found, err
 }
@@ -248,7 +248,7 @@ func (s *Store) authorities(ctx context.Context, q certstore.AnyOf) ([]*certstor
 			bases = append(bases, "CN=Public Key Services,CN=Services,"+root.configuration)
 		}
 		for i, base := range bases {
-			err := c.pages(ctx, &ldap.SearchRequest{
+			err := pages(ctx, c, &ldap.SearchRequest{
 				BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 				Filter:     "(|(objectClass=certificationAuthority)(objectClass=pkiCA)(objectClass=pKIEnrollmentService))",
 				Attributes: []string{"cACertificate", "cACertificate;binary"},

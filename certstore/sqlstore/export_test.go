@@ -31,7 +31,7 @@ func (s *Store) Fill(ctx context.Context, n int, make func(i int) *x509.Certific
 			entries = append(entries, &certstore.Entry{Certificate: make(i), Source: "fill"})
 		}
 		if err := s.update(ctx, func(t *tx) error {
-			_, err := t.put(entries)
+			_, err := t.put(keyed(entries), nil)
 			return err
 		}); err != nil {
 			return fmt.Errorf("from %d: %w", from, err)

@@ -1,7 +1,7 @@
 // Package brlint holds certificates against the CA/Browser Forum's Baseline Requirements
 // for S/MIME certificates, read in version 1.0.10 (July 2025).
 //
-// [Check] returns findings. They are for whoever runs or audits a CA, and never part of a
+// [Check], [CheckCRL] and [CheckOCSP] return findings. They are for whoever runs or audits a CA, and never part of a
 // verdict: certificates of a company's own PKI need not follow these rules, and mail signed
 // with one that breaks them is signed all the same.
 package brlint
@@ -55,14 +55,11 @@ type linter struct {
 // and the section. The issuer's certificate serves to compare names; it may be nil. A
 // certificate with none of the reserved policies gets the one finding br.policy.
 func Check(leaf, issuer *x509.Certificate) []chain.Finding {
-	c, err := pkix.Parse(leaf.Raw)
-	if err != nil {
-		return []chain.Finding{{Code: "br.malformed", Severity: "warning", Certificate: leaf, Detail: err.Error()}}
-	}
-	l := &linter{c: c, x: leaf}
-	if !l.policy() {
+	l, ok := newLinter(leaf)
+	if !ok || !l.policy() {
 		return l.list
 	}
+	c := l.c
 	l.purposes()
 	l.usage()
 	l.names()
@@ -78,6 +75,18 @@ func Check(leaf, issuer *x509.Certificate) []chain.Finding {
 	return l.list
 }
 
+// newLinter reads a certificate and finds its profile; it reports false if there is nothing
+// to look at.
+func newLinter(x *x509.Certificate) (*linter, bool) {
+	c, err := pkix.Parse(x.Raw)
+	if err != nil {
+		return &linter{list: []chain.Finding{{Code: "br.malformed", Severity: "warning", Certificate: x, Reference: "RFC 5280, Section 4.1", Detail: err.Error()}}}, false
+	}
+	l := &linter{c: c, x: x}
+	l.reserved()
+	return l, true
+}
+
 func (l *linter) must(code, section, detail string) { l.add(code, "warning", section, detail) }
 
 func (l *linter) should(code, section, detail string) { l.add(code, "info", section, detail) }
@@ -86,9 +95,8 @@ func (l *linter) add(code, severity, section, detail string) {
 	l.list = append(l.list, chain.Finding{Code: code, Severity: severity, Certificate: l.x, Reference: "S/MIME BR, Section " + section, Detail: detail})
 }
 
-// policy finds the profile: exactly one of the reserved policies.
-func (l *linter) policy() bool {
-	found := 0
+// reserved counts the reserved policies and notes the profile of the last.
+func (l *linter) reserved() (found int) {
 	for id := range l.c.PolicyIDs {
 		rest, ok := strings.CutPrefix(string(id), policyArc)
 		if ok && len(rest) == 2 && rest[0] >= 1 && rest[0] <= 4 && rest[1] >= 1 && rest[1] <= 3 {
@@ -96,6 +104,12 @@ func (l *linter) policy() bool {
 			found++
 		}
 	}
+	return found
+}
+
+// policy wants exactly one of the reserved policies, and reports whether there is one.
+func (l *linter) policy() bool {
+	found := l.reserved()
 	switch {
 	case found == 0:
 		l.must("br.policy", "7.1.6.1", "it names none of the reserved policies: it was not issued under these requirements")
@@ -279,10 +293,15 @@ func (l *linter) key() {
 	default:
 		l.must("br.key", "7.1.3.1", "its key is of type "+oid.OID(c.KeyAlgorithm).String())
 	}
-	switch oid.OID(pkix.OID(c.Algorithm)) {
+	l.signature("it", c.Algorithm)
+}
+
+// signature checks the algorithm that something is signed with.
+func (l *linter) signature(what string, algorithm []byte) {
+	switch id := oid.OID(pkix.OID(algorithm)); id {
 	case oid.SHA256WithRSA, oid.SHA384WithRSA, oid.SHA512WithRSA, oid.RSAPSS, oid.ECDSAWithSHA256, oid.ECDSAWithSHA384, oid.ECDSAWithSHA512, oid.Ed25519, oid.Ed448:
 	default:
-		l.must("br.signature", "7.1.3.2", "it is signed with "+oid.OID(pkix.OID(c.Algorithm)).String())
+		l.must("br.signature", "7.1.3.2", what+" is signed with "+id.String())
 	}
 }
 

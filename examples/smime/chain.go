@@ -59,7 +59,7 @@ func (o *chainArguments) register(f *pflag.FlagSet) {
 	f.StringVar(&o.algorithms, "algorithms", "default", "default or legacy-sha1")
 	f.BoolVar(&o.network, "network", false, "fetch revocation data and issuers")
 	f.StringVar(&o.draw, "draw", "", "write the graph of the paths tried to this file, for Graphviz")
-	f.BoolVar(&o.lint, "lint", false, "also hold CERT against the CA/Browser Forum's S/MIME requirements")
+	f.BoolVar(&o.lint, "lint", false, "also hold CERT, and the lists and responses about its path, against the CA/Browser Forum's S/MIME requirements")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.BoolVar(&o.batch, "batch", false, "answer one JSON request per line of standard input")
 }
@@ -108,7 +108,7 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 	}
 	r := chain.NewVerifier(anchors, chain.Revocation{}).Explain(context.Background(), *q)
 	if o.lint {
-		r.Findings = append(r.Findings, brlint.Check(q.Leaf, issuerOf(r))...)
+		r.Findings = append(r.Findings, lint(q, r)...)
 	}
 	if o.draw != "" {
 		if err := os.WriteFile(o.draw, []byte(r.DOT()), 0o644); err != nil {
@@ -132,6 +132,26 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 		return exitIndeterminate, nil
 	}
 	return exitInvalid, nil
+}
+
+// lint holds the certificate in question, and what tells about the revocation of its path,
+// against the requirements.
+func lint(q *chain.Request, r *chain.Report) []chain.Finding {
+	list := brlint.Check(q.Leaf, issuerOf(r))
+	for i, c := range r.Certificates {
+		if i+1 == len(r.Certificates) && i > 0 {
+			break // nobody asks about an anchor
+		}
+		for _, der := range q.CRLs {
+			list = append(list, brlint.CheckCRL(der, c)...)
+		}
+		if i+1 < len(r.Certificates) {
+			for _, der := range q.OCSP {
+				list = append(list, brlint.CheckOCSP(der, c, r.Certificates[i+1])...)
+			}
+		}
+	}
+	return list
 }
 
 // issuerOf returns the second certificate of the path, or nil.
@@ -171,10 +191,10 @@ func (o *chainArguments) question(hasDepth bool, name string, stdin io.Reader) (
 	if err := eachCertificate(o.intermediates, func(c ...*x509.Certificate) { q.Untrusted = append(q.Untrusted, c...) }); err != nil {
 		return nil, err
 	}
-	if q.CRLs, err = readKind(o.crls, "X509 CRL"); err != nil {
+	if q.CRLs, err = readKind(o.crls, listKind); err != nil {
 		return nil, err
 	}
-	if q.OCSP, err = readKind(o.ocsp, "OCSP RESPONSE"); err != nil {
+	if q.OCSP, err = readKind(o.ocsp, responseKind); err != nil {
 		return nil, err
 	}
 	certs, err := readLeaf(name, stdin)
@@ -263,7 +283,8 @@ func readLeaf(name string, stdin io.Reader) ([]*x509.Certificate, error) {
 	return c.Certificates(), nil
 }
 
-// readKind reads DER objects, or the PEM blocks of one type.
+// readKind reads DER objects, or the PEM blocks of one type: revocation lists or OCSP
+// responses. What is none is an error: leaving it out would look like an answer.
 func readKind(names []string, kind string) ([][]byte, error) {
 	var all [][]byte
 	for _, name := range names {
@@ -271,22 +292,34 @@ func readKind(names []string, kind string) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(data) > 0 && data[0] == 0x30 {
-			all = append(all, data)
-			continue
-		}
-		n := len(all)
-		for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
-			if b.Type == kind {
-				all = append(all, b.Bytes)
+		found, what := [][]byte{data}, chain.Revocation{}
+		if len(data) == 0 || data[0] != 0x30 {
+			found = nil
+			for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
+				if b.Type == kind {
+					found = append(found, b.Bytes)
+				}
 			}
 		}
-		if len(all) == n {
+		if len(found) == 0 {
 			return nil, fmt.Errorf("%s holds no %s", name, strings.ToLower(kind))
 		}
+		if what.OCSP = found; kind == listKind {
+			what.CRLs, what.OCSP = found, nil
+		}
+		if err := what.Check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, found...)
 	}
 	return all, nil
 }
+
+// The PEM types that readKind knows.
+const (
+	listKind     = "X509 CRL"
+	responseKind = "OCSP RESPONSE"
+)
 
 // writeAnswer prints a report as one line of JSON with the id in front.
 func writeAnswer(w io.Writer, id string, r *chain.Report) error {

@@ -21,18 +21,21 @@ type composeOptions struct {
 	to         []string
 	stores     []string
 	chain      chainOptions
+	policy     policyFile
 	out        string
 	clock      string
 	composer   smime.Composer
 	protect    string
 	signerID   string
 	recipID    string
+	explain    bool
+	known      map[string][]byte // what the stores know of the recipients' capabilities, by certificate
 }
 
 func (o *composeOptions) registerSign(f *pflag.FlagSet) {
 	o.identities.register(f)
 	f.BoolVar(&o.composer.Opaque, "opaque", false, "sign as application/pkcs7-mime instead of multipart/signed")
-	f.StringVar(&o.composer.Digest, "digest", "", "sha256, sha384 or sha512; default: what fits the key")
+	f.StringVar(&o.composer.Digest, "digest", "", "sha256, sha384, sha512, shake128 or shake256; default: what fits the key")
 	f.BoolVar(&o.composer.PSS, "pss", false, "RSASSA-PSS where the key is RSA")
 	f.StringVar(&o.composer.Include, "include", "chain", "certificates to send: none, leaf, chain or chain+root")
 	f.StringVar(&o.signerID, "signer-id", "issuer-serial", "how to name the signer: issuer-serial or key-id")
@@ -51,14 +54,14 @@ func (o *composeOptions) registerEncrypt(f *pflag.FlagSet) {
 // composeCommand returns the command sign, encrypt or seal.
 func composeCommand(name string) command {
 	return func(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-		if err := compose(name, args, stdin, stdout); err != nil {
+		if err := compose(name, args, stdin, stdout, stderr); err != nil {
 			return fail(stderr, name, err)
 		}
 		return exitGood
 	}
 }
 
-func compose(name string, args []string, stdin io.Reader, stdout io.Writer) error {
+func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var o composeOptions
 	f := newFlags(name)
 	synopsis := name + " [options] MSG"
@@ -79,6 +82,8 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	f.StringVar(&o.protect, "protect-headers", fmt.Sprint(name == "seal"), "protect the header too (RFC 9788): true, false, or a policy: baseline, shy, no-confidentiality")
 	f.Lookup("protect-headers").NoOptDefVal = "true"
 	f.StringVar(&o.out, "out", "", "write the message here instead of to standard output")
+	o.policy.register(f)
+	f.BoolVar(&o.explain, "explain", false, "say on standard error what was chosen and why")
 	registerClock(f, &o.clock)
 	if done, err := parse(f, args, synopsis, stdout); done || err != nil {
 		return err
@@ -89,11 +94,21 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	if err := o.settle(name); err != nil {
 		return err
 	}
-	msg, closeInput, err := input(f.Arg(0), stdin)
+	file, closeInput, err := input(f.Arg(0), stdin)
 	if err != nil {
 		return err
 	}
 	defer closeInput()
+	var msg io.Reader = file
+	if o.policy.policy != nil {
+		var action string
+		if action, msg, err = o.decide(name, file); err != nil {
+			return err
+		}
+		if err := o.govern(action, f.Changed); err != nil {
+			return err
+		}
+	}
 	w, err := newOutput(o.out, stdout)
 	if err != nil {
 		return err
@@ -103,7 +118,8 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	if _, err := src.r.Peek(1); err == io.EOF {
 		return unreadable(errors.New("the message is empty"))
 	}
-	switch _, err := o.composer.Compose(dst, src); {
+	result, err := o.composer.Compose(dst, src)
+	switch {
 	case src.err != nil:
 		return unreadable(src.err)
 	case dst.err != nil:
@@ -113,7 +129,20 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	case err != nil:
 		return notGood(err)
 	}
-	return w.commit()
+	if err := w.commit(); err != nil {
+		return err
+	}
+	o.policy.print(stderr, name)
+	if !o.explain {
+		return nil
+	}
+	for _, d := range result.Digests {
+		fmt.Fprintf(stderr, "smime: %s: signed over %s\n", name, d)
+	}
+	for _, reason := range result.Reasons {
+		fmt.Fprintf(stderr, "smime: %s: %s\n", name, printable(reason))
+	}
+	return nil
 }
 
 // A checkedReader and a checkedWriter remember their errors, so that they are not taken for
@@ -147,7 +176,7 @@ func (c *checkedWriter) Write(b []byte) (int, error) {
 // settle checks the choices and reads what they name.
 func (o *composeOptions) settle(name string) error {
 	for _, choice := range []struct{ flag, value, allowed string }{
-		{"digest", o.composer.Digest, "|sha256|sha384|sha512"},
+		{"digest", o.composer.Digest, "|sha256|sha384|sha512|shake128|shake256"},
 		{"include", o.composer.Include, "none|leaf|chain|chain+root|"},
 		{"signer-id", o.signerID, "issuer-serial|key-id|"},
 		{"recipient-id", o.recipID, "issuer-serial|key-id|"},
@@ -175,7 +204,11 @@ func (o *composeOptions) settle(name string) error {
 	if name != "sign" && len(o.to) == 0 {
 		return wrongUsage("--to is needed")
 	}
-	var err error
+	err := o.policy.load()
+	if err != nil {
+		return err
+	}
+	o.chain.policy, o.chain.sending = o.policy.policy, true
 	if o.composer.Time, err = parseClock(o.clock); err != nil {
 		return err
 	}
@@ -188,6 +221,7 @@ func (o *composeOptions) settle(name string) error {
 	}
 	if name != "sign" {
 		o.composer.Recipients, err = o.recipients()
+		o.composer.Capabilities = func(c *x509.Certificate) []byte { return o.known[string(c.Raw)] }
 	}
 	return err
 }

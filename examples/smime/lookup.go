@@ -144,23 +144,13 @@ type finder struct {
 }
 
 // find returns the candidates, best first. With roots, chain judges them, with the
-// revocation lists of the stores; without, only what a certificate says of itself counts.
+// revocation data of the stores; without, only what a certificate says of itself counts.
 func (f *finder) find(ctx context.Context, address string) ([]smime.Candidate, error) {
 	store := f.places.store()
-	if len(f.chain.roots) == 0 {
+	if !f.chain.trusts() {
 		return f.unjudged(ctx, store, address)
 	}
-	var certs []*x509.Certificate
-	for e, err := range store.Certificates(ctx, certstore.Email(address)) {
-		if err == nil {
-			certs = append(certs, e.Certificate)
-		}
-	}
-	lists, err := f.places.revocationLists(ctx, certs)
-	if err != nil {
-		return nil, err
-	}
-	verifier, err := f.chain.verifierWith(lists)
+	verifier, err := f.chain.verifier(f.places)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +158,13 @@ func (f *finder) find(ctx context.Context, address string) ([]smime.Candidate, e
 		verifier.Time = f.now
 	}
 	verifier.Intermediates = store
-	return (&smime.Resolver{Store: store, Chain: verifier}).Candidates(ctx, address)
+	r := &smime.Resolver{Store: store, Chain: verifier, Secondary: f.places.otherAddresses()}
+	if f.chain.policy == nil {
+		r.Secondary = nil
+	} else {
+		f.chain.policy.Resolver(r)
+	}
+	return r.Candidates(ctx, address)
 }
 
 func (f *finder) unjudged(ctx context.Context, store certstore.Store, address string) (found []smime.Candidate, failed error) {

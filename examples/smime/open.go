@@ -29,7 +29,9 @@ type openOptions struct {
 	cms        bool
 	content    string
 	secret     string
+	tryKeys    bool
 	passphrase string
+	policy     policyFile
 	out        string
 }
 
@@ -37,14 +39,16 @@ func (o *openOptions) register(f *pflag.FlagSet) {
 	o.identities.register(f)
 	o.chain.register(f)
 	f.StringArrayVar(&o.stores, "store", nil, "where to look for signers' certificates; repeatable")
-	f.StringSliceVar(&o.allow, "allow", nil, "unsigned, sha1, md5, legacy-ciphers, mismatched-sender")
+	f.StringSliceVar(&o.allow, "allow", nil, "unsigned, sha1, md5, legacy-ciphers, short-tags, mismatched-sender")
 	f.BoolVar(&o.inspect, "inspect", false, "report only; status 0 for anything readable")
 	f.BoolVar(&o.stream, "stream", false, "constant memory; needs --out")
 	f.BoolVar(&o.batch, "batch", false, "one message's name a line on standard input, one JSON object a line out")
 	f.BoolVar(&o.json, "json", false, "one JSON object on standard output")
 	f.BoolVar(&o.cms, "cms", false, "the input is a bare CMS structure: DER, BER or PEM")
 	f.StringVar(&o.content, "content", "", "content of a detached structure, with --cms")
+	o.policy.register(f)
 	f.StringVar(&o.secret, "secret", "", "key-encryption key in hexadecimal")
+	f.BoolVar(&o.tryKeys, "try-keys", false, "try every identity on a message that names none of them")
 	f.StringVar(&o.passphrase, "passphrase", "", "password of a password recipient")
 	f.StringVar(&o.out, "out", "", "write the content to this file instead of to standard output")
 }
@@ -84,11 +88,21 @@ func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if o.batch {
 		return o.openBatch(opener, stdin, stdout, stderr)
 	}
-	return o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
+	exit := o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
+	if exit == exitGood {
+		o.policy.print(stderr, "open")
+	}
+	return exit
 }
 
 // opener turns the options into an Opener.
 func (o *openOptions) opener() (*smime.Opener, error) {
+	if err := o.policy.load(); err != nil {
+		return nil, err
+	}
+	if o.chain.policy = o.policy.policy; o.chain.policy != nil {
+		o.allow = append(o.allow, o.policy.policy.Accept...)
+	}
 	op := &smime.Opener{}
 	for _, a := range o.allow {
 		switch a {
@@ -100,10 +114,12 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 			op.AllowMD5 = true
 		case "legacy-ciphers":
 			op.AllowLegacyCiphers = true
+		case "short-tags":
+			op.AllowShortTags = true
 		case "mismatched-sender":
 			op.AllowMismatchedSender = true
 		default:
-			return nil, wrongUsage("--allow %s is not one of unsigned, sha1, md5, legacy-ciphers, mismatched-sender", a)
+			return nil, wrongUsage("--allow %s is not one of unsigned, sha1, md5, legacy-ciphers, short-tags, mismatched-sender", a)
 		}
 	}
 	var err error
@@ -116,7 +132,12 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	if o.passphrase != "" {
 		op.Passphrase = []byte(o.passphrase)
 	}
-	if op.Chain, err = o.chain.verifier(); err != nil {
+	stores, err := openPlaces(o.stores)
+	if err != nil {
+		return nil, err
+	}
+	op.Certs = stores.store()
+	if op.Chain, err = o.chain.verifier(stores); err != nil {
 		return nil, err
 	}
 	ids, err := o.identities.read()
@@ -126,8 +147,13 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	keys := new(certstore.Memory)
 	keys.AddIdentity(ids...)
 	op.Keys = keys
-	op.Certs, err = openStores(o.stores)
-	return op, err
+	if o.tryKeys {
+		op.TryKeys = ids
+	}
+	if o.policy.policy != nil {
+		op = o.policy.policy.Opener(op)
+	}
+	return op, nil
 }
 
 // openOne opens one message and reports for a person or a program.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/smime"
 )
 
 // newFlags returns an empty flag set that reports errors instead of printing them.
@@ -86,6 +88,14 @@ type chainOptions struct {
 	revocation           string
 	clock                string
 	network              bool
+
+	policy  *smime.Policy // what the administrator decides, if there is such a thing
+	sending bool          // it is asked for sending
+}
+
+// trusts reports whether anybody is trusted at all.
+func (o *chainOptions) trusts() bool {
+	return len(o.roots) > 0 || o.policy != nil && len(o.policy.IssuingCAs) > 0
 }
 
 func (o *chainOptions) register(f *pflag.FlagSet) {
@@ -119,13 +129,16 @@ func parseClock(s string) (func() time.Time, error) {
 	return func() time.Time { return t }, nil
 }
 
-func (o *chainOptions) verifier() (*chain.Verifier, error) { return o.verifierWith(nil) }
-
-// verifierWith is verifier with further revocation lists at hand.
-func (o *chainOptions) verifierWith(crls [][]byte) (*chain.Verifier, error) {
+// verifier returns one that also asks the databases among the stores about revocation.
+func (o *chainOptions) verifier(stores places) (*chain.Verifier, error) {
 	rev := &chain.Revocation{}
 	if fetcher := network(o.network); fetcher != nil {
 		rev.Fetcher, rev.FetchIssuers = fetcher, true
+	}
+	if o.policy != nil {
+		rev.InsecureOff, rev.AllowUnknown = o.policy.NoRevocation, o.sending && o.policy.SoftRevocationOnSend
+		total := fetchTime(o.policy.FetchTotalMillis)
+		rev.PerFetch, rev.PerVerification = min(fetchTime(o.policy.FetchMillis), total), total
 	}
 	if o.revocation != "" {
 		var err error
@@ -138,21 +151,29 @@ func (o *chainOptions) verifierWith(crls [][]byte) (*chain.Verifier, error) {
 		return nil, err
 	}
 	anchors := new(chain.Collection)
+	if o.policy != nil && len(o.policy.IssuingCAs) > 0 {
+		if anchors, err = chain.ReadCollection(bytes.NewReader(o.policy.IssuingCAs)); err != nil {
+			return nil, unreadable(fmt.Errorf("authorities of the policy: %w", err))
+		}
+	}
 	if err := eachCertificate(o.roots, anchors.AddAnchor); err != nil {
 		return nil, err
 	}
 	if err := eachCertificate(o.intermediates, anchors.Add); err != nil {
 		return nil, err
 	}
-	if rev.CRLs, err = readObjects(o.crls); err != nil {
-		return nil, err
+	if rev.CRLs, err = readKind(o.crls, listKind); err != nil {
+		return nil, unreadable(err)
 	}
-	rev.CRLs = append(rev.CRLs, crls...)
-	if rev.OCSP, err = readObjects(o.ocsp); err != nil {
-		return nil, err
+	if rev.OCSP, err = readKind(o.ocsp, responseKind); err != nil {
+		return nil, unreadable(err)
+	}
+	if dbs := stores.databases(); len(dbs) > 0 && o.revocation != "supplied-only" {
+		rev.Store = dbs
 	}
 	v := chain.NewVerifier(anchors, *rev)
 	v.Time = clock
+	v.AllowSHA1 = o.policy != nil && slices.Contains(o.policy.Accept, "sha1")
 	return v, nil
 }
 
@@ -200,19 +221,6 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 		return nil, unreadable(fmt.Errorf("%s: %w", name, err))
 	}
 	return c.Certificates(), nil
-}
-
-// readObjects reads DER objects, or the contents of PEM blocks of any kind.
-func readObjects(names []string) ([][]byte, error) {
-	var all [][]byte
-	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return nil, unreadable(err)
-		}
-		all = append(all, pemContents(b)...)
-	}
-	return all, nil
 }
 
 // input opens a message: a file, or standard input held in memory so that it can be read

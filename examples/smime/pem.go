@@ -4,26 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
-	"encoding/pem"
 	"io"
 	"unicode/utf8"
 )
-
-// pemContents returns the contents of every PEM block in b, or b itself if it has none.
-func pemContents(b []byte) [][]byte {
-	var all [][]byte
-	for rest := b; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		all = append(all, block.Bytes)
-	}
-	if all == nil {
-		all = [][]byte{b}
-	}
-	return all
-}
 
 // unarmoured returns the DER or BER of a CMS structure, streaming, whether it comes bare
 // or in PEM armour, with or without text ahead of it.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/postseal/postseal/smime"
 )
@@ -43,18 +44,12 @@ func printLayer(row func(int, string, string, ...any), depth int, l *smime.Layer
 	case "signed":
 		row(depth, "signed", "%s", l.Form)
 		for _, s := range l.Signatures {
-			who := "unknown signer"
-			if s.Signer != nil {
-				who = s.Signer.Subject
-				if len(s.Signer.Mailboxes) > 0 {
-					who = strings.Join(s.Signer.Mailboxes, ", ")
-				}
-			}
-			row(depth+1, "signer", "%s (%s, %s)", who, s.Algorithm, s.Digest)
+			row(depth+1, "signer", "%s (%s, %s)", nameOf(s.Signer), s.Algorithm, s.Digest)
 			row(depth+1, "answers", "crypto %s, trust %s, address %s", s.Crypto, s.Trust, s.Address)
 			if len(s.Codes) > 0 {
 				row(depth+1, "remarks", "%s", strings.Join(s.Codes, ", "))
 			}
+			printEvidence(row, depth+1, s)
 		}
 	case "encrypted":
 		state := "not decrypted"
@@ -67,4 +62,29 @@ func printLayer(row func(int, string, string, ...any), depth int, l *smime.Layer
 	default:
 		row(depth, l.Kind, "%d certificates", l.Certificates)
 	}
+}
+
+// printEvidence writes what stands beside a signature.
+func printEvidence(row func(int, string, string, ...any), depth int, s *smime.Signature) {
+	for _, t := range s.Timestamps {
+		used := ""
+		if t.Used {
+			used = "; the signer was judged as of then"
+		}
+		row(depth, "time stamp", "%s by %s: crypto %s, trust %s%s", t.Time.Format(time.RFC3339), nameOf(t.Signer), t.Crypto, t.Trust, used)
+	}
+	for _, c := range s.Countersignatures {
+		row(depth, "countersigned", "by %s: crypto %s, trust %s", nameOf(c.Signer), c.Crypto, c.Trust)
+	}
+}
+
+// nameOf names a signer for people.
+func nameOf(s *smime.Signer) string {
+	switch {
+	case s == nil:
+		return "unknown signer"
+	case len(s.Mailboxes) > 0:
+		return strings.Join(s.Mailboxes, ", ")
+	}
+	return s.Subject
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -17,6 +16,7 @@ import (
 	"github.com/postseal/postseal/certstore/ldapstore"
 	"github.com/postseal/postseal/certstore/smimeastore"
 	"github.com/postseal/postseal/certstore/sqlstore"
+	"github.com/postseal/postseal/smime"
 )
 
 // storeHelp says what --store takes.
@@ -168,51 +168,55 @@ func (all places) store() certstore.Store {
 	return certstore.Multi(stores...)
 }
 
-// openStores opens the stores of --store in order; none is no store. They stay open until
-// the program ends.
-func openStores(names []string) (certstore.Store, error) {
-	all, err := openPlaces(names)
-	if err != nil {
-		return nil, err
-	}
-	return all.store(), nil
-}
-
-// revocationLists returns the lists that databases among the stores hold about what may
-// stand in the paths of certificates.
-func (all places) revocationLists(ctx context.Context, certs []*x509.Certificate) ([][]byte, error) {
-	var lists [][]byte
-	store := all.store()
-	asked := map[string]bool{}
-	const pathLength = 8
-	for depth := 0; depth < pathLength && len(certs) > 0; depth++ {
-		var issuers certstore.AnyOf
-		for _, c := range certs {
-			if asked[string(c.RawIssuer)] {
+// otherAddresses asks the directories for the further addresses of whoever has one.
+func (all places) otherAddresses() func(context.Context, string) ([]string, error) {
+	return func(ctx context.Context, address string) (list []string, err error) {
+		for _, p := range all {
+			if p.ldap == nil {
 				continue
 			}
-			asked[string(c.RawIssuer)] = true
-			issuers = append(issuers, certstore.RawSubject(c.RawIssuer))
-			for _, p := range all {
-				if p.sql == nil {
-					continue
-				}
-				for der, err := range p.sql.CRLs(ctx, c.RawIssuer) {
-					if err != nil {
-						return nil, err
-					}
-					lists = append(lists, der)
-				}
+			more, err := p.ldap.OtherAddresses(ctx, address)
+			if err != nil {
+				return list, err
 			}
+			list = append(list, more...)
 		}
-		certs = nil
-		for e, err := range store.Certificates(ctx, issuers) {
-			if err == nil && !bytes.Equal(e.Certificate.RawIssuer, e.Certificate.RawSubject) {
-				certs = append(certs, e.Certificate)
+		return list, nil
+	}
+}
+
+// databases are the stores that keep revocation data beside certificates.
+type databases []*sqlstore.Store
+
+func (all places) databases() (list databases) {
+	for _, p := range all {
+		if p.sql != nil {
+			list = append(list, p.sql)
+		}
+	}
+	return list
+}
+
+// CRLs yields the lists of an issuer that any of them has.
+func (all databases) CRLs(ctx context.Context, rawIssuer []byte) iter.Seq2[[]byte, error] {
+	return all.each(func(s *sqlstore.Store) iter.Seq2[[]byte, error] { return s.CRLs(ctx, rawIssuer) })
+}
+
+// OCSP yields the responses about a certificate that any of them has.
+func (all databases) OCSP(ctx context.Context, c *x509.Certificate) iter.Seq2[[]byte, error] {
+	return all.each(func(s *sqlstore.Store) iter.Seq2[[]byte, error] { return s.OCSP(ctx, c) })
+}
+
+func (all databases) each(ask func(*sqlstore.Store) iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for _, s := range all {
+			for der, err := range ask(s) {
+				if !yield(der, err) {
+					return
+				}
 			}
 		}
 	}
-	return lists, nil
 }
 
 // lookup finds the best certificate of an address: what lookup ranks first.
@@ -227,7 +231,12 @@ func (o *composeOptions) lookup(address string) (*x509.Certificate, error) {
 	defer all.Close()
 	found, err := (&finder{places: all, chain: &o.chain, now: o.composer.Time}).find(context.Background(), address)
 	if len(found) > 0 && found[0].Usable {
-		return found[0].Certificate, nil
+		best := found[0].Certificate
+		if o.known == nil {
+			o.known = map[string][]byte{}
+		}
+		o.known[string(best.Raw)] = (&smime.Resolver{Store: all.store()}).Capabilities(context.Background(), best)
+		return best, nil
 	}
 	switch {
 	case len(found) > 0:

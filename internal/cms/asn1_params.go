@@ -358,6 +358,10 @@ func prfByOID(o oid.OID) crypto.Hash {
 		return crypto.SHA384
 	case oid.HMACSHA512:
 		return crypto.SHA512
+	case oid.HMACSHA512_224:
+		return crypto.SHA512_224
+	case oid.HMACSHA512_256:
+		return crypto.SHA512_256
 	}
 	return 0
 }

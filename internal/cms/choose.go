@@ -39,8 +39,10 @@ func (c *Choice) Options() EnvelopeOptions {
 }
 
 // Choose decides how to encrypt for the holders of certificates. It takes an authenticated
-// cipher if every recipient says it can read one, and else AES in CBC mode, with 256 bits
-// unless a recipient can only do less. Nothing makes it go below AES-128. RSA recipients
+// cipher if every recipient says it can read one, the strongest of them, and else AES in CBC
+// mode, with 256 bits unless a recipient can only do less. Nothing makes it go below
+// AES-128. The content key is bound to the cipher (RFC 9709) where every recipient says that
+// it can read that. RSA recipients
 // get RSAES-OAEP if they say that they can, or if their key is for nothing else, and PKCS
 // #1 v1.5 otherwise.
 func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
@@ -90,7 +92,7 @@ func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, wish
 		c.Reasons = append(c.Reasons, reason)
 		return nil
 	}
-	for _, name := range []string{"aes256-gcm", "aes128-gcm", "chacha20-poly1305"} {
+	for _, name := range []string{"aes256-gcm", "chacha20-poly1305", "aes192-gcm", "aes128-gcm"} {
 		if without(to, known, name) == nil {
 			c.Cipher = name
 			c.Reasons = append(c.Reasons, name+": every recipient can read authenticated encryption")
@@ -98,19 +100,25 @@ func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, wish
 		}
 	}
 	why := "it is not known that " + nameOf(without(to, known, "aes256-gcm")) + " can read authenticated encryption"
-	for _, name := range []string{"aes256-cbc", "aes192-cbc", "aes128-cbc"} {
-		if cert := refusing(to, known, name); cert == nil {
-			c.Cipher = name
-			c.Reasons = append(c.Reasons, name+": "+why)
-			return nil
-		} else if name == "aes256-cbc" {
-			why += ", and " + nameOf(cert) + " announces less than AES-256"
+	// Every reader has CBC (RFC 8551, Section 2.7); what the others can tells which length
+	// of key, in whatever mode it is announced.
+	least, weakest := 256, (*x509.Certificate)(nil)
+	for i, cert := range to {
+		if bits := known[i].aesBits(); bits < least {
+			least, weakest = bits, cert
 		}
 	}
-	// Somebody announces no AES at all, or no length suits all: the floor, which every
-	// reader of this century must have (RFC 8551, Section 2.7).
-	c.Cipher = "aes128-cbc"
-	c.Reasons = append(c.Reasons, "aes128-cbc: "+why+"; nothing weaker is written")
+	switch {
+	case weakest == nil:
+	case least == 0:
+		// The floor, which every reader of this century must have.
+		least = 128
+		why += ", and " + nameOf(weakest) + " announces no AES; nothing weaker is written"
+	default:
+		why += ", and " + nameOf(weakest) + " announces less than AES-256"
+	}
+	c.Cipher = fmt.Sprintf("aes%d-cbc", least)
+	c.Reasons = append(c.Reasons, c.Cipher+": "+why)
 	return nil
 }
 
@@ -122,18 +130,6 @@ func without(to []*x509.Certificate, known []Capabilities, cipher string) *x509.
 func withoutAlgorithm(to []*x509.Certificate, known []Capabilities, o oid.OID) *x509.Certificate {
 	for i := range to {
 		if !known[i].Has(o) {
-			return to[i]
-		}
-	}
-	return nil
-}
-
-// refusing returns the first certificate whose holder's capabilities are known and have
-// not the cipher.
-func refusing(to []*x509.Certificate, known []Capabilities, cipher string) *x509.Certificate {
-	o := cipherOID(cipher)
-	for i := range to {
-		if known[i] != nil && !known[i].Has(o) {
 			return to[i]
 		}
 	}

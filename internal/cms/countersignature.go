@@ -16,29 +16,28 @@ type Countersignature struct {
 }
 
 // Countersignatures reads the countersignatures of si. Each is a SignerInfo and may have
-// countersignatures of its own.
+// countersignatures of its own. One that cannot be read stands in the list with the others,
+// without a SignerInfo. The error is that there are more than limits.SignerInfos.
 func (si *SignerInfo) Countersignatures() ([]Countersignature, error) {
 	var out []Countersignature
-	for _, a := range si.unsigned {
-		if a.Type != oid.Countersignature {
-			continue
+	for v := range si.unsignedValues(oid.Countersignature) {
+		if len(out) == limits.SignerInfos {
+			return out, &limits.Exceeded{What: "countersignatures", Max: limits.SignerInfos}
 		}
-		for _, v := range a.Values {
-			if len(out) == limits.SignerInfos {
-				return nil, &limits.Exceeded{What: "countersignatures", Max: limits.SignerInfos}
-			}
-			inner, err := parseSignerInfo(v)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, Countersignature{inner, si.signature})
+		inner, err := parseSignerInfo(v)
+		if err != nil {
+			inner = nil
 		}
+		out = append(out, Countersignature{inner, si.signature})
 	}
 	return out, nil
 }
 
 // Verify judges the countersignature with the key of cert, as [SignerInfo.Verify] does.
 func (c Countersignature) Verify(cert *x509.Certificate, opt VerifyOptions) *SignatureResult {
+	if c.SignerInfo == nil {
+		return &SignatureResult{State: "invalid", Codes: []string{"cms.malformed"}}
+	}
 	h, _ := c.DigestAlgorithm()
 	d := NewDigests(h)
 	d.Write(c.covered)

@@ -2,6 +2,7 @@ package cms_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,13 +70,15 @@ func TestCountersignature(t *testing.T) {
 	}
 	f := signedOnce(t)
 	f.unsigned = [][]byte{attr(oid.Countersignature, []byte{5, 0})}
-	if _, err := sd2(t, f.signedData(t)).SignerInfos()[0].Countersignatures(); err == nil {
-		t.Error("NULL was read as a countersignature")
+	cs, err := sd2(t, f.signedData(t)).SignerInfos()[0].Countersignatures()
+	if err != nil || len(cs) != 1 {
+		t.Fatalf("%d countersignatures, %v", len(cs), err)
 	}
+	wantResult(t, "NULL", cs[0].Verify(f.signer.cert, cms.VerifyOptions{}), "invalid", "cms.malformed")
 }
 
-// tstInfo returns a TSTInfo over covered.
-func tstInfo(covered []byte, genTime string) []byte {
+// tstInfo returns a TSTInfo over covered, with whatever follows the time.
+func tstInfo(covered []byte, genTime string, more ...[]byte) []byte {
 	return build(func(b *cryptobyte.Builder) {
 		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddASN1Int64(1)
@@ -86,6 +89,9 @@ func tstInfo(covered []byte, genTime string) []byte {
 			})
 			b.AddASN1Int64(7)
 			b.AddASN1(casn1.GeneralizedTime, func(b *cryptobyte.Builder) { b.AddBytes([]byte(genTime)) })
+			for _, der := range more {
+				b.AddBytes(der)
+			}
 		})
 	})
 }
@@ -126,16 +132,36 @@ func TestTimestamp(t *testing.T) {
 		}
 		wantResult(t, c.name, ts[0].Verify(f.signer.cert, cms.VerifyOptions{}), state, strings.Fields(c.codes)...)
 	}
-	for name, value := range map[string][]byte{
-		"NULL":               {5, 0},
-		"other content":      f.signedData(t),
-		"truncated TSTInfo":  token(tstInfo(f.signature, "20261121130000Z")[:20], true),
-		"time in local form": token(tstInfo(f.signature, "20261121130000+0100"), true),
+	extension := func(critical byte) []byte {
+		return []byte{0xa1, 12, 0x30, 10, 6, 3, 0x2a, 3, 4, 1, 1, critical, 4, 0}
+	}
+	for name, c := range map[string]struct {
+		value       []byte
+		state, code string
+	}{
+		"NULL":                    {[]byte{5, 0}, "invalid", "cms.malformed"},
+		"other content":           {f.signedData(t), "unsupported", "cms.unsupported"},
+		"truncated TSTInfo":       {token(tstInfo(f.signature, "20261121130000Z")[:20], true), "invalid", "cms.malformed"},
+		"time in local form":      {token(tstInfo(f.signature, "20261121130000+0100"), true), "invalid", "cms.malformed"},
+		"accuracy of a year":      {token(tstInfo(f.signature, "20261121130000Z", []byte{0x30, 6, 2, 4, 1, 0xe1, 0x33, 0x80}), true), "invalid", "cms.malformed"},
+		"a second accuracy":       {token(tstInfo(f.signature, "20261121130000Z", []byte{0x30, 0}, []byte{0x30, 0}), true), "invalid", "cms.malformed"},
+		"critical extension":      {token(tstInfo(f.signature, "20261121130000Z", extension(0xff)), true), "unsupported", "cms.unsupported"},
+		"extension of no concern": {token(tstInfo(f.signature, "20261121130000Z", extension(0)), true), "valid", ""},
+		"all that may follow":     {token(tstInfo(f.signature, "20261121130000Z", []byte{0x30, 7, 2, 1, 1, 0x80, 2, 1, 0xf4}, []byte{1, 1, 0xff}, []byte{2, 1, 9}, []byte{0xa0, 2, 0x82, 0}), true), "valid", ""},
 	} {
-		f.unsigned = [][]byte{attr(oid.TimeStampToken, value)}
-		if ts, err := sd2(t, f.signedData(t)).SignerInfos()[0].Timestamps(); err == nil {
-			t.Errorf("%s: %+v", name, ts)
+		f.unsigned = [][]byte{attr(oid.TimeStampToken, c.value)}
+		ts, err := sd2(t, f.signedData(t)).SignerInfos()[0].Timestamps()
+		if err != nil || len(ts) != 1 {
+			t.Fatalf("%s: %d time stamps, %v", name, len(ts), err)
 		}
+		wantResult(t, name, ts[0].Verify(f.signer.cert, cms.VerifyOptions{}), c.state, strings.Fields(c.code)...)
+		if want := 1500 * time.Millisecond; name == "all that may follow" && ts[0].Accuracy != want {
+			t.Errorf("%s: accuracy %v", name, ts[0].Accuracy)
+		}
+	}
+	f.unsigned = [][]byte{attr(oid.TimeStampToken, slices.Repeat([][]byte{{5, 0}}, 17)...)}
+	if ts, err := sd2(t, f.signedData(t)).SignerInfos()[0].Timestamps(); len(ts) != 16 || err == nil {
+		t.Errorf("%d time stamps of 17, %v", len(ts), err)
 	}
 }
 

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"crypto/x509"
+	"errors"
 	"io"
+	"iter"
 	"math/big"
 	"slices"
 	"time"
-
-	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
@@ -19,60 +18,55 @@ import (
 
 // A Timestamp is a token of a time-stamping authority over the signature value of a
 // SignerInfo (RFC 3161, Appendix A). If its own signature and certificate hold, the
-// signature existed at Time.
+// signature existed at Time, give or take Accuracy.
 type Timestamp struct {
-	Time   time.Time
-	Policy oid.OID
-	Serial *big.Int
-	// SignedData is the token; its certificates and CRLs serve to judge the authority.
+	Time     time.Time
+	Accuracy time.Duration // zero if the authority does not say
+	Policy   oid.OID
+	Serial   *big.Int
+	// SignedData is the token; its certificates and CRLs serve to judge the authority. It
+	// is nil if the token could not be read; then Verify says so.
 	SignedData *SignedData
 
 	hash    AlgorithmIdentifier
 	imprint []byte
 	covered []byte
+	err     error
 }
 
-// Timestamps reads the time-stamp tokens of si. They travel in an unsigned attribute.
+// Timestamps reads the time-stamp tokens of si, which travel in an unsigned attribute:
+// anybody can add one or take it away. A token that cannot be read stands in the list with
+// the others. The error is that there are more than limits.SignerInfos.
 func (si *SignerInfo) Timestamps() ([]*Timestamp, error) {
 	var out []*Timestamp
-	for _, a := range si.unsigned {
-		if a.Type != oid.TimeStampToken {
-			continue
+	for v := range si.unsignedValues(oid.TimeStampToken) {
+		if len(out) == limits.SignerInfos {
+			return out, &limits.Exceeded{What: "time stamps", Max: limits.SignerInfos}
 		}
-		for _, v := range a.Values {
-			if len(out) == limits.SignerInfos {
-				return nil, &limits.Exceeded{What: "time stamps", Max: limits.SignerInfos}
-			}
-			t, err := readTimestamp(v)
-			if err != nil {
-				return nil, err
-			}
-			t.covered = si.signature
-			out = append(out, t)
+		t, err := readTimestamp(v)
+		if err != nil {
+			t = &Timestamp{err: err}
 		}
+		t.covered = si.signature
+		out = append(out, t)
 	}
 	return out, nil
 }
 
-// readTimestamp reads a TimeStampToken, a ContentInfo with SignedData, whose content is
-//
-//	TSTInfo ::= SEQUENCE {
-//	  version        INTEGER,
-//	  policy         TSAPolicyId,
-//	  messageImprint MessageImprint,
-//	  serialNumber   INTEGER,
-//	  genTime        GeneralizedTime,
-//	  accuracy       Accuracy OPTIONAL,
-//	  ordering       BOOLEAN DEFAULT FALSE,
-//	  nonce          INTEGER OPTIONAL,
-//	  tsa            [0] GeneralName OPTIONAL,
-//	  extensions     [1] IMPLICIT Extensions OPTIONAL }
-//
-//	MessageImprint ::= SEQUENCE {
-//	  hashAlgorithm AlgorithmIdentifier,
-//	  hashedMessage OCTET STRING }
-//
-// (RFC 3161, Section 2.4.2). What follows genTime is not needed.
+// unsignedValues yields the values of the unsigned attributes of type t.
+func (si *SignerInfo) unsignedValues(t oid.OID) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for _, a := range si.unsigned {
+			for _, v := range a.Values {
+				if a.Type == t && !yield(v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// readTimestamp reads a TimeStampToken, a ContentInfo with SignedData around a TSTInfo.
 func readTimestamp(token []byte) (*Timestamp, error) {
 	c, err := Open(bytes.NewReader(token))
 	if err != nil {
@@ -82,6 +76,8 @@ func readTimestamp(token []byte) (*Timestamp, error) {
 	if !ok || sd.EContentType() != oid.TSTInfo {
 		return nil, &UnsupportedError{What: "type of time-stamp token", OID: c.Type()}
 	}
+	// The announced digests need not be those the authority uses (attacks.md, A12).
+	sd.Compute(sigalg.SHA256, sigalg.SHA384, sigalg.SHA512)
 	info, err := io.ReadAll(io.LimitReader(sd, limits.AttributeSize))
 	if err != nil {
 		return nil, err
@@ -90,26 +86,15 @@ func readTimestamp(token []byte) (*Timestamp, error) {
 		return nil, err
 	}
 	t := &Timestamp{SignedData: sd}
-	in := cryptobyte.String(info)
-	var body, imprint, hashed, when cryptobyte.String
-	var version int
-	if !in.ReadASN1(&body, casn1.SEQUENCE) || !in.Empty() || !body.ReadASN1Integer(&version) || version != 1 ||
-		!readOID(&body, &t.Policy) || !body.ReadASN1(&imprint, casn1.SEQUENCE) ||
-		!readAlgorithm(&imprint, &t.hash) || !imprint.ReadASN1(&hashed, casn1.OCTET_STRING) || !imprint.Empty() ||
-		!readInteger(&body, &t.Serial) || !body.ReadASN1(&when, casn1.GeneralizedTime) {
-		return nil, malformed(0, "TSTInfo")
-	}
-	// RFC 3161, Section 2.4.2: with a fraction of a second, unlike other times.
-	if t.Time, err = time.Parse("20060102150405.999999999Z", string(when)); err != nil {
-		return nil, malformed(0, "genTime")
-	}
-	t.imprint = hashed
-	return t, nil
+	return t, parseTSTInfo(info, t)
 }
 
 // Signer returns the SignerInfo of the authority, to find its certificate, or nil if the
 // token has not exactly one (RFC 3161, Section 2.4.2).
 func (t *Timestamp) Signer() *SignerInfo {
+	if t.SignedData == nil {
+		return nil
+	}
 	if infos := t.SignedData.SignerInfos(); len(infos) == 1 {
 		return infos[0]
 	}
@@ -121,6 +106,9 @@ func (t *Timestamp) Signer() *SignerInfo {
 // an authority to be trusted is for the caller to find out.
 func (t *Timestamp) Verify(cert *x509.Certificate, opt VerifyOptions) *SignatureResult {
 	signer := t.Signer()
+	if _, ok := errors.AsType[*UnsupportedError](t.err); ok {
+		return &SignatureResult{State: "unsupported", Codes: []string{"cms.unsupported"}}
+	}
 	if signer == nil {
 		return &SignatureResult{State: "invalid", Codes: []string{"cms.malformed"}}
 	}

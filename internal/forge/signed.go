@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"math/big"
@@ -113,15 +112,22 @@ func Digest(h crypto.Hash, b []byte) []byte {
 	return state.Sum(nil)
 }
 
+// SignatureOf returns the signature that the SignerInfo of s has.
+func SignatureOf(s *Signer) []byte {
+	switch {
+	case s.Signature != nil:
+		return s.Signature
+	case s.Covered != nil:
+		return s.sign(s.Covered)
+	case s.Attributes != nil:
+		return s.sign(Set(s.Attributes...))
+	}
+	return s.sign(s.Content)
+}
+
 // DER returns the SignerInfo.
 func (s *Signer) DER() []byte {
-	covered, wire := s.Covered, s.Wire
-	if covered == nil {
-		covered = s.Content
-		if s.Attributes != nil {
-			covered = Set(s.Attributes...)
-		}
-	}
+	wire := s.Wire
 	if wire == nil && s.Attributes != nil {
 		wire = Tagged(0, s.Attributes...)
 	}
@@ -129,15 +135,11 @@ func (s *Signer) DER() []byte {
 	if id == nil {
 		id = IssuerAndSerial(s.Certificate.RawIssuer, s.Certificate.SerialNumber)
 	}
-	signature := s.Signature
-	if signature == nil {
-		signature = s.sign(covered)
-	}
 	var unsigned []byte
 	if s.Unsigned != nil {
 		unsigned = Tagged(1, s.Unsigned...)
 	}
-	return Sequence(Integer(1), id, s.DigestAlgorithm, wire, s.SignatureAlgorithm, Octets(signature), unsigned)
+	return Sequence(Integer(1), id, s.DigestAlgorithm, wire, s.SignatureAlgorithm, Octets(SignatureOf(s)), unsigned)
 }
 
 func (s *Signer) sign(covered []byte) []byte {
@@ -146,7 +148,7 @@ func (s *Signer) sign(covered []byte) []byte {
 	if key, ok := s.Key.(ed25519.PrivateKey); ok {
 		return ed25519.Sign(key, covered)
 	}
-	sig, err = s.Key.Sign(rand.Reader, Digest(s.Hash, covered), s.Hash)
+	sig, err = s.Key.Sign(nil, Digest(s.Hash, covered), s.Hash) // without a random source ECDSA follows RFC 6979
 	if err != nil {
 		panic(err)
 	}
@@ -171,5 +173,30 @@ func SignatureBlock(size int, info []byte) []byte {
 	}
 	b[0], b[1] = 0, 1
 	copy(b[size-len(info):], info)
+	return b
+}
+
+// PSSParameters returns RSASSA-PSS-params with every field spelled out, but for a trailer
+// of 1 (RFC 4055, Section 3.1).
+func PSSParameters(hash, mgf oid.OID, salt, trailer int) []byte {
+	fields := [][]byte{Tagged(0, Algorithm(hash, Null())), Tagged(1, Algorithm(oid.MGF1, Algorithm(mgf, Null()))), Tagged(2, Integer(int64(salt)))}
+	if trailer != 1 {
+		fields = append(fields, Tagged(3, Integer(int64(trailer))))
+	}
+	return Sequence(fields...)
+}
+
+// PSSBlock returns digest encoded by EMSA-PSS for a modulus of a multiple of eight bits, in
+// size octets (RFC 8017, Section 9.1.1).
+func PSSBlock(size int, hash, mgf crypto.Hash, salt, digest []byte) []byte {
+	h := Digest(hash, append(append(make([]byte, 8), digest...), salt...))
+	b := make([]byte, size)
+	db := b[:size-len(h)-1]
+	db[len(db)-len(salt)-1] = 1
+	copy(db[len(db)-len(salt):], salt)
+	mask(db, mgf, h)
+	db[0] &= 0x7f
+	copy(b[len(db):], h)
+	b[size-1] = 0xbc
 	return b
 }

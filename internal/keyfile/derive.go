@@ -61,6 +61,9 @@ func sum256(dst, b []byte) []byte { s := sha256.Sum256(b); return append(dst, s[
 func sum384(dst, b []byte) []byte { s := sha512.Sum384(b); return append(dst, s[:]...) }
 func sum512(dst, b []byte) []byte { s := sha512.Sum512(b); return append(dst, s[:]...) }
 
+func sum512_224(dst, b []byte) []byte { s := sha512.Sum512_224(b); return append(dst, s[:]...) }
+func sum512_256(dst, b []byte) []byte { s := sha512.Sum512_256(b); return append(dst, s[:]...) }
+
 func digestOf(id oid.OID) (digest, bool) {
 	switch id {
 	case oid.SHA1, oid.HMACSHA1:
@@ -73,6 +76,10 @@ func digestOf(id oid.OID) (digest, bool) {
 		return digest{sha512.New384, sum384, 48, 128, 3}, true
 	case oid.SHA512, oid.HMACSHA512:
 		return digest{sha512.New, sum512, 64, 128, 3}, true
+	case oid.SHA512_224, oid.HMACSHA512_224:
+		return digest{sha512.New512_224, sum512_224, 28, 128, 3}, true
+	case oid.SHA512_256, oid.HMACSHA512_256:
+		return digest{sha512.New512_256, sum512_256, 32, 128, 3}, true
 	}
 	return digest{}, false
 }

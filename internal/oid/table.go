@@ -167,6 +167,8 @@ const (
 	HMACSHA256         OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x09"             // 1.2.840.113549.2.9 (RFC 8018, Appendix B.1)
 	HMACSHA384         OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x0a"             // 1.2.840.113549.2.10 (RFC 8018, Appendix B.1)
 	HMACSHA512         OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x0b"             // 1.2.840.113549.2.11 (RFC 8018, Appendix B.1)
+	HMACSHA512_224     OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x0c"             // 1.2.840.113549.2.12 (RFC 8018, Appendix B.1)
+	HMACSHA512_256     OID = "\x2a\x86\x48\x86\xf7\x0d\x02\x0d"             // 1.2.840.113549.2.13 (RFC 8018, Appendix B.1)
 )
 
 // Certificate fields and extensions, RFC 5280.
@@ -193,6 +195,7 @@ const (
 	AnyExtKeyUsage           OID = "\x55\x1d\x25\x00"                         // 2.5.29.37.0 (RFC 5280, Section 4.2.1.12)
 	FreshestCRL              OID = "\x55\x1d\x2e"                             // 2.5.29.46 (RFC 5280, Section 4.2.1.15)
 	InhibitAnyPolicy         OID = "\x55\x1d\x36"                             // 2.5.29.54 (RFC 5280, Section 4.2.1.14)
+	ExpiredCertsOnCRL        OID = "\x55\x1d\x3c"                             // 2.5.29.60 (X.509, Section 9.5.2.8)
 	AuthorityInfoAccess      OID = "\x2b\x06\x01\x05\x05\x07\x01\x01"         // 1.3.6.1.5.5.7.1.1 (RFC 5280, Section 4.2.2.1)
 	SubjectInfoAccess        OID = "\x2b\x06\x01\x05\x05\x07\x01\x0b"         // 1.3.6.1.5.5.7.1.11 (RFC 5280, Section 4.2.2.2)
 	AccessOCSP               OID = "\x2b\x06\x01\x05\x05\x07\x30\x01"         // 1.3.6.1.5.5.7.48.1 (RFC 5280, Section 4.2.2.1)
@@ -201,6 +204,7 @@ const (
 	RevocationInfoOCSP       OID = "\x2b\x06\x01\x05\x05\x07\x10\x02"         // 1.3.6.1.5.5.7.16.2 (RFC 5940, Section 2.1)
 	OCSPNonce                OID = "\x2b\x06\x01\x05\x05\x07\x30\x01\x02"     // 1.3.6.1.5.5.7.48.1.2 (RFC 9654, Section 2.1)
 	OCSPNoCheck              OID = "\x2b\x06\x01\x05\x05\x07\x30\x01\x05"     // 1.3.6.1.5.5.7.48.1.5 (RFC 6960, Section 4.2.2.2.1)
+	OCSPArchiveCutoff        OID = "\x2b\x06\x01\x05\x05\x07\x30\x01\x06"     // 1.3.6.1.5.5.7.48.1.6 (RFC 6960, Section 4.4.4)
 	ServerAuth               OID = "\x2b\x06\x01\x05\x05\x07\x03\x01"         // 1.3.6.1.5.5.7.3.1 (RFC 5280, Section 4.2.1.12)
 	ClientAuth               OID = "\x2b\x06\x01\x05\x05\x07\x03\x02"         // 1.3.6.1.5.5.7.3.2 (RFC 5280, Section 4.2.1.12)
 	EmailProtection          OID = "\x2b\x06\x01\x05\x05\x07\x03\x04"         // 1.3.6.1.5.5.7.3.4 (RFC 5280, Section 4.2.1.12)

@@ -60,10 +60,18 @@ type Certificate struct {
 // and strict in how they are framed; a malformed extension is noted in [Known.Bad].
 func Parse(der []byte) (*Certificate, error) {
 	c := new(Certificate)
-	if part := c.parse(der); part != "" {
-		return nil, &Error{"certificate", part}
+	if err := c.Read(der); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// Read is Parse into a Certificate that has been zero so far.
+func (c *Certificate) Read(der []byte) error {
+	if part := c.parse(der); part != "" {
+		return &Error{"certificate", part}
+	}
+	return nil
 }
 
 func (c *Certificate) parse(der []byte) (bad string) {
@@ -73,7 +81,7 @@ func (c *Certificate) parse(der []byte) (bad string) {
 	in := cryptobyte.String(der)
 	var outer, tbs, alg, sig cryptobyte.String
 	if !in.ReadASN1(&outer, asn1.SEQUENCE) {
-		return "outer SEQUENCE"
+		return outerSequence(der)
 	}
 	if !in.Empty() {
 		return "end: trailing bytes"
@@ -89,6 +97,22 @@ func (c *Certificate) parse(der []byte) (bad string) {
 	}
 	c.Raw, c.RawTBS, c.Algorithm, c.Signature = der, tbs, alg, signatureOctets(sig)
 	return c.parseTBS(tbs)
+}
+
+// outerSequence names what is wrong with the frame of a structure that is no DER SEQUENCE.
+func outerSequence(der []byte) string {
+	const what = "outer SEQUENCE"
+	if len(der) < 3 || der[0] != byte(asn1.SEQUENCE) {
+		return what
+	}
+	// DER has the shortest definite lengths alone (X.690, Section 10.1).
+	switch n := int(der[1] & 0x7f); {
+	case der[1] == 0x80, der[1] > 0x80 && der[2] == 0, der[1] == 0x81 && der[2] < 0x80:
+		return what + ": BER, not DER"
+	case der[1] < 0x80 && 2+n > len(der), der[1] > 0x80 && 2+n > len(der):
+		return what + ": cut short"
+	}
+	return what
 }
 
 // signatureOctets returns the octets of a signature's BIT STRING. One that is not whole

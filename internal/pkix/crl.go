@@ -44,6 +44,8 @@ type CRL struct {
 	Number, BaseNumber        []byte // content of INTEGER, nil if absent; BaseNumber makes it a delta
 	NumberCritical            bool
 	AKI                       []byte
+	KeepsExpired              bool          // it names certificates after their end too, of those that
+	KeptSince                 int64         // ended at this time or later (X.509, expiredCertsOnCRL)
 	Scope                     *IssuingPoint // issuingDistributionPoint; nil: everything of the issuer
 	RawScope                  []byte        // its value, for comparing a delta with its base
 	UnknownCritical           []byte        // identifier of a critical extension not known, of the list or an entry
@@ -89,8 +91,11 @@ func (c *CRL) parse(der []byte) (bad string) {
 	}
 	in := cryptobyte.String(der)
 	var outer, tbs, alg, sig cryptobyte.String
-	if !in.ReadASN1(&outer, asn1.SEQUENCE) || !in.Empty() {
-		return "outer SEQUENCE"
+	if !in.ReadASN1(&outer, asn1.SEQUENCE) {
+		return outerSequence(der)
+	}
+	if !in.Empty() {
+		return "end: trailing bytes"
 	}
 	if !outer.ReadASN1Element(&tbs, asn1.SEQUENCE) || !outer.ReadASN1Element(&alg, asn1.SEQUENCE) {
 		return "tbsCertList"
@@ -188,6 +193,8 @@ func (c *CRL) parseExtensions(part cryptobyte.String) (bad string) {
 		case oid.IssuingDistributionPoint:
 			c.Scope, c.RawScope = new(IssuingPoint), e.Value
 			ok = c.Scope.read(whole)
+		case oid.ExpiredCertsOnCRL:
+			c.KeepsExpired = readTime(&whole, &c.KeptSince) && whole.Empty()
 		case oid.IssuerAltName, oid.FreshestCRL, oid.AuthorityInfoAccess:
 		default:
 			if e.Critical && c.UnknownCritical == nil {
@@ -230,13 +237,15 @@ func (p *IssuingPoint) read(whole cryptobyte.String) bool {
 func (c *CRL) scan() bool {
 	total := len(c.entries)
 	for rest := cryptobyte.String(c.entries); !rest.Empty(); c.Entries++ {
+		if _, date, n := quickEntry(rest); n > 0 &&
+			(len(date) == 15 && date[0] == byte(asn1.UTCTime) && date[1] == 13 || len(date) == 17 && date[0] == byte(asn1.GeneralizedTime) && date[1] == 15) {
+			rest = rest[n:]
+			continue // a date and nothing else
+		}
 		offset := uint32(total - len(rest))
 		var e, serial cryptobyte.String
 		if !rest.ReadASN1(&e, asn1.SEQUENCE) || !e.ReadASN1(&serial, asn1.INTEGER) || len(serial) == 0 {
 			return false
-		}
-		if len(e) == 15 && e[0] == byte(asn1.UTCTime) && e[1] == 13 || len(e) == 17 && e[0] == byte(asn1.GeneralizedTime) && e[1] == 15 {
-			continue // a date and nothing else
 		}
 		if !e.SkipASN1(asn1.UTCTime) && !e.SkipASN1(asn1.GeneralizedTime) {
 			return false
@@ -246,6 +255,20 @@ func (c *CRL) scan() bool {
 		}
 	}
 	return true
+}
+
+// quickEntry splits an entry whose lengths take one octet, as almost all do, into the serial
+// number and what follows; n is its length, 0 if it is another.
+func quickEntry(b []byte) (serial, rest []byte, n int) {
+	if len(b) < 5 || b[0] != byte(asn1.SEQUENCE) || b[1] >= 0x80 || b[2] != byte(asn1.INTEGER) || b[3] >= 0x80 || b[3] == 0 {
+		return nil, nil, 0
+	}
+	n = 2 + int(b[1])
+	end := 4 + int(b[3])
+	if n > len(b) || end > n {
+		return nil, nil, 0
+	}
+	return b[4:end], b[end:n], n
 }
 
 func (c *CRL) scanExtensions(e cryptobyte.String, offset uint32) bool {
@@ -293,9 +316,13 @@ func (c *CRL) fillTable() {
 	total := len(c.entries)
 	for rest := cryptobyte.String(c.entries); !rest.Empty(); {
 		offset := uint32(total - len(rest))
-		var e, serial cryptobyte.String
-		rest.ReadASN1(&e, asn1.SEQUENCE)
-		e.ReadASN1(&serial, asn1.INTEGER)
+		serial, _, n := quickEntry(rest)
+		if rest = rest[n:]; n == 0 {
+			var e, long cryptobyte.String
+			rest.ReadASN1(&e, asn1.SEQUENCE)
+			e.ReadASN1(&long, asn1.INTEGER)
+			serial = long
+		}
 		i := uint32(maphash.Bytes(c.seed, TrimSerial(serial))) & mask
 		for c.table[i] != 0 {
 			i = (i + 1) & mask
@@ -316,6 +343,7 @@ const (
 type Revoked struct {
 	At            int64 // Unix seconds
 	Reason        int   // Unspecified if none is given
+	HasReason     bool  // it is given
 	InvalidityAt  int64 // when the key is known or suspected to have been compromised
 	HasInvalidity bool
 }
@@ -337,6 +365,19 @@ func (c *CRL) Lookup(serial []byte, issuer string) (*Revoked, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Revocations yields every entry in order with its serial number (content octets), whoever
+// has issued the certificate.
+func (c *CRL) Revocations(yield func(serial []byte, r *Revoked) bool) {
+	for rest := cryptobyte.String(c.entries); !rest.Empty(); {
+		var e, serial cryptobyte.String
+		rest.ReadASN1(&e, asn1.SEQUENCE)
+		e.ReadASN1(&serial, asn1.INTEGER)
+		if r, _ := readEntry(e); !yield(serial, r) {
+			return
+		}
+	}
 }
 
 func (c *CRL) issuerAt(offset uint32) string {
@@ -361,7 +402,7 @@ func readEntry(e cryptobyte.String) (*Revoked, bool) {
 		switch oid.OID(x.ID) {
 		case oid.ReasonCode:
 			if v.ReadASN1(&content, asn1.ENUM) && len(content) == 1 {
-				r.Reason = int(content[0])
+				r.Reason, r.HasReason = int(content[0]), true
 			}
 		case oid.InvalidityDate:
 			r.HasInvalidity = readTime(&v, &r.InvalidityAt)

@@ -77,6 +77,8 @@ type Single struct {
 	Revoked                *Revoked // nil if good or unknown
 	ThisUpdate, NextUpdate int64
 	HasNextUpdate          bool
+	KeepsExpired           bool  // it knows certificates after their end too, of those that
+	KeptSince              int64 // ended at this time or later (RFC 6960, Section 4.4.4)
 	UnknownCritical        []byte
 }
 
@@ -101,8 +103,11 @@ func (r *OCSP) parse(der []byte) (bad string) {
 	}
 	in := cryptobyte.String(der)
 	var outer, status, bytes, inner, kind, octets cryptobyte.String
-	if !in.ReadASN1(&outer, asn1.SEQUENCE) || !in.Empty() {
-		return "outer SEQUENCE"
+	if !in.ReadASN1(&outer, asn1.SEQUENCE) {
+		return outerSequence(der)
+	}
+	if !in.Empty() {
+		return "end: trailing bytes"
 	}
 	if !outer.ReadASN1(&status, asn1.ENUM) || len(status) != 1 {
 		return "responseStatus"
@@ -251,7 +256,7 @@ func (x *Single) read(list *cryptobyte.String) bool {
 			if !reason.ReadASN1(&code, asn1.ENUM) || len(code) != 1 {
 				return false
 			}
-			x.Revoked.Reason = int(code[0])
+			x.Revoked.Reason, x.Revoked.HasReason = int(code[0]), true
 		}
 	case asn1.Tag(2).ContextSpecific(), asn1.Tag(2).ContextSpecific().Constructed():
 	default:
@@ -264,10 +269,13 @@ func (x *Single) read(list *cryptobyte.String) bool {
 		return false
 	}
 	ok := readExtensions(&s, func(e Extension) {
-		if oid.OID(e.ID) == oid.InvalidityDate && x.Revoked != nil {
-			value := cryptobyte.String(e.Value)
+		value := cryptobyte.String(e.Value)
+		switch id := oid.OID(e.ID); {
+		case id == oid.InvalidityDate && x.Revoked != nil:
 			x.Revoked.HasInvalidity = readTime(&value, &x.Revoked.InvalidityAt)
-		} else if e.Critical {
+		case id == oid.OCSPArchiveCutoff:
+			x.KeepsExpired = readTime(&value, &x.KeptSince)
+		case e.Critical:
 			x.UnknownCritical = e.ID
 		}
 	})

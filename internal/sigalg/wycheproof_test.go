@@ -1,6 +1,7 @@
 package sigalg_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -153,4 +154,57 @@ func algorithm(o oid.OID, params []byte) []byte {
 		b.AddBytes(params)
 	})
 	return b.BytesOrPanic()
+}
+
+// TestWycheproofBrainpoolPoints reads the public keys of the vectors for key agreement on
+// the Brainpool curves, which nobody agrees on here but whose points certificates have: a
+// point off the curve, or a curve with parameters of its own, is no key.
+func TestWycheproofBrainpoolPoints(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(corpus(t, "wycheproof/testvectors_v1"), "ecdh_brainpool*_test.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no vectors", err)
+	}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var file struct {
+			TestGroups []struct {
+				Tests []struct {
+					TcID                    int
+					Comment, Public, Result string
+					Flags                   []string
+				}
+			}
+		}
+		if err := json.Unmarshal(b, &file); err != nil {
+			t.Fatal(err)
+		}
+		curve := map[string]oid.OID{"224": oid.BrainpoolP224r1, "256": oid.BrainpoolP256r1, "320": oid.BrainpoolP320r1,
+			"384": oid.BrainpoolP384r1, "512": oid.BrainpoolP512r1}[filepath.Base(path)[len("ecdh_brainpoolP"):][:3]]
+		read, refused := 0, 0
+		for _, g := range file.TestGroups {
+			for _, v := range g.Tests {
+				der, err := hex.DecodeString(v.Public)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = sigalg.PublicKey(der)
+				if err == nil {
+					read++
+				} else {
+					refused++
+				}
+				// A good point of another curve is wrong for the private key alone.
+				if v.Result == "valid" && err != nil || v.Result == "invalid" && err == nil && bytes.Contains(der, []byte(curve)) {
+					t.Errorf("%s %d (%s, %v): %s, got %v", filepath.Base(path), v.TcID, v.Comment, v.Flags, v.Result, err)
+				}
+			}
+		}
+		t.Log(filepath.Base(path), read, "read,", refused, "refused")
+		if read == 0 || refused == 0 {
+			t.Error(filepath.Base(path), "has nothing to read, or nothing to refuse")
+		}
+	}
 }

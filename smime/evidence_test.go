@@ -1,0 +1,200 @@
+package smime_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/forge"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/smimetest"
+)
+
+func reported(t *testing.T, o *smime.Opener, message string) *smime.Report {
+	t.Helper()
+	r, err := o.Inspect(t.Context(), strings.NewReader(message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// What the messages of rows A13 and A15 say about their evidence, beyond the verdict.
+func TestEvidenceReported(t *testing.T) {
+	people := readOpenIdentities(t)
+	for name, want := range map[string]string{ // crypto and trust, codes; used
+		"a13-twin-time-stamp":       "valid valid [] used",
+		"a13-twin-two-time-stamps":  "valid invalid [sig.invalid]; valid valid [] used",
+		"a13-time-stamp-stranger":   "valid invalid [sig.invalid]",
+		"a13-time-stamp-late":       "valid valid []",
+		"a13-time-stamp-other":      "invalid not-checked [digest.mismatch]",
+		"a13-time-stamp-mail":       "valid invalid [eku.leaf]",
+		"a13-time-stamp-unnamed":    "invalid not-checked [attr.signing_certificate]",
+		"a13-time-stamp-before":     "valid invalid [timestamp.outside_validity]",
+		"a15-time-stamp":            "invalid not-checked [cms.malformed]",
+		"a15-time-stamp-future":     "valid invalid [timestamp.future]",
+		"a15-twin-countersignature": "by bob@good.example valid valid []",
+		// Not over the signature that it stands at.
+		"a15-countersignature-other": "by bob@good.example invalid not-checked [digest.mismatch]",
+		"a15-countersignature":       "by nobody invalid not-checked [cms.malformed]",
+	} {
+		message, err := os.ReadFile(filepath.Join(openFolder, name+".eml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := reported(t, people.opener(), string(message)).Layers[0].Signatures[0]
+		var got []string
+		codes := func(list []string) string {
+			list = slices.DeleteFunc(slices.Clone(list), func(c string) bool { return c == "rev.not_checked" })
+			return "[" + strings.Join(list, " ") + "]"
+		}
+		for _, stamp := range s.Timestamps {
+			text := stamp.Crypto + " " + stamp.Trust + " " + codes(stamp.Codes)
+			if stamp.Used {
+				text += " used"
+			}
+			if (stamp.Path != nil) != (stamp.Trust == "valid") {
+				t.Errorf("%s: trust %s and path %v", name, stamp.Trust, stamp.Path)
+			}
+			got = append(got, text)
+		}
+		for _, c := range s.Countersignatures {
+			who := "nobody"
+			if c.Signer != nil {
+				who = c.Signer.Mailboxes[0]
+			}
+			if c.Address != "not-checked" {
+				t.Errorf("%s: address %s", name, c.Address)
+			}
+			got = append(got, "by "+who+" "+c.Crypto+" "+c.Trust+" "+codes(c.Codes))
+		}
+		if text := strings.Join(got, "; "); text != want {
+			t.Errorf("%s: %s, want %s", name, text, want)
+		}
+	}
+	message, err := os.ReadFile(filepath.Join(openFolder, "a13-twin-time-stamp.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := people.opener().Open(t.Context(), bytes.NewReader(message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.Signatures()[0]
+	if stamp := s.Timestamps[0]; !s.Path.At().Equal(stamp.Time) || s.Path.Purpose() != chain.EmailSigning || stamp.Path.Purpose() != "time-stamping" || !stamp.Path.At().Equal(smimetest.Now()) {
+		t.Errorf("judged as of %v by a time stamp of %v", s.Path.At(), stamp.Time)
+	}
+	text, err := json.Marshal(m.Report())
+	if err != nil || !bytes.Contains(text, []byte(`"timestamps":[{"crypto":"valid","trust":"valid","address":"not-checked"`)) || !bytes.Contains(text, []byte(`"time":"2024-08-01T12:00:00Z","used":true}]`)) {
+		t.Errorf("%s, %v", text, err)
+	}
+	// Without anybody to judge the authority the token is mathematics alone.
+	r, err := (&smime.Opener{}).Inspect(t.Context(), bytes.NewReader(message))
+	if err != nil || r.Layers[0].Signatures[0].Timestamps[0].Trust != "not-checked" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A signature from before the revocation stands, by a time stamp alone, unless the key was
+// in other hands before.
+func TestStampedBeforeRevocation(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	issuing := pki.Root.Authority("Issuing")
+	authority := issuing.Issue(stampsLeaf())
+	alice := issuing.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048, CRLSources: []string{"http://crl.invalid/1"}})
+	message := func(at time.Time, crls ...[]byte) string {
+		s := forged(filePart, alice)
+		s.CRLs = crls
+		s.Signers[0].Unsigned = [][]byte{stampToken{authority: authority, over: signatureOf(s), at: at}.attribute()}
+		return opaqueMail(s.DER())
+	}
+	opener := &smime.Opener{Chain: pki.Verifier()}
+	revoked := issuing.CRL(alice.Certificate()) // revoked at the time of the PKI, or before
+	for _, tt := range []struct {
+		name, message string
+		verdict       smime.Verdict
+		code          string
+	}{
+		{"not revoked", message(days(-100), issuing.CRL()), smime.Authentic, ""},
+		{"revoked since", message(days(-100), revoked), smime.Authentic, ""},
+		{"revoked before", message(days(0), revoked), smime.NotAuthentic, "rev.revoked"},
+		// The time stamp does not make up for a status that could be known.
+		{"no answer", message(days(-100)), smime.NotAuthentic, "rev.unknown"},
+	} {
+		r := reported(t, opener, tt.message)
+		if r.Verdict != tt.verdict || tt.code != "" && !slices.Contains(r.Codes, tt.code) {
+			t.Errorf("%s: %s %q", tt.name, r.Verdict, r.Codes)
+		}
+	}
+}
+
+// The revocation data of a certificate that has ended is that of its time: nobody need
+// answer for it now. What came with the message does.
+func TestStampedWithEvidenceOfThatTime(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	issuing := pki.Root.Authority("Issuing")
+	authority := issuing.Issue(stampsLeaf())
+	alice := issuing.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048,
+		NotBefore: days(-500), NotAfter: days(-50), CRLSources: []string{"http://crl.invalid/1"}})
+	list := func(at time.Time, revoked ...*x509.Certificate) []byte { return crlAt(t, issuing, at, revoked...) }
+	for _, tt := range []struct {
+		name string
+		crls [][]byte
+		want smime.Verdict
+	}{
+		{"a list of then", [][]byte{list(days(-100))}, smime.Authentic},
+		{"a list of now, which need not name it", [][]byte{list(days(0))}, smime.NotAuthentic},
+		{"both", [][]byte{list(days(-100)), list(days(0))}, smime.Authentic},
+		{"a list of then that names it", [][]byte{list(days(-100), alice.Certificate())}, smime.NotAuthentic},
+		{"none", nil, smime.NotAuthentic},
+	} {
+		s := forged(filePart, alice)
+		s.CRLs = tt.crls
+		s.Signers[0].Unsigned = [][]byte{stampToken{authority: authority, over: signatureOf(s), at: days(-100)}.attribute()}
+		if r := reported(t, &smime.Opener{Chain: pki.Verifier()}, opaqueMail(s.DER())); r.Verdict != tt.want {
+			t.Errorf("%s: %s %q", tt.name, r.Verdict, r.Codes)
+		}
+	}
+}
+
+// Whoever adds evidence cannot take the work away from the signatures, and cannot have
+// more done than a message may cost.
+func TestEvidenceFlood(t *testing.T) {
+	people := readOpenIdentities(t)
+	s := forged(filePart, slices.Repeat([]*certstore.Identity{people.alice}, 16)...)
+	var flood [][]byte
+	for _, id := range []*certstore.Identity{people.others["timestamps"], people.others["timestamps-stranger"], people.eve} {
+		flood = append(flood, stampToken{authority: id, over: signatureOf(s), at: days(-10)}.der())
+	}
+	tokens := forge.Attribute(oid.TimeStampToken, slices.Repeat(flood, 6)...)
+	counter := forge.Attribute(oid.Countersignature, slices.Repeat([][]byte{s.Signers[0].DER()}, 20)...)
+	for _, who := range s.Signers {
+		who.Unsigned = [][]byte{tokens, counter}
+	}
+	message := opaqueMail(s.DER())
+	bounded(t, "a flood of evidence", func() {
+		r := reported(t, people.opener(), message)
+		if r.Verdict != smime.Authentic {
+			t.Errorf("%s %q", r.Verdict, r.Codes)
+		}
+		first := r.Layers[0].Signatures[0]
+		if n, k := len(first.Timestamps), len(first.Countersignatures); n != 16 || k != 16 {
+			t.Errorf("%d time stamps, %d countersignatures", n, k)
+		}
+		if last := first.Timestamps[15].Codes; !slices.Contains(last, "limit.timestamps") {
+			t.Errorf("codes of the last: %q", last)
+		}
+		if last := r.Layers[0].Signatures[15].Countersignatures[15].Codes; !slices.Contains(last, "limit.signature_checks") {
+			t.Errorf("codes of the last: %q", last)
+		}
+	})
+}
