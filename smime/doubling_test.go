@@ -74,7 +74,7 @@ func doubling(b *testing.B, name string, input func(n int) []byte, f func([]byte
 	for n := 2 << 20; n <= 16<<20; n *= 2 {
 		b.Run(fmt.Sprintf("%s/%dMiB", strings.ReplaceAll(name, " ", "-"), n>>20), func(b *testing.B) {
 			half, whole := input(n/2), input(n)
-			b.SetBytes(int64(len(whole)))
+			b.SetBytes(3 * int64(len(half)+len(whole)))
 			best := [2]time.Duration{time.Hour, time.Hour}
 			for b.Loop() {
 				for i := range 6 {
