@@ -14,7 +14,7 @@ import (
 	"github.com/postseal/postseal/smime"
 )
 
-// RFC 4134, Section 4.6: Alice and Diane sign, and Diane's DSA key has the parameters of
+// In the example 4.6 of the S/MIME examples Alice and Diane sign, and Diane's DSA key has the parameters of
 // the key that certified it. They count only from a path to an anchor, and never from
 // another certificate of the same name: with others anybody could sign in her name.
 func TestInheritedParameters(t *testing.T) {

@@ -276,7 +276,7 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 		return nil, err
 	}
 	if len(l.infos) == 0 {
-		l.layer = &Layer{Kind: "certs-only", Certificates: len(sd.Certificates())}
+		l.layer = &Layer{Kind: "certs-only", Certificates: len(sd.Certificates()), certificates: l.bag, crls: l.crls}
 		return l, nil
 	}
 	if p.form.detached == nil {

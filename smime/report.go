@@ -90,7 +90,10 @@ type Layer struct {
 	Recipients    []*Recipient // encrypted, authenticated: in the message's order
 
 	Algorithm    string // compressed: "zlib"; authenticated: such as "hmac-sha256"; digested: such as "sha256"
-	Certificates int    // certs-only: how many
+	Certificates int    // certs-only: how many; see Delivered
+
+	certificates []*x509.Certificate // certs-only
+	crls         [][]byte
 }
 
 // A Signature is the outcome for one SignerInfo (RFC 5652, Section 5.3).

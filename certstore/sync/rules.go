@@ -3,8 +3,6 @@ package sync
 import (
 	"bytes"
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/mailbox"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // Rules decide what a [Syncer] carries. The zero value carries what a mail program can
@@ -249,28 +248,7 @@ func better(a, b Certificate) int {
 		first(encrypts(a.Certificate), encrypts(b.Certificate)),
 		first(a.Default, b.Default),
 		b.Certificate.NotBefore.Compare(a.Certificate.NotBefore),
-		cmp.Compare(strength(b.Certificate), strength(a.Certificate)),
+		cmp.Compare(sigalg.Strength(b.Certificate.RawSubjectPublicKeyInfo), sigalg.Strength(a.Certificate.RawSubjectPublicKeyInfo)),
 		bytes.Compare(ha[:], hb[:]),
 	)
-}
-
-// strength compares keys by the security they give, roughly in bits.
-func strength(c *x509.Certificate) int {
-	switch k := c.PublicKey.(type) {
-	case *rsa.PublicKey:
-		switch n := k.N.BitLen(); {
-		case n >= 15360:
-			return 256
-		case n >= 7680:
-			return 192
-		case n >= 3072:
-			return 128
-		case n >= 2048:
-			return 112
-		}
-		return 80
-	case *ecdsa.PublicKey:
-		return k.Curve.Params().BitSize / 2
-	}
-	return 128
 }

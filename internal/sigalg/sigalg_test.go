@@ -736,3 +736,29 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Ranking needs no more than an order: of sizes, and nothing for what cannot be used.
+func TestStrength(t *testing.T) {
+	of := map[string]int{}
+	for name, key := range keys(t) {
+		der, err := mldsax509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		of[name] = sigalg.Strength(der)
+	}
+	for name, want := range map[string]int{"rsa": 112, "p256": 128, "p384": 192, "p521": 260, "ed25519": 128, "ml-dsa-44": 128, "ml-dsa-65": 192, "ml-dsa-87": 256} {
+		if of[name] != want {
+			t.Errorf("%s: %d, want %d", name, of[name], want)
+		}
+	}
+	for o, want := range map[oid.OID]int{oid.MLKEM768: 192, oid.X448: 224} {
+		size := map[oid.OID]int{oid.MLKEM768: 1184, oid.X448: 56}[o]
+		if got := sigalg.Strength(spki(algorithm(o, nil), make([]byte, size))); got != want {
+			t.Errorf("%v: %d, want %d", o, got, want)
+		}
+	}
+	if got := sigalg.Strength([]byte{0x30, 0}); got != 0 {
+		t.Errorf("no key: %d", got)
+	}
+}

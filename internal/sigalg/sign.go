@@ -69,13 +69,13 @@ func For(pub crypto.PublicKey, opts SignOptions) (*Algorithm, error) {
 		params = []byte{5, 0}
 		switch {
 		case h == SHAKE128 || h == SHAKE256: // RFC 8702, Section 3.2, has nothing else for RSA
-			o, params = shakePSS(h), nil
+			o, params = identifier(rsaPSS, h), nil
 		case opts.PSS:
 			o, params = oid.RSAPSS, naturalPSS(h).der()
 		case opts.Bare:
 			o = oid.RSA
 		default:
-			o = map[Hash]oid.OID{SHA256: oid.SHA256WithRSA, SHA384: oid.SHA384WithRSA, SHA512: oid.SHA512WithRSA}[h]
+			o = identifier(rsaPKCS1, h)
 		}
 	case *PSSPublicKey:
 		p := naturalPSS(h)
@@ -83,14 +83,13 @@ func For(pub crypto.PublicKey, opts SignOptions) (*Algorithm, error) {
 			return nil, &UnsupportedError{What: "parameters of the key, which is restricted to others than " + h.String()}
 		}
 		if o, params = oid.RSAPSS, p.der(); h == SHAKE128 || h == SHAKE256 {
-			o, params = shakePSS(h), nil
+			o, params = identifier(rsaPSS, h), nil
 		}
 	case *ecdsa.PublicKey:
 		if k.Curve.Params().BitSize < 256 {
 			return nil, &WeakKeyError{Bits: k.Curve.Params().BitSize, Min: 256}
 		}
-		o = map[Hash]oid.OID{SHA256: oid.ECDSAWithSHA256, SHA384: oid.ECDSAWithSHA384, SHA512: oid.ECDSAWithSHA512,
-			SHAKE128: oid.ECDSAShake128, SHAKE256: oid.ECDSAShake256}[h]
+		o = identifier(ecdsaScheme, h)
 	case ed25519.PublicKey:
 		o = oid.Ed25519
 	case *mldsa.PublicKey:
@@ -106,13 +105,6 @@ func For(pub crypto.PublicKey, opts SignOptions) (*Algorithm, error) {
 		return nil, &UnsupportedError{What: "hash function beside " + a.String(), OID: h.OID()}
 	}
 	return a, nil
-}
-
-func shakePSS(h Hash) oid.OID {
-	if h == SHAKE128 {
-		return oid.RSAPSSShake128
-	}
-	return oid.RSAPSSShake256
 }
 
 // naturalPSS returns the parameters everybody reads: one hash function, as long a salt.
