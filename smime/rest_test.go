@@ -143,3 +143,51 @@ func TestA13Dates(t *testing.T) {
 		}
 	}
 }
+
+// TestPublishedLayouts: the layouts that were published, made by us from their descriptions,
+// are all among the messages: those that spoof signatures ("Johnny, you are fired", rows A01
+// to A06, E01 to E04, F01 to F03), those that draw plaintext out directly (EFAIL, row C01),
+// and those that have a victim decrypt or sign what he does not see ("Re: What's Up
+// Johnny?", rows C18 and I05).
+func TestPublishedLayouts(t *testing.T) {
+	layouts := map[string]string{
+		"two contents (C1)":           "a01-other-content a01-no-content a01-same-content",
+		"several signers (C2)":        "a04-good-and-bad a04-bad-and-good",
+		"no signer (C3)":              "a05-nobody a05-nobody-detached",
+		"nobody vouches (C4)":         "a06-self-signed a06-stranger",
+		"text before (M1)":            "e01-mixed-detached e01-mixed-opaque e01-alternative-detached e01-nested-detached",
+		"hidden by markup (M2)":       "e02-style-detached e02-style-opaque e02-related-detached",
+		"hidden as an image (M3)":     "e03-image-detached e03-image-opaque",
+		"hidden attachment (M4)":      "e04-attachment-detached e04-attachment-opaque",
+		"another signer (I1)":         "f01-other-signer",
+		"display names (I2)":          "f02-quoted-address f02-name-and-address f02-spaces f02-encoded f02-encoded-newline f02-comment f02-direction f02-blank",
+		"other fields (I3)":           "f03-two-mailboxes f03-same-mailboxes f03-sender f03-sender-only f03-reply-to f03-no-from",
+		"drawn out directly":          "c01-link-mixed c01-link-alternative c01-link-related c01-mixed c01-alternative c01-related c01-signed-look c01-attached c01-html-around",
+		"decrypted unseen (6)":        "c18-mixed c18-hidden c18-alternative c18-related c18-attached c18-forwarded",
+		"signed unseen (5)":           "i05-conditional i05-printed i05-supported i05-coloured i05-moved",
+		"gadgets in malleable blocks": "c02-gadget c02-gadget-over-signature c02-gadget-inside c02-blocks-swapped c02-cut",
+	}
+	made := map[string]*catalogue.Case{}
+	for _, c := range readOpenIdentities(t).maker().Cases() {
+		made[c.Name] = c
+	}
+	spoofed := 0
+	for what, names := range layouts {
+		for name := range strings.FieldsSeq(names) {
+			c := made[name]
+			if c == nil {
+				t.Errorf("%s: there is no %s", what, name)
+				continue
+			}
+			if c.Verdict == smime.Authentic && !strings.HasPrefix(name, "i05") {
+				t.Errorf("%s: %s is %s", what, name, c.Verdict)
+			}
+			if strings.ContainsAny(name[:1], "aef") {
+				spoofed++
+			}
+		}
+	}
+	if spoofed < 26 {
+		t.Errorf("%d layouts that spoof signatures", spoofed)
+	}
+}

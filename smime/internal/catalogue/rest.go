@@ -164,9 +164,16 @@ func (m *Maker) written() {
 	header, text := m.text()
 	m.refused("i03-boundary", "the text holds the boundary that was chosen", "valid-multipart", "mime.signed_parts",
 		m.Message(header+text+"--outer\r\nContent-Type: text/plain\r\n\r\nSend the money to 4711.\r\n"))
-	conditional := "Content-Type: text/html\r\n\r\n<style>.quote { display: none } @media (max-width: 800px) { .quote { display: block } .reply { display: none } }</style>\r\n" +
-		"<p class=reply>No.</p><p class=quote>Yes, pay Eve 100.</p>\r\n"
-	m.authentic("i05-conditional", "a text that reads differently on another screen, which the author of a reply signed unseen", m.fields+m.opaqueEntity(alice, conditional), conditional)
+	for _, c := range []struct{ name, note, style string }{
+		{"conditional", "another screen", "@media (max-width: 800px) { .quote { display: block } .reply { display: none } } .quote { display: none }"},
+		{"printed", "paper", "@media print { .quote { display: block } .reply { display: none } } .quote { display: none }"},
+		{"supported", "another program", "@supports (display: grid) { .quote { display: none } }"},
+		{"coloured", "another background", ".quote { color: white }"},
+		{"moved", "a wider window", ".quote { position: absolute; left: 9999px }"},
+	} {
+		covert := "Content-Type: text/html\r\n\r\n<style>" + c.style + "</style>\r\n<p class=reply>No.</p><p class=quote>Yes, pay Eve 100.</p>\r\n"
+		m.authentic("i05-"+c.name, "a text that reads differently on "+c.note+", which the author of a reply signed unseen", m.fields+m.opaqueEntity(alice, covert), covert)
+	}
 }
 
 // replies: a reply gives away what it answers (F08).
