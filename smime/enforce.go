@@ -3,6 +3,7 @@ package smime
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -11,6 +12,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -117,6 +119,19 @@ func (p *Policy) signer(from []*certstore.Identity) (*certstore.Identity, error)
 	}), nil
 }
 
+// deviceKeys are the keys of a store that are in a device.
+type deviceKeys struct{ certstore.KeyStore }
+
+func (d deviceKeys) Identities(ctx context.Context, q certstore.Query) iter.Seq2[*certstore.Identity, error] {
+	return func(yield func(*certstore.Identity, error) bool) {
+		for id, err := range d.KeyStore.Identities(ctx, q) {
+			if (err != nil || !softwareKey(id.Key())) && !yield(id, err) {
+				return
+			}
+		}
+	}
+}
+
 // softwareKey reports whether the octets of a key are in memory.
 func softwareKey(key crypto.PrivateKey) bool {
 	switch key.(type) {
@@ -127,7 +142,14 @@ func softwareKey(key crypto.PrivateKey) bool {
 }
 
 // Opener lets o accept what p.Accept names, beyond what it accepts already, and returns o.
+// With p.HardwareKeys it takes the keys from o that are not in a device.
 func (p *Policy) Opener(o *Opener) *Opener {
+	if p.HardwareKeys {
+		if o.Keys != nil {
+			o.Keys = deviceKeys{o.Keys}
+		}
+		o.TryKeys = slices.DeleteFunc(slices.Clone(o.TryKeys), func(id *certstore.Identity) bool { return softwareKey(id.Key()) })
+	}
 	for _, word := range p.Accept {
 		switch word {
 		case "unsigned":

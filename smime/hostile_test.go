@@ -2,10 +2,13 @@ package smime_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +21,7 @@ import (
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/smimetest"
 )
 
 // anyAnswer opens what may be anything, by every entrance, within the bounds for hostile
@@ -224,11 +228,7 @@ func TestD06Nodes(t *testing.T) {
 func TestD09EveryOctet(t *testing.T) {
 	p := readOpenIdentities(t)
 	for kind, der := range structures(t, p) {
-		step := 1
-		if kind != "signed" { // each of them takes a private key
-			step = 7
-		}
-		for i := 0; i < len(der); i += step {
+		for i := range der {
 			flipped := bytes.Clone(der)
 			flipped[i] ^= 1 << (i % 8)
 			o := p.opener()
@@ -238,6 +238,31 @@ func TestD09EveryOctet(t *testing.T) {
 			}
 			if m, err := p.opener().OpenCMS(t.Context(), io.Discard, bytes.NewReader(der[:i]), nil); err == nil {
 				t.Errorf("%s, cut at %d: opens %+v", kind, i, m)
+			}
+		}
+	}
+}
+
+// TestD09EveryFile (row D09) changes octets of every message of the folder, and cuts it, at
+// places that are spread over it and are others in each. What is authentic then is still
+// what somebody signed.
+func TestD09EveryFile(t *testing.T) {
+	p := readOpenIdentities(t)
+	mails, genuine := openMails(t)
+	for i, mail := range mails {
+		for k := range 10 {
+			at := (len(mail)*k/10 + i*7919) % len(mail)
+			flipped := bytes.Clone(mail)
+			flipped[at] ^= 1 << ((i + k) % 8)
+			for what, mutant := range map[string][]byte{"changed": flipped, "cut": mail[:at]} {
+				m, err := p.opener().Open(t.Context(), bytes.NewReader(mutant))
+				if err != nil {
+					continue
+				}
+				content, _ := io.ReadAll(m.Entity())
+				if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
+					t.Errorf("message %d %s at %d opens to %.80q", i, what, at, content)
+				}
 			}
 		}
 	}
@@ -259,11 +284,7 @@ func TestJ01EveryCut(t *testing.T) {
 		}
 		end := len(strings.TrimRight(mail, "\r\n"))
 		protected := strings.Index(mail, "\r\n\r\n")
-		step := 1
-		if name == "enveloped" { // each of them takes a private key
-			step = 7
-		}
-		for i := 0; i < end; i += step {
+		for i := range end {
 			r, err := p.opener().Inspect(t.Context(), strings.NewReader(mail[:i]))
 			if err != nil {
 				t.Fatal(err)
@@ -481,12 +502,30 @@ func TestD04Doubling(t *testing.T) {
 // one and half of the next. What is authentic then is still what somebody signed.
 func TestOpenFilesMutated(t *testing.T) {
 	p := readOpenIdentities(t)
+	mails, genuine := openMails(t)
+	for i, mail := range mails {
+		other := mails[(i*7+1)%len(mails)]
+		mixed := append(bytes.Clone(mail[:len(mail)/2]), other[len(other)/2:]...)
+		m, err := p.opener().Open(t.Context(), bytes.NewReader(mixed))
+		if err != nil {
+			continue
+		}
+		content, _ := io.ReadAll(m.Entity())
+		if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
+			t.Errorf("message %d with the end of %d opens to %.80q", i, (i*7+1)%len(mails), content)
+		}
+	}
+}
+
+// openMails are the messages of the folder in the order of their names, and the digests of
+// the contents that somebody really signed.
+func openMails(t *testing.T) (mails [][]byte, genuine map[string]bool) {
+	t.Helper()
 	names, err := filepath.Glob(filepath.Join(openFolder, "*.eml"))
 	if err != nil || len(names) < 100 {
 		t.Fatal(len(names), err)
 	}
-	genuine := map[string]bool{}
-	var mails [][]byte
+	genuine = map[string]bool{}
 	for _, name := range names {
 		mail, err := os.ReadFile(name)
 		if err != nil {
@@ -497,16 +536,75 @@ func TestOpenFilesMutated(t *testing.T) {
 			genuine[c] = true
 		}
 	}
-	for i, mail := range mails {
-		other := mails[(i*7+1)%len(mails)]
-		mixed := append(bytes.Clone(mail[:len(mail)/2]), other[len(other)/2:]...)
-		m, err := p.opener().Open(t.Context(), bytes.NewReader(mixed))
-		if err != nil {
-			continue
+	return mails, genuine
+}
+
+// TestB04HugeKeys (row B04): whoever signs with a key that is the attack, or is to be
+// encrypted for with one, is refused before any arithmetic, as often as a message allows.
+func TestB04HugeKeys(t *testing.T) {
+	p := readOpenIdentities(t)
+	number := func(bits int) *big.Int {
+		n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+		return n.SetBit(n, 0, 1).SetBit(n, bits/2, 1)
+	}
+	bitString := func(b []byte) []byte { return forge.Element(casn1.BIT_STRING, []byte{0}, b) }
+	rsaKey := func(bits int, e int64) []byte {
+		return forge.Sequence(forge.Algorithm(oid.RSA, forge.Null()), bitString(forge.Sequence(forge.BigInteger(number(bits)), forge.Integer(e))))
+	}
+	dsaKey := func(p, q int) []byte {
+		return forge.Sequence(forge.Algorithm(oid.DSA, forge.Sequence(forge.BigInteger(number(p)), forge.BigInteger(number(q)), forge.Integer(2))), bitString(forge.BigInteger(number(p-1))))
+	}
+	with := func(spki []byte) *x509.Certificate {
+		c := *p.eve.Certificate()
+		at := bytes.Index(c.Raw, c.RawSubjectPublicKeyInfo)
+		c.Raw = forge.Splice(c.Raw, forge.Node{At: at, Body: at + 4, End: at + len(c.RawSubjectPublicKeyInfo)}, spki)
+		c.RawSubjectPublicKeyInfo = spki
+		return &c
+	}
+	for name, spki := range map[string][]byte{
+		"RSA of 16384 bits, e = 2^31-1":  rsaKey(16384, 1<<31-1),
+		"RSA of 16385 bits":              rsaKey(16385, 65537),
+		"RSA of 32768 bits":              rsaKey(32768, 1<<31-1),
+		"RSA of 65536 bits":              rsaKey(65536, 1<<31-1),
+		"RSA of 262144 bits":             rsaKey(262144, 65537),
+		"RSA of 2048 bits, e = 2^62":     rsaKey(2048, 1<<62+1),
+		"DSA with p of 4096 bits":        dsaKey(4096, 256),
+		"DSA with p of 65536 bits":       dsaKey(65536, 256),
+		"DSA with p and q of 65536 bits": dsaKey(65536, 65535),
+	} {
+		cert := with(spki)
+		signer := forge.NewSigner(p.eve.Certificate(), p.eve.Key().(crypto.Signer), []byte(filePart))
+		signer.Signature = bytes.Repeat([]byte{0x55}, 2048)
+		if strings.HasPrefix(name, "DSA") {
+			signer.SignatureAlgorithm, signer.Signature = forge.Algorithm(oid.DSAWithSHA256, nil), forge.Sequence(forge.Integer(5), forge.Integer(6))
 		}
-		content, _ := io.ReadAll(m.Entity())
-		if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
-			t.Errorf("%s with the end of %s opens to %.80q", names[i], names[(i*7+1)%len(mails)], content)
+		s := forge.NewSigned([]byte(filePart), signer)
+		s.Certificates = [][]byte{cert.Raw}
+		for range 15 {
+			s.Infos = append(s.Infos, signer.DER())
+		}
+		der := s.DER()
+		least := time.Duration(1 << 62)
+		for range 5 {
+			start := time.Now()
+			r, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(der), nil)
+			least = min(least, time.Since(start))
+			if err != nil || r.Verdict == smime.Authentic || r.Verdict == smime.Unsigned {
+				t.Fatalf("%s: %+v, %v", name, r, err)
+			}
+		}
+		most := 50 * time.Millisecond
+		if strings.HasPrefix(name, "RSA of 16384 bits") { // the largest that is used at all
+			most = time.Second
+		}
+		if least > slowdown*most {
+			t.Errorf("%s: %v for sixteen signatures", name, least)
+		}
+		var b bytes.Buffer
+		start := time.Now()
+		_, err := (&smime.Composer{Recipients: []*x509.Certificate{cert}, Time: smimetest.Now}).Compose(&b, strings.NewReader(fileFields+filePart))
+		if took := time.Since(start); name != "RSA of 16384 bits, e = 2^31-1" && (err == nil || b.Len() > 0 || took > slowdown*10*time.Second) {
+			t.Errorf("%s: encrypted for in %v: %v", name, took, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,8 @@ const (
 	maxMemory   = 64 << 20 // octets of answers in memory
 	maxFailures = 4096     // answers in memory, failures among them
 	maxFiles    = 512      // in the folder
+	maxFolder   = 256 << 20
+	abandoned   = time.Hour // after which a half-written file is nobody's
 )
 
 // An answer is an outcome worth remembering.
@@ -54,25 +57,32 @@ func (c *Client) remember(key string, a answer) {
 	c.bytes += len(a.data)
 }
 
-var errUnreadable = errors.New("the answer is not what was asked for")
+var (
+	errUnreadable = errors.New("the answer is not what was asked for")
+	errOlder      = errors.New("the answer is older than the one before it")
+)
 
-// lifetime reads until when an object counts. One without a nextUpdate is not kept.
-func (c *Client) lifetime(kind string, data []byte) (time.Time, error) {
+// lifetime reads since and until when an object counts. One without a nextUpdate is not kept.
+func (c *Client) lifetime(kind string, data []byte) (since, until time.Time, err error) {
 	now := c.now()
-	until := now
+	since, until = now, now
 	switch kind {
 	case "crl":
 		list, err := pkix.ParseCRL(data)
 		if err != nil {
-			return now, err
+			return now, now, err
 		}
+		since = time.Unix(list.ThisUpdate, 0)
 		if list.HasNextUpdate {
 			until = time.Unix(list.NextUpdate, 0)
 		}
 	case "ocsp":
 		r, err := pkix.ParseOCSP(data)
 		if err != nil {
-			return now, err
+			return now, now, err
+		}
+		if len(r.Singles) > 0 {
+			since = time.Unix(r.Singles[0].ThisUpdate, 0)
 		}
 		// An error of the responder is told, not kept, and so is what a nonce makes unique.
 		if len(r.Singles) > 0 && r.Singles[0].HasNextUpdate && r.Nonce == nil {
@@ -80,31 +90,58 @@ func (c *Client) lifetime(kind string, data []byte) (time.Time, error) {
 		}
 	default:
 		if len(data) == 0 {
-			return now, errUnreadable
+			return now, now, errUnreadable
 		}
 		until = now.Add(issuerKept)
 	}
 	if latest := now.Add(longestKept); until.After(latest) {
 		until = latest
 	}
-	return until, nil
+	return since, until, nil
 }
 
 // keep remembers what was fetched, in memory and in the folder. Until it ends nothing else
-// is fetched in its place, so a server cannot put an older answer after a newer one.
+// is fetched in its place, and what comes after it must not be older: who sits on the line
+// cannot undo a revocation with the list of last week.
 func (c *Client) keep(key, kind string, data []byte) ([]byte, error) {
-	until, err := c.lifetime(kind, data)
+	since, until, err := c.lifetime(kind, data)
 	if err != nil {
 		return nil, err
+	}
+	before := c.latest(key, kind)
+	if since.Before(before) {
+		return nil, errOlder
 	}
 	if !c.now().Before(until) {
 		return data, nil
 	}
 	c.mu.Lock()
 	c.remember(key, answer{data: data, until: until})
+	if kind != "issuer" {
+		if c.newest == nil || len(c.newest) >= maxFailures {
+			c.newest = map[string]time.Time{}
+		}
+		c.newest[key] = since
+	}
 	c.mu.Unlock()
 	c.toDisk(key, data)
 	return data, nil
+}
+
+// latest returns when the latest answer that was kept for a key had been issued.
+func (c *Client) latest(key, kind string) time.Time {
+	if kind == "issuer" {
+		return time.Time{}
+	}
+	c.mu.Lock()
+	at := c.newest[key]
+	c.mu.Unlock()
+	if data, _, ok := c.stored(key, kind); ok {
+		if since, _, err := c.lifetime(kind, data); err == nil && since.After(at) {
+			at = since
+		}
+	}
+	return at
 }
 
 func (c *Client) file(key string) string {
@@ -112,26 +149,45 @@ func (c *Client) file(key string) string {
 	return filepath.Join(c.Dir, hex.EncodeToString(sum[:])+".fetched")
 }
 
-// fromDisk returns what the folder has and what still counts.
-func (c *Client) fromDisk(key, kind string) ([]byte, bool) {
+// stored reads what the folder has for a key. A file begins with the digest of the rest: one
+// that was damaged or cut short is as good as none, and one that is no file is not opened.
+func (c *Client) stored(key, kind string) (data []byte, at time.Time, ok bool) {
 	if c.Dir == "" {
-		return nil, false
+		return nil, at, false
 	}
 	max, _ := maxSize(kind)
 	name := c.file(key)
-	info, err := os.Stat(name)
-	if err != nil || info.Size() > max {
-		return nil, false
+	info, err := os.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > max+sha256.Size {
+		return nil, at, false
 	}
-	data, err := os.ReadFile(name)
+	f, err := os.Open(name)
 	if err != nil {
+		return nil, at, false
+	}
+	defer f.Close()
+	all, err := io.ReadAll(io.LimitReader(f, max+sha256.Size+1))
+	if err != nil || len(all) < sha256.Size || int64(len(all)) > max+sha256.Size {
+		return nil, at, false
+	}
+	sum, data := all[:sha256.Size], all[sha256.Size:]
+	if sha256.Sum256(data) != [sha256.Size]byte(sum) {
+		return nil, at, false
+	}
+	return data, info.ModTime(), true
+}
+
+// fromDisk returns what the folder has and what still counts.
+func (c *Client) fromDisk(key, kind string) ([]byte, bool) {
+	data, at, ok := c.stored(key, kind)
+	if !ok {
 		return nil, false
 	}
-	until, err := c.lifetime(kind, data)
+	_, until, err := c.lifetime(kind, data)
 	if kind == "issuer" {
-		until = info.ModTime().Add(issuerKept)
+		until = at.Add(issuerKept)
 	}
-	if err != nil || !c.now().Before(until) || c.now().Sub(info.ModTime()) > longestKept {
+	if err != nil || !c.now().Before(until) || c.now().Sub(at) > longestKept {
 		return nil, false
 	}
 	c.mu.Lock()
@@ -149,9 +205,16 @@ func (c *Client) toDisk(key string, data []byte) {
 	if err != nil {
 		return
 	}
-	_, err = f.Write(data)
+	sum := sha256.Sum256(data)
+	if _, err = f.Write(sum[:]); err == nil {
+		_, err = f.Write(data)
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
+	}
+	if err == nil {
+		now := c.now()
+		err = os.Chtimes(f.Name(), now, now)
 	}
 	if err == nil {
 		err = os.Rename(f.Name(), c.file(key))
@@ -163,24 +226,36 @@ func (c *Client) toDisk(key string, data []byte) {
 	c.prune()
 }
 
-// prune removes the oldest files beyond the bound.
+// prune removes the oldest files beyond the bounds of number and size, and what a program
+// that was ended has left half written. Other files of the folder are left alone.
 func (c *Client) prune() {
 	entries, err := os.ReadDir(c.Dir)
-	if err != nil || len(entries) <= maxFiles {
+	if err != nil {
 		return
 	}
 	type file struct {
 		name string
+		size int64
 		at   time.Time
 	}
 	var files []file
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".fetched") {
-			files = append(files, file{e.Name(), info.ModTime()})
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		switch name := e.Name(); {
+		case strings.HasSuffix(name, ".fetched"):
+			files = append(files, file{name, info.Size(), info.ModTime()})
+		case strings.HasPrefix(name, "fetching-") && c.now().Sub(info.ModTime()) > abandoned:
+			os.Remove(filepath.Join(c.Dir, name))
 		}
 	}
-	slices.SortFunc(files, func(a, b file) int { return a.at.Compare(b.at) })
-	for _, f := range files[:max(0, len(files)-maxFiles)] {
-		os.Remove(filepath.Join(c.Dir, f.name))
+	slices.SortFunc(files, func(a, b file) int { return b.at.Compare(a.at) })
+	var total int64
+	for i, f := range files {
+		if total += f.size; i >= maxFiles || total > maxFolder {
+			os.Remove(filepath.Join(c.Dir, f.name))
+		}
 	}
 }

@@ -59,6 +59,7 @@ type Client struct {
 	flights map[string]*flight
 	answers map[string]answer
 	bytes   int
+	newest  map[string]time.Time // when the latest answer was issued
 	client  *http.Client
 }
 

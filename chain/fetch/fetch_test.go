@@ -16,8 +16,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -209,37 +207,6 @@ func TestSingleFlight(t *testing.T) {
 	if count.Load() != 1 {
 		t.Errorf("%d requests for one thing", count.Load())
 	}
-}
-
-func TestCacheFolder(t *testing.T) {
-	newer := newCRL(t, now.Add(-time.Hour), now.Add(time.Hour))
-	list := newer
-	address, count := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(list) })
-	dir := t.TempDir()
-	clock := now
-	open := func() *fetch.Client {
-		return &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return clock }}
-	}
-	get := func(c *fetch.Client, want []byte, requests int64) {
-		t.Helper()
-		got, err := c.Fetch(context.Background(), "crl", address, nil)
-		if err != nil || string(got) != string(want) || count.Load() != requests {
-			t.Errorf("%d octets of %d, %v, %d requests of %d", len(got), len(want), err, count.Load(), requests)
-		}
-	}
-	get(open(), newer, 1)
-	get(open(), newer, 1) // another run of the program
-	files, _ := filepath.Glob(filepath.Join(dir, "*.fetched"))
-	if len(files) != 1 {
-		t.Fatalf("%d files", len(files))
-	}
-	if err := os.WriteFile(files[0], []byte("damaged"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	get(open(), newer, 2)
-	clock = now.Add(2 * time.Hour) // past nextUpdate
-	list = newCRL(t, now.Add(90*time.Minute), now.Add(3*time.Hour))
-	get(open(), list, 3)
 }
 
 func TestOCSPMethods(t *testing.T) {

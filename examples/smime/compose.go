@@ -23,6 +23,7 @@ type composeOptions struct {
 	to         []string
 	stores     []string
 	chain      chainOptions
+	policy     policyFile
 	out        string
 	clock      string
 	composer   smime.Composer
@@ -89,6 +90,7 @@ func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writ
 	f.StringVar(&o.protect, "protect-headers", fmt.Sprint(name == "seal"), "protect the header too (RFC 9788): true, false, or a policy: baseline, shy, no-confidentiality")
 	f.Lookup("protect-headers").NoOptDefVal = "true"
 	f.StringVar(&o.out, "out", "", "write the message here instead of to standard output")
+	o.policy.register(f)
 	f.BoolVar(&o.explain, "explain", false, "say on standard error what was chosen and why")
 	registerClock(f, &o.clock)
 	if done, err := parse(f, args, synopsis, stdout); done || err != nil {
@@ -100,11 +102,21 @@ func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writ
 	if err := o.settle(name); err != nil {
 		return err
 	}
-	msg, closeInput, err := input(f.Arg(0), stdin)
+	file, closeInput, err := input(f.Arg(0), stdin)
 	if err != nil {
 		return err
 	}
 	defer closeInput()
+	var msg io.Reader = file
+	if o.policy.policy != nil {
+		var action string
+		if action, msg, err = o.decide(name, file); err != nil {
+			return err
+		}
+		if err := o.govern(action, f.Changed); err != nil {
+			return err
+		}
+	}
 	w, err := newOutput(o.out, stdout)
 	if err != nil {
 		return err
@@ -125,8 +137,12 @@ func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writ
 	case err != nil:
 		return notGood(err)
 	}
-	if err := w.commit(); err != nil || !o.explain {
+	if err := w.commit(); err != nil {
 		return err
+	}
+	o.policy.print(stderr, name)
+	if !o.explain {
+		return nil
 	}
 	for _, d := range result.Digests {
 		fmt.Fprintf(stderr, "smime: %s: signed over %s\n", name, d)
@@ -196,21 +212,14 @@ func (o *composeOptions) settle(name string) error {
 	if name != "sign" && len(o.to) == 0 && o.secret == "" && o.passphrase == "" {
 		return wrongUsage("--to is needed")
 	}
-	var err error
-	for _, v := range []struct {
-		flag, text string
-		octets     *[]byte
-	}{{"secret", o.secret, &o.composer.Secret}, {"secret-id", o.secretID, &o.composer.SecretID}} {
-		if v.text == "" {
-			continue
-		}
-		if *v.octets, err = hex.DecodeString(v.text); err != nil {
-			return wrongUsage("--%s is not hexadecimal", v.flag)
-		}
+	if err := o.readSecrets(); err != nil {
+		return err
 	}
-	if o.passphrase != "" {
-		o.composer.Passphrase = []byte(o.passphrase)
+	err := o.policy.load()
+	if err != nil {
+		return err
 	}
+	o.chain.policy, o.chain.sending = o.policy.policy, true
 	if o.composer.Time, err = parseClock(o.clock); err != nil {
 		return err
 	}
@@ -227,6 +236,25 @@ func (o *composeOptions) settle(name string) error {
 		o.composer.Capabilities = func(c *x509.Certificate) []byte { return o.known[string(c.Raw)] }
 	}
 	return err
+}
+
+// readSecrets reads what stands for recipients without a certificate.
+func (o *composeOptions) readSecrets() (err error) {
+	for _, v := range []struct {
+		flag, text string
+		octets     *[]byte
+	}{{"secret", o.secret, &o.composer.Secret}, {"secret-id", o.secretID, &o.composer.SecretID}} {
+		if v.text == "" {
+			continue
+		}
+		if *v.octets, err = hex.DecodeString(v.text); err != nil {
+			return wrongUsage("--%s is not hexadecimal", v.flag)
+		}
+	}
+	if o.passphrase != "" {
+		o.composer.Passphrase = []byte(o.passphrase)
+	}
+	return nil
 }
 
 // signing leaves out the identities that are for encryption alone, as a file with one

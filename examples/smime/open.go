@@ -31,6 +31,7 @@ type openOptions struct {
 	secret     string
 	tryKeys    bool
 	passphrase string
+	policy     policyFile
 	out        string
 }
 
@@ -45,6 +46,7 @@ func (o *openOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.json, "json", false, "one JSON object on standard output")
 	f.BoolVar(&o.cms, "cms", false, "the input is a bare CMS structure: DER, BER or PEM")
 	f.StringVar(&o.content, "content", "", "content of a detached structure, with --cms")
+	o.policy.register(f)
 	f.StringVar(&o.secret, "secret", "", "key-encryption key in hexadecimal")
 	f.BoolVar(&o.tryKeys, "try-keys", false, "try every identity on a message that names none of them")
 	f.StringVar(&o.passphrase, "passphrase", "", "password of a password recipient")
@@ -86,11 +88,21 @@ func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if o.batch {
 		return o.openBatch(opener, stdin, stdout, stderr)
 	}
-	return o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
+	exit := o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
+	if exit == exitGood {
+		o.policy.print(stderr, "open")
+	}
+	return exit
 }
 
 // opener turns the options into an Opener.
 func (o *openOptions) opener() (*smime.Opener, error) {
+	if err := o.policy.load(); err != nil {
+		return nil, err
+	}
+	if o.chain.policy = o.policy.policy; o.chain.policy != nil {
+		o.allow = append(o.allow, o.policy.policy.Accept...)
+	}
 	op := &smime.Opener{}
 	for _, a := range o.allow {
 		switch a {
@@ -137,6 +149,9 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	op.Keys = keys
 	if o.tryKeys {
 		op.TryKeys = ids
+	}
+	if o.policy.policy != nil {
+		op = o.policy.policy.Opener(op)
 	}
 	return op, nil
 }

@@ -168,6 +168,23 @@ func (all places) store() certstore.Store {
 	return certstore.Multi(stores...)
 }
 
+// otherAddresses asks the directories for the further addresses of whoever has one.
+func (all places) otherAddresses() func(context.Context, string) ([]string, error) {
+	return func(ctx context.Context, address string) (list []string, err error) {
+		for _, p := range all {
+			if p.ldap == nil {
+				continue
+			}
+			more, err := p.ldap.OtherAddresses(ctx, address)
+			if err != nil {
+				return list, err
+			}
+			list = append(list, more...)
+		}
+		return list, nil
+	}
+}
+
 // databases are the stores that keep revocation data beside certificates.
 type databases []*sqlstore.Store
 

@@ -223,6 +223,29 @@ func TestPaddingOracle(t *testing.T) {
 		failWithDecrypt(t, "key length", sealedGCM(make([]byte, 32), plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), ct)), h.cert, "", h.key)
 	}
 	t.Log(opened, "opened,", failed, "vectors failed alike")
+
+	// A token that shows bad padding and right lengths to us shows them to nobody else.
+	token := plainToken{h.key.(*rsa.PrivateKey)}
+	if o, err := unseal(bytes.NewReader(sealedGCM(cek, plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), ct)).der()), h.cert, "", token, cms.DecryptOptions{}); err != nil || !bytes.Equal(o.content, plain) {
+		t.Error("token:", err)
+	}
+	bad[0] ^= 0x55
+	failWithDecrypt(t, "token, altered octet", sealedGCM(cek, plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), bad)), h.cert, "", token)
+	short, _ := rsa.EncryptPKCS1v15(rand.Reader, &token.key.PublicKey, make([]byte, 31))
+	failWithDecrypt(t, "token, key length", sealedGCM(make([]byte, 32), plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), short)), h.cert, "", token)
+}
+
+// A plainToken decrypts as tokens behind github.com/ThalesGroup/crypto11 do: without regard
+// for SessionKeyLen, which it refuses.
+type plainToken struct{ key *rsa.PrivateKey }
+
+func (k plainToken) Public() crypto.PublicKey { return k.key.Public() }
+
+func (k plainToken) Decrypt(r io.Reader, text []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	if o := opts.(*rsa.PKCS1v15DecryptOptions); o.SessionKeyLen != 0 {
+		return nil, errors.New("token: unsupported option")
+	}
+	return k.key.Decrypt(r, text, nil)
 }
 
 // The same for RSAES-OAEP, with every pair of hashes and with labels: over a thousand

@@ -85,6 +85,11 @@ func (l *rsaLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte
 		how = &rsa.OAEPOptions{Hash: l.oaep.hash, MGFHash: l.oaep.mgf, Label: l.oaep.label}
 	}
 	cek, err := d.Decrypt(rand.Reader, l.encryptedKey, how)
+	if _, ours := key.(*rsa.PrivateKey); err != nil && !ours && l.oaep == nil {
+		// QUIRK: tokens behind github.com/ThalesGroup/crypto11 refuse a SessionKeyLen. They
+		// show bad padding, and from here on it is a random key as well.
+		cek, err = d.Decrypt(rand.Reader, l.encryptedKey, &rsa.PKCS1v15DecryptOptions{})
+	}
 	if err != nil {
 		return nil, 0, nil
 	}

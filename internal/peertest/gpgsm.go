@@ -64,20 +64,10 @@ func (p *gpgsm) start(l *Lab) (stop func(), err error) {
 		return stop, fmt.Errorf("%s: import of the root: %w", p.Name(), err)
 	}
 	for _, id := range l.PKI.IDs {
-		if KeyKind(id.Name) == "" || p.newer && id.packed() {
+		if KeyKind(id.Name) == "" || p.newer && id.packed() && KeyKind(id.Name) != "dsa" {
 			if err := p.take(id); err != nil {
 				return stop, err
 			}
-		}
-	}
-	if p.newer && l.PKI.Has(Form{Who: []string{"alice-bp"}}) {
-		// The library has no such curve; who made the key can pack it.
-		pack := exec.Command("openssl", "pkcs12", "-export", "-in", "alice-bp.pem", "-inkey", "alice-bp.key", "-passout", "pass:"+Password, "-out", "alice-bp.p12")
-		if _, err := l.run(pack); err != nil {
-			return stop, err
-		}
-		if _, _, err := p.run("--import", "alice-bp.p12"); err != nil {
-			return stop, fmt.Errorf("%s: import of alice-bp: %w", p.Name(), err)
 		}
 	}
 	return stop, nil
@@ -88,7 +78,7 @@ func (p *gpgsm) start(l *Lab) (stop func(), err error) {
 func (p *gpgsm) take(id *ID) error {
 	_, _, err := p.run("--import", id.Name+".p12")
 	for try := 0; err != nil && try < 3; try++ {
-		if err := p.lab.PKI.pack(id, p.home); err != nil {
+		if err := id.pack(p.lab.PKI.Root, p.home); err != nil {
 			return err
 		}
 		_, _, err = p.run("--import", filepath.Join(p.home, id.Name+".p12"))

@@ -166,6 +166,22 @@ func generated(kind string) (*keyPair, error) {
 	return &keyPair{nil, public, private.Bytes, signs}, nil
 }
 
+// packGenerated makes a PKCS #12 file with a key that only OpenSSL can use, with OpenSSL.
+func (id *ID) packGenerated(root *x509.Certificate) ([]byte, error) {
+	var in bytes.Buffer
+	for _, block := range []*pem.Block{
+		{Type: "PRIVATE KEY", Bytes: id.pkcs8}, {Type: "CERTIFICATE", Bytes: id.Cert.Raw}, {Type: "CERTIFICATE", Bytes: root.Raw},
+	} {
+		if err := pem.Encode(&in, block); err != nil {
+			return nil, err
+		}
+	}
+	cmd := exec.Command("openssl", "pkcs12", "-export", "-passout", "pass:"+Password,
+		"-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1")
+	cmd.Stdin = &in
+	return cmd.Output()
+}
+
 // spki returns a SubjectPublicKeyInfo without parameters.
 func spki(id oid.OID, key []byte) []byte {
 	var b cryptobyte.Builder

@@ -43,7 +43,7 @@ func (p *nss) start(l *Lab) (stop func(), err error) {
 		{"certutil", "-A", "-d", db, "-f", pw, "-n", "root", "-t", "C,C,C", "-i", "ca.pem"},
 	}
 	for _, id := range l.PKI.IDs {
-		if id.packed() {
+		if id.packed() && KeyKind(id.Name) != "bp" {
 			steps = append(steps,
 				// pk12util keeps the name that the certificate already has in the database.
 				[]string{"certutil", "-A", "-d", db, "-f", pw, "-n", id.Name, "-t", ",,", "-i", id.Name + ".pem"},
@@ -95,8 +95,8 @@ func (p *nss) CannotWrite(f Form) string {
 		return "cmsutil chooses the key derivation itself"
 	case f.Kind == Encrypted && f.Cipher != "aes128-cbc" && !f.Shared() && !(p.newer && f.Has("p384", "p521")):
 		return "cmsutil chooses the cipher itself: AES-128-CBC, or AES-256-CBC for the larger curves"
-	case f.Kind == Digested || f.Has("dsa"):
-		return "cmsutil has no option for DigestedData, and was given no DSA key"
+	case f.Kind == Digested:
+		return "cmsutil has no option for DigestedData"
 	case strings.HasPrefix(f.Digest, "sha3-"):
 		return "cmsutil has no option for SHA3"
 	case f.Kind == CertsOnly:
@@ -109,6 +109,8 @@ func (p *nss) CannotRead(f Form) string {
 	switch {
 	case f.Kind == Compressed, f.Kind == Authenticated, f.Kind == UnderKey:
 		return "cmsutil has no CompressedData and AuthenticatedData, and no option for the key of EncryptedData"
+	case f.Kind == Digested:
+		return "NSS shows DigestedData whatever the digest is"
 	case f.Shared():
 		return "cmsutil knows certificates only"
 	case f.Kind == CertsOnly:

@@ -182,8 +182,7 @@ func withKey(tbs cryptobyte.String, spki []byte) ([]byte, error) {
 }
 
 // write leaves the PKI in a folder the way command-line tools want it: ca.pem and for
-// every identity NAME.pem, NAME.key (PKCS #8) and, for RSA and the curves of NIST, NAME.p12
-// (certificate, key and root).
+// every identity NAME.pem, NAME.key (PKCS #8) and, for some, NAME.p12.
 func (p *PKI) write(dir string) error {
 	if err := writePEM(filepath.Join(dir, "ca.pem"), "CERTIFICATE", p.Root.Raw); err != nil {
 		return err
@@ -199,17 +198,23 @@ func (p *PKI) write(dir string) error {
 		if !id.packed() {
 			continue
 		}
-		if err := p.pack(id, dir); err != nil {
+		if err := id.pack(p.Root, dir); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// pack writes NAME.p12.
-func (p *PKI) pack(id *ID, dir string) error {
+// pack writes NAME.p12 into a folder: the certificate, the key and the root.
+func (id *ID) pack(root *x509.Certificate, dir string) error {
 	// gpgsm 2.2 reads no newer protection than SHA-1 with 3DES.
-	p12, err := pkcs12.LegacyDES.Encode(id.Key, id.Cert, []*x509.Certificate{p.Root}, Password)
+	pack := func() ([]byte, error) { return id.packGenerated(root) }
+	if id.Key != nil {
+		pack = func() ([]byte, error) {
+			return pkcs12.LegacyDES.Encode(id.Key, id.Cert, []*x509.Certificate{root}, Password)
+		}
+	}
+	p12, err := pack()
 	if err != nil {
 		return fmt.Errorf("%s.p12: %w", id.Name, err)
 	}
@@ -219,7 +224,7 @@ func (p *PKI) pack(id *ID, dir string) error {
 // packed reports whether there is a PKCS #12 file: for the keys that a peer which wants
 // one can use.
 func (id *ID) packed() bool {
-	return slices.Contains([]string{"", "ec", "p384", "p521"}, KeyKind(id.Name))
+	return slices.Contains([]string{"", "ec", "p384", "p521", "bp", "dsa"}, KeyKind(id.Name))
 }
 
 func writePEM(path, label string, der []byte) error {

@@ -1,0 +1,218 @@
+package fetch_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/postseal/postseal/chain/fetch"
+)
+
+func TestCacheFolder(t *testing.T) {
+	newer := newCRL(t, now.Add(-time.Hour), now.Add(time.Hour))
+	list := newer
+	address, count := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(list) })
+	dir := t.TempDir()
+	clock := now
+	open := func() *fetch.Client {
+		return &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return clock }}
+	}
+	get := func(c *fetch.Client, want []byte, requests int64) {
+		t.Helper()
+		got, err := c.Fetch(context.Background(), "crl", address, nil)
+		if err != nil || string(got) != string(want) || count.Load() != requests {
+			t.Errorf("%d octets of %d, %v, %d requests of %d", len(got), len(want), err, count.Load(), requests)
+		}
+	}
+	get(open(), newer, 1)
+	get(open(), newer, 1) // another run of the program
+	files, _ := filepath.Glob(filepath.Join(dir, "*.fetched"))
+	if len(files) != 1 {
+		t.Fatalf("%d files", len(files))
+	}
+	if err := os.WriteFile(files[0], []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	get(open(), newer, 2)
+	clock = now.Add(2 * time.Hour) // past nextUpdate
+	list = newCRL(t, now.Add(90*time.Minute), now.Add(3*time.Hour))
+	get(open(), list, 3)
+}
+
+// What stands in the cache folder is never more than a copy of what a server said: damaged,
+// cut short, replaced by something else, it is fetched again.
+func TestCacheIsNotTrusted(t *testing.T) {
+	list := newCRL(t, now.Add(-time.Hour), now.Add(time.Hour))
+	for _, tt := range []struct {
+		name   string
+		damage func(t *testing.T, file string, data []byte)
+		again  bool
+	}{
+		{"whole", func(*testing.T, string, []byte) {}, false},
+		{"gone", func(t *testing.T, file string, _ []byte) { must(t, os.Remove(file)) }, true},
+		{"empty", func(t *testing.T, file string, _ []byte) { must(t, os.WriteFile(file, nil, 0o600)) }, true},
+		{"cut short", func(t *testing.T, file string, data []byte) {
+			must(t, os.WriteFile(file, data[:len(data)-1], 0o600))
+		}, true},
+		{"one bit of the signature", func(t *testing.T, file string, data []byte) {
+			data[len(data)-1] ^= 1
+			must(t, os.WriteFile(file, data, 0o600))
+		}, true},
+		{"one bit of the digest", func(t *testing.T, file string, data []byte) {
+			data[0] ^= 1
+			must(t, os.WriteFile(file, data, 0o600))
+		}, true},
+		{"giant", func(t *testing.T, file string, _ []byte) { must(t, os.Truncate(file, 1<<40)) }, true},
+		{"a folder", func(t *testing.T, file string, _ []byte) {
+			must(t, os.Remove(file))
+			must(t, os.Mkdir(file, 0o700))
+		}, true},
+		{"a link", func(t *testing.T, file string, data []byte) {
+			other := file + ".other"
+			must(t, os.WriteFile(other, data, 0o600))
+			must(t, os.Remove(file))
+			must(t, os.Symlink(other, file))
+		}, true},
+		{"years old", func(t *testing.T, file string, _ []byte) {
+			must(t, os.Chtimes(file, now.AddDate(-2, 0, 0), now.AddDate(-2, 0, 0)))
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			address, count := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(list) })
+			dir := t.TempDir()
+			open := func() *fetch.Client {
+				return &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return now }}
+			}
+			if _, err := open().Fetch(context.Background(), "crl", address, nil); err != nil {
+				t.Fatal(err)
+			}
+			files, _ := filepath.Glob(filepath.Join(dir, "*.fetched"))
+			if len(files) != 1 {
+				t.Fatalf("files %v", files)
+			}
+			data, err := os.ReadFile(files[0])
+			must(t, err)
+			tt.damage(t, files[0], data)
+			got, err := open().Fetch(context.Background(), "crl", address, nil)
+			if err != nil || string(got) != string(list) {
+				t.Fatalf("%d octets, %v", len(got), err)
+			}
+			if again := count.Load() > 1; again != tt.again {
+				t.Errorf("fetched again: %v", again)
+			}
+		})
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The folder is bounded in files and octets, and left alone but for what is ours.
+func TestCacheFolderIsBounded(t *testing.T) {
+	list := newCRL(t, now.Add(-time.Hour), now.Add(time.Hour))
+	address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(list) })
+	dir := t.TempDir()
+	write := func(name string, size int64, age time.Duration) {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		must(t, os.WriteFile(file, nil, 0o600))
+		must(t, os.Truncate(file, size))
+		must(t, os.Chtimes(file, now.Add(-age), now.Add(-age)))
+	}
+	for i := range 600 {
+		write(fmt.Sprintf("%03d.fetched", i), 100, time.Duration(i)*time.Minute)
+	}
+	write("large.fetched", 1<<30, time.Hour)
+	write("fetching-old", 1, 2*time.Hour)
+	write("fetching-new", 1, time.Minute)
+	write("notes.txt", 1, 1000*time.Hour)
+	must(t, os.Mkdir(filepath.Join(dir, "folder.fetched"), 0o700))
+	c := client()
+	c.Dir = dir
+	if _, err := c.Fetch(context.Background(), "crl", address, nil); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.fetched"))
+	var total int64
+	for _, f := range files {
+		info, err := os.Stat(f)
+		must(t, err)
+		total += info.Size()
+	}
+	if len(files) > 513 || len(files) < 50 || total > 256<<20 {
+		t.Errorf("%d files of %d octets", len(files), total)
+	}
+	for name, want := range map[string]bool{"000.fetched": true, "599.fetched": false, "large.fetched": false, "fetching-old": false, "fetching-new": true, "notes.txt": true, "folder.fetched": true} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%s is there: %v", name, err == nil)
+		}
+	}
+	// A folder that cannot be written, or is none, is no reason to fail.
+	for _, dir := range []string{filepath.Join(dir, "missing"), filepath.Join(dir, "notes.txt")} {
+		c := client()
+		c.Dir = dir
+		if _, err := c.Fetch(context.Background(), "crl", address, nil); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// Who sits on the line cannot put an older list after a newer one, in this run of the program
+// or in the next; and what has no end is not kept.
+func TestCacheNeverGoesBack(t *testing.T) {
+	newer, older := newCRL(t, now.Add(-time.Hour), now.Add(time.Hour)), newCRL(t, now.Add(-2*time.Hour), now.Add(9*time.Hour))
+	later := newCRL(t, now.Add(time.Hour), now.Add(9*time.Hour))
+	for _, folder := range []bool{false, true} {
+		body := newer
+		address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(body) })
+		clock, dir := now, ""
+		if folder {
+			dir = t.TempDir()
+		}
+		c := &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return clock }}
+		get := func() ([]byte, error) {
+			if folder {
+				c = &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return clock }}
+			}
+			return c.Fetch(context.Background(), "crl", address, nil)
+		}
+		if _, err := get(); err != nil {
+			t.Fatal(err)
+		}
+		clock, body = now.Add(2*time.Hour), older
+		if _, err := get(); err == nil {
+			t.Error("an older list took the place of a newer one")
+		}
+		clock, body = now.Add(3*time.Hour), later
+		if got, err := get(); err != nil || string(got) != string(later) {
+			t.Errorf("a newer list: %v", err)
+		}
+	}
+}
+
+// Responses and issuers are kept in the folder too.
+func TestCacheKinds(t *testing.T) {
+	dir := t.TempDir()
+	address, count := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Write([]byte("a certificate, to be parsed by who asked"))
+	})
+	clock := now
+	for _, tt := range []struct {
+		after    time.Duration
+		requests int64
+	}{{0, 1}, {time.Hour, 1}, {25 * time.Hour, 2}} {
+		clock = now.Add(tt.after)
+		c := &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return clock }}
+		if _, err := c.Fetch(context.Background(), "issuer", address, nil); err != nil || count.Load() != tt.requests {
+			t.Errorf("after %v: %d requests, %v", tt.after, count.Load(), err)
+		}
+	}
+}
