@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
-
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
@@ -35,40 +32,11 @@ func (n *node) publicKey() *publicKey {
 }
 
 func newPublicKey(spki []byte) *publicKey {
-	if params, _, ok := splitDSA(spki); ok && len(params) == 0 {
+	if params, ok := sigalg.DSAParameters(spki); ok && len(params) == 0 {
 		return &publicKey{inherits: true, sum: sha256.Sum256(spki), cost: sigalg.Cost(new(dsa.PublicKey))}
 	}
 	key, err := sigalg.PublicKey(spki)
 	return &publicKey{key: key, err: err, sum: sha256.Sum256(spki), cost: sigalg.Cost(key)}
-}
-
-// splitDSA returns the parameters of a DSA key, empty if they are inherited, and the
-// BIT STRING that holds the key.
-func splitDSA(spki []byte) (params, key []byte, ok bool) {
-	s := cryptobyte.String(spki)
-	var body, alg, id, bits cryptobyte.String
-	if !s.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1(&alg, asn1.SEQUENCE) || !body.ReadASN1Element(&bits, asn1.BIT_STRING) ||
-		!alg.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) || oid.OID(id) != oid.DSA {
-		return nil, nil, false
-	}
-	if alg.PeekASN1Tag(asn1.NULL) {
-		alg = nil
-	}
-	return alg, bits, true
-}
-
-// inherit returns the key in spki with the parameters of the issuer's working key.
-func inherit(spki, params []byte) *publicKey {
-	_, key, _ := splitDSA(spki)
-	var b cryptobyte.Builder
-	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(oid.DSA)) })
-			b.AddBytes(params)
-		})
-		b.AddBytes(key)
-	})
-	return newPublicKey(b.BytesOrPanic())
 }
 
 // algorithms is the policy on strength.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // A crl is a parsed list with its digest.
@@ -314,7 +315,7 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 		if params == nil {
 			return false
 		}
-		key = inherit(c.SPKI, params)
+		key = newPublicKey(sigalg.InheritDSA(c.SPKI, params))
 	}
 	e := edge{sum, key.sum}
 	if !t.pay(e, key.cost) {
@@ -340,7 +341,7 @@ func (t *task) inheritedParams(c *node) []byte {
 		if up == nil {
 			return nil
 		}
-		params, _, ok := splitDSA(up.SPKI)
+		params, ok := sigalg.DSAParameters(up.SPKI)
 		if !ok || len(params) > 0 {
 			return params
 		}

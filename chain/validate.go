@@ -1,6 +1,9 @@
 package chain
 
-import "github.com/postseal/postseal/internal/pkix"
+import (
+	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
+)
 
 // complete judges a path that reached an anchor: what is left of RFC 5280, Section 6.1
 // once every certificate and every link has been looked at on the way up.
@@ -72,12 +75,12 @@ func (t *task) checkInherited(path []*node, o *outcome) {
 	var working []byte
 	for i := len(path) - 1; i > 0; i-- {
 		n, child := path[i], path[i-1]
-		params, _, ok := splitDSA(n.SPKI)
+		params, ok := sigalg.DSAParameters(n.SPKI)
 		if !ok || len(params) > 0 {
 			working = params
 			continue
 		}
-		key := inherit(n.SPKI, working)
+		key := newPublicKey(sigalg.InheritDSA(n.SPKI, working))
 		if key.inherits {
 			o.notes.fault(n, "sig.unsupported", "its key has no parameters and inherits none")
 			return

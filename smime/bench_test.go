@@ -43,6 +43,7 @@ func BenchmarkCompose(b *testing.B) {
 	for name, c := range p.every() {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(benchSize)
+			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := c.Compose(io.Discard, newTape(benchSize)); err != nil {
 					b.Fatal(err)
@@ -64,6 +65,7 @@ func BenchmarkOpen(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(benchSize)
+			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := p.opener().OpenTo(b.Context(), io.Discard, bytes.NewReader(mail.Bytes())); err != nil {
 					b.Fatal(err)

@@ -3,6 +3,7 @@ package smime
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -11,11 +12,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
@@ -77,9 +80,9 @@ func (p *Policy) cipher(to []*x509.Certificate) string {
 	})
 }
 
-// signer chooses the identity that signs: the first if the user chooses, else the one
-// with the newest notBefore, and of equals the one whose certificate has the smallest
-// SHA-256, so that the choice never changes by itself.
+// signer chooses the identity that signs: the first if the user chooses, else of those
+// that may sign mail the one with the newest notBefore, and of equals the one whose
+// certificate has the smallest SHA-256, so that the choice never changes by itself.
 func (p *Policy) signer(from []*certstore.Identity) (*certstore.Identity, error) {
 	usable := slices.Clone(from)
 	if p.HardwareKeys {
@@ -93,10 +96,40 @@ func (p *Policy) signer(from []*certstore.Identity) (*certstore.Identity, error)
 	case p.UserChoosesSigner:
 		return usable[0], nil
 	}
-	return slices.MinFunc(usable, func(a, b *certstore.Identity) int {
+	// Validity is for the Composer to judge, whose clock is not known here.
+	var fit []*certstore.Identity
+	var first error
+	for _, id := range usable {
+		err := fitToSign(id.Certificate(), id.Certificate().NotBefore)
+		if err == nil {
+			err = (&cms.Signer{Certificate: id.Certificate(), Key: id.Key()}).Check()
+		}
+		if err == nil {
+			fit = append(fit, id)
+		} else if first == nil {
+			first = err
+		}
+	}
+	if len(fit) == 0 {
+		return nil, fmt.Errorf("smime: policy: a message that must be signed has no signer: %w", first)
+	}
+	return slices.MinFunc(fit, func(a, b *certstore.Identity) int {
 		x, y := a.Certificate(), b.Certificate()
 		return cmp.Or(y.NotBefore.Compare(x.NotBefore), compareThumbprints(x, y))
 	}), nil
+}
+
+// deviceKeys are the keys of a store that are in a device.
+type deviceKeys struct{ certstore.KeyStore }
+
+func (d deviceKeys) Identities(ctx context.Context, q certstore.Query) iter.Seq2[*certstore.Identity, error] {
+	return func(yield func(*certstore.Identity, error) bool) {
+		for id, err := range d.KeyStore.Identities(ctx, q) {
+			if (err != nil || !softwareKey(id.Key())) && !yield(id, err) {
+				return
+			}
+		}
+	}
 }
 
 // softwareKey reports whether the octets of a key are in memory.
@@ -109,7 +142,14 @@ func softwareKey(key crypto.PrivateKey) bool {
 }
 
 // Opener lets o accept what p.Accept names, beyond what it accepts already, and returns o.
+// With p.HardwareKeys it takes the keys from o that are not in a device.
 func (p *Policy) Opener(o *Opener) *Opener {
+	if p.HardwareKeys {
+		if o.Keys != nil {
+			o.Keys = deviceKeys{o.Keys}
+		}
+		o.TryKeys = slices.DeleteFunc(slices.Clone(o.TryKeys), func(id *certstore.Identity) bool { return softwareKey(id.Key()) })
+	}
 	for _, word := range p.Accept {
 		switch word {
 		case "unsigned":
@@ -120,6 +160,8 @@ func (p *Policy) Opener(o *Opener) *Opener {
 			o.AllowMD5 = true
 		case "legacy-ciphers":
 			o.AllowLegacyCiphers = true
+		case "short-tags":
+			o.AllowShortTags = true
 		case "mismatched-sender":
 			o.AllowMismatchedSender = true
 		}

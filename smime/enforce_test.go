@@ -127,12 +127,26 @@ func TestPolicySigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// For each use a certificate, as most of Exchange's users have them, and the one for
+	// encryption is the newest.
+	other := func(change func(*smimetest.Leaf)) *certstore.Identity {
+		leaf := smimetest.Leaf{Name: "other", Emails: []string{"alice@good.example"}, NotBefore: days(-1)}
+		change(&leaf)
+		return pki.Issue(leaf)
+	}
+	encrypts := other(func(l *smimetest.Leaf) { l.KeyUsage = x509.KeyUsageKeyAgreement })
+	agrees := other(func(l *smimetest.Leaf) {
+		l.Key, l.Change = smimetest.X25519, func(c *x509.Certificate) { c.KeyUsage = 0 }
+	})
+	server := other(func(l *smimetest.Leaf) { l.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	for _, c := range []struct {
 		what string
 		p    smime.Policy
 		from []*certstore.Identity
 		want *certstore.Identity // nil is an error
 	}{
+		{"the newest that signs", smime.Policy{}, []*certstore.Identity{old, encrypts, agrees, server}, old},
+		{"none that signs", smime.Policy{}, []*certstore.Identity{encrypts, agrees, server}, nil},
 		{"the newest", smime.Policy{}, []*certstore.Identity{old, newer}, newer},
 		{"of equals always the same", smime.Policy{}, []*certstore.Identity{same, old, newer}, smallest},
 		{"of equals always the same", smime.Policy{}, []*certstore.Identity{newer, same}, smallest},

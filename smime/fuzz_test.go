@@ -10,13 +10,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postseal/postseal/smime"
 )
 
 // FuzzOpen opens anything, by every entrance, as a message and as a bare structure. Nothing
 // may panic, every refusal has its code, and what comes out as authentic is one of the
-// contents that the people of testdata/open really signed: nobody can make another.
+// contents that the people of testdata/open really signed: nobody can make another. What
+// is said about it is printable, whatever stands in the message (row J06).
 func FuzzOpen(f *testing.F) {
 	t := new(testing.T)
 	people := readOpenIdentities(t)
@@ -46,6 +49,10 @@ func FuzzOpen(f *testing.F) {
 		if (err == nil) != (r.Verdict == smime.Authentic) {
 			t.Fatalf("Inspect says %s %q, Open says %v", r.Verdict, r.Codes, err)
 		}
+		if err != nil {
+			printable(t, err.Error())
+		}
+		printable(t, r.Summary)
 		if err == nil {
 			content, _ := io.ReadAll(m.Entity())
 			sum := sha256.Sum256(content)
@@ -76,6 +83,14 @@ func checkReport(t *testing.T, r *smime.Report) {
 	}
 	if _, err := json.Marshal(r); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// printable checks that text is one line that nothing in it dresses up (row J06).
+func printable(t *testing.T, text string) {
+	t.Helper()
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) || len(text) > 4000 {
+		t.Fatalf("not printable: %.500q", text)
 	}
 }
 

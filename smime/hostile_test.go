@@ -2,10 +2,13 @@ package smime_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +21,8 @@ import (
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
+	"github.com/postseal/postseal/smime/smimetest"
 )
 
 // anyAnswer opens what may be anything, by every entrance, within the bounds for hostile
@@ -79,29 +84,29 @@ func refusedCode(t *testing.T, o *smime.Opener, name, code string, message []byt
 // stand, and one just below and above the limit.
 func TestD01DepthBombs(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	places := map[string]func(tower []byte) []byte{
 		"alone": func(b []byte) []byte { return b },
 		"content": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Encapsulated = forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, b))
 			}).DER()
 		},
 		"announced": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Announced = [][]byte{b} }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Announced = [][]byte{b} }).DER()
 		},
 		"certificates": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Certificates = [][]byte{b} }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Certificates = [][]byte{b} }).DER()
 		},
-		"crls": func(b []byte) []byte { return m.forged(filePart, func(s *forge.Signed) { s.CRLs = [][]byte{b} }).DER() },
+		"crls": func(b []byte) []byte { return m.Forged(filePart, func(s *forge.Signed) { s.CRLs = [][]byte{b} }).DER() },
 		"signers": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Infos = [][]byte{b} }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Infos = [][]byte{b} }).DER()
 		},
 		"signed": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Signers[0].Attributes = [][]byte{b} }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Signers[0].Attributes = [][]byte{b} }).DER()
 		},
 		"unsigned": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].Unsigned = [][]byte{forge.Attribute("\x2a\x03\x04", b)}
 			}).DER()
 		},
@@ -131,15 +136,15 @@ func TestD01DepthBombs(t *testing.T) {
 			"sequences":     forge.Nested(1_000_000, 0x30, 0x80),
 			"strings":       forge.Nested(1_000_000, 0x24, 0x80),
 			"tagged":        forge.Nested(1_000_000, 0xa0, 0x80),
-			"definite":      deep(300),
-			"just too deep": deep(65),
-			"just not":      deep(40),
+			"definite":      catalogue.Deep(300),
+			"just too deep": catalogue.Deep(65),
+			"just not":      catalogue.Deep(40),
 		} {
 			anyAnswer(t, p.opener(), "a tower of "+name+" in "+place, nil, put(tower))
 		}
 	}
-	refusedCode(t, p.opener(), "a tower", "limit.exceeded", []byte(opaqueMail(places["unsigned"](deep(65)))))
-	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(places["unsigned"](deep(50))))); err != nil {
+	refusedCode(t, p.opener(), "a tower", "limit.exceeded", []byte(opaqueMail(places["unsigned"](catalogue.Deep(65)))))
+	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(places["unsigned"](catalogue.Deep(50))))); err != nil {
 		t.Error("the twin:", err)
 	}
 }
@@ -147,8 +152,8 @@ func TestD01DepthBombs(t *testing.T) {
 // TestD02Claims (row D02): lengths that are claimed and not there cost nothing.
 func TestD02Claims(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
-	valid := m.forged(filePart, nil).DER()
+	m := newMaker(t, p)
+	valid := m.Forged(filePart, nil).DER()
 	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(valid))); err != nil {
 		t.Fatal("the twin:", err)
 	}
@@ -172,10 +177,10 @@ func TestD02Claims(t *testing.T) {
 // structures are one of each kind of CMS structure that mail has, for Bob and by Alice.
 func structures(t *testing.T, p *openIdentities) map[string][]byte {
 	t.Helper()
-	m := &mimeMaker{t: t, people: p}
-	inner := m.sealedPart()
+	m := newMaker(t, p)
+	inner := m.SealedPart()
 	all := map[string][]byte{
-		"signed": m.forged(filePart, func(s *forge.Signed) {
+		"signed": m.Forged(filePart, func(s *forge.Signed) {
 			s.Signers[0].Unsigned = [][]byte{forge.Attribute(oid.SigningTime, []byte("\x17\x0d260601120000Z"))}
 		}).DER(),
 		"enveloped":      p.envelope(inner, nil),
@@ -198,7 +203,7 @@ func TestD06Nodes(t *testing.T) {
 	p := readOpenIdentities(t)
 	count := 0
 	for kind, der := range structures(t, p) {
-		genuine := map[string]bool{filePart: true, (&mimeMaker{t: t, people: p}).sealedPart(): true}
+		genuine := map[string]bool{filePart: true, newMaker(t, p).SealedPart(): true}
 		for name, mutant := range forge.Mutants(der) {
 			count++
 			o := p.opener()
@@ -224,11 +229,7 @@ func TestD06Nodes(t *testing.T) {
 func TestD09EveryOctet(t *testing.T) {
 	p := readOpenIdentities(t)
 	for kind, der := range structures(t, p) {
-		step := 1
-		if kind != "signed" { // each of them takes a private key
-			step = 7
-		}
-		for i := 0; i < len(der); i += step {
+		for i := range der {
 			flipped := bytes.Clone(der)
 			flipped[i] ^= 1 << (i % 8)
 			o := p.opener()
@@ -243,27 +244,48 @@ func TestD09EveryOctet(t *testing.T) {
 	}
 }
 
+// TestD09EveryFile (row D09) changes octets of every message of the folder, and cuts it, at
+// places that are spread over it and are others in each. What is authentic then is still
+// what somebody signed.
+func TestD09EveryFile(t *testing.T) {
+	p := readOpenIdentities(t)
+	mails, genuine := openMails(t)
+	for i, mail := range mails {
+		for k := range 10 {
+			at := (len(mail)*k/10 + i*7919) % len(mail)
+			flipped := bytes.Clone(mail)
+			flipped[at] ^= 1 << ((i + k) % 8)
+			for what, mutant := range map[string][]byte{"changed": flipped, "cut": mail[:at]} {
+				m, err := p.opener().Open(t.Context(), bytes.NewReader(mutant))
+				if err != nil {
+					continue
+				}
+				content, _ := io.ReadAll(m.Entity())
+				if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
+					t.Errorf("message %d %s at %d opens to %.80q", i, what, at, content)
+				}
+			}
+		}
+	}
+}
+
 // TestJ01EveryCut (row J01) cuts messages of every form at every octet. None opens, but for the loss
 // of line ends behind all that counts, and none is called anything but truncated or
 // malformed.
 func TestJ01EveryCut(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	for name, mail := range map[string]string{
-		"multipart": detachedMail(filePart, detachedFrom(m.forged(filePart, nil))),
-		"opaque":    opaqueMail(m.forged(filePart, nil).DER()),
-		"enveloped": sealedMail(p.envelope(m.sealedPart(), nil)),
+		"multipart": detachedMail(filePart, catalogue.Detached(m.Forged(filePart, nil))),
+		"opaque":    opaqueMail(m.Forged(filePart, nil).DER()),
+		"enveloped": sealedMail(p.envelope(m.SealedPart(), nil)),
 	} {
 		if _, err := p.opener().Open(t.Context(), strings.NewReader(mail)); err != nil {
 			t.Fatal("the twin", name, err)
 		}
 		end := len(strings.TrimRight(mail, "\r\n"))
 		protected := strings.Index(mail, "\r\n\r\n")
-		step := 1
-		if name == "enveloped" { // each of them takes a private key
-			step = 7
-		}
-		for i := 0; i < end; i += step {
+		for i := range end {
 			r, err := p.opener().Inspect(t.Context(), strings.NewReader(mail[:i]))
 			if err != nil {
 				t.Fatal(err)
@@ -284,7 +306,7 @@ func TestJ01EveryCut(t *testing.T) {
 // one more, and a hundred thousand.
 func TestD10Floods(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	filler := p.eve.Certificate().Raw
 	crl := p.crl
 	for _, c := range []struct {
@@ -293,38 +315,38 @@ func TestD10Floods(t *testing.T) {
 		of    func(n int) []byte
 	}{
 		{"certificates", 256, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Certificates = append(s.Certificates, slices.Repeat([][]byte{filler}, n-len(s.Certificates))...)
 			}).DER()
 		}},
 		{"CRLs", 64, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.CRLs = slices.Repeat([][]byte{crl}, n) }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.CRLs = slices.Repeat([][]byte{crl}, n) }).DER()
 		}},
 		{"signers", 16, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Infos = slices.Repeat([][]byte{s.Signers[0].DER()}, n-1) }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Infos = slices.Repeat([][]byte{s.Signers[0].DER()}, n-1) }).DER()
 		}},
 		{"digests", 16, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Announced = slices.Repeat(s.Announced, n) }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Announced = slices.Repeat(s.Announced, n) }).DER()
 		}},
 		{"signed attributes", 64, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				for i := range n - 2 {
 					s.Signers[0].Attributes = append(s.Signers[0].Attributes, forge.Attribute(oid.OID([]byte{0x2a, 0x84, byte(0x80 | i>>7&0x7f), byte(i & 0x7f)}), forge.Null()))
 				}
 			}).DER()
 		}},
 		{"unsigned attributes", 64, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].Unsigned = slices.Repeat([][]byte{forge.Attribute("\x2a\x03\x04", forge.Null())}, n)
 			}).DER()
 		}},
 		{"values of an attribute", 64, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].Attributes = append(s.Signers[0].Attributes, forge.Attribute("\x2a\x03\x04", slices.Repeat([][]byte{forge.Null()}, n)...))
 			}).DER()
 		}},
 		{"recipients", 10_000, func(n int) []byte {
-			return p.envelope(m.sealedPart(), func(e *forge.Enveloped) {
+			return p.envelope(m.SealedPart(), func(e *forge.Enveloped) {
 				other := forge.SharedKey([]byte("x"), forge.Algorithm(oid.AES256Wrap, nil), make([]byte, 40))
 				e.Recipients = append(e.Recipients, slices.Repeat([][]byte{other}, n-1)...)
 			})
@@ -368,10 +390,10 @@ func linear(t *testing.T, name string, of func(size int) func()) {
 // it, and ten million of them within the bounds.
 func TestD03Chunks(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	chunks := func(n int) []byte {
 		content := bytes.Repeat([]byte("x"), n)
-		return m.forged(string(content), func(s *forge.Signed) {
+		return m.Forged(string(content), func(s *forge.Signed) {
 			s.Encapsulated = forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, forge.Indefinite(forge.Element(0x24, bytes.Repeat([]byte{4, 1, 'x'}, n)))))
 		}).DER()
 	}
@@ -394,34 +416,34 @@ func TestD03Chunks(t *testing.T) {
 // TestD04Doubling (row D04): work that could grow faster than the input does not.
 func TestD04Doubling(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	name := func(rdn []byte, n int) []byte { return forge.Element(casn1.SEQUENCE, bytes.Repeat(rdn, n)) }
 	comma := forge.Set(forge.Sequence(forge.OID(oid.CommonName), forge.Element(casn1.UTF8String, []byte(",,,,,,,,,,,,,,,,"))))
 	for what, of := range map[string]func(n int) []byte{
 		"attributes in falling order": func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				for i := range n * 8 {
 					s.Signers[0].Attributes = append([][]byte{forge.Attribute(oid.OID([]byte{0x2a, 3, byte(i)}), forge.Octets(make([]byte, 4000)))}, s.Signers[0].Attributes...)
 				}
 			}).DER()
 		},
 		"an object identifier": func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.ContentType = oid.OID(bytes.Repeat([]byte{0x81, 0x01}, n<<16)) }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.ContentType = oid.OID(bytes.Repeat([]byte{0x81, 0x01}, n<<16)) }).DER()
 		},
 		"a name full of commas": func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].ID = forge.IssuerAndSerial(name(comma, n*250), p.alice.Certificate().SerialNumber)
 			}).DER()
 		},
-		"a content of nothing but line ends": func(n int) []byte { return m.forged(strings.Repeat("\r\n", n<<18), nil).DER() },
+		"a content of nothing but line ends": func(n int) []byte { return m.Forged(strings.Repeat("\r\n", n<<18), nil).DER() },
 		"a long serial number": func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].ID = forge.Sequence(p.alice.Certificate().RawIssuer, forge.Element(casn1.INTEGER, bytes.Repeat([]byte{0x5a}, n*6000)))
 			}).DER()
 		},
 		"recipients that are others": func(n int) []byte {
 			return p.envelope(filePart, func(e *forge.Enveloped) {
-				e.Recipients = slices.Repeat([][]byte{transport(p.eve, []byte(fileKey))}, n*1000)
+				e.Recipients = slices.Repeat([][]byte{catalogue.Transport(p.eve, []byte(fileKey))}, n*1000)
 			})
 		},
 	} {
@@ -436,10 +458,10 @@ func TestD04Doubling(t *testing.T) {
 	}
 	for what, of := range map[string]func(n int) string{
 		"header fields": func(n int) string {
-			return strings.Repeat("X: y\r\n", n*120) + opaqueMail(m.forged(filePart, nil).DER())
+			return strings.Repeat("X: y\r\n", n*120) + opaqueMail(m.Forged(filePart, nil).DER())
 		},
 		"one long field": func(n int) string {
-			return "X: " + strings.Repeat("y ", n*60000) + "\r\n" + opaqueMail(m.forged(filePart, nil).DER())
+			return "X: " + strings.Repeat("y ", n*60000) + "\r\n" + opaqueMail(m.Forged(filePart, nil).DER())
 		},
 		"folds":             func(n int) string { return "X: y" + strings.Repeat("\r\n y", n*30000) + "\r\n" + fileFields + "\r\n" },
 		"nearly delimiters": func(n int) string { return detachedMail(strings.Repeat("--oute\r\n", n<<16), nil) },
@@ -481,12 +503,30 @@ func TestD04Doubling(t *testing.T) {
 // one and half of the next. What is authentic then is still what somebody signed.
 func TestOpenFilesMutated(t *testing.T) {
 	p := readOpenIdentities(t)
+	mails, genuine := openMails(t)
+	for i, mail := range mails {
+		other := mails[(i*7+1)%len(mails)]
+		mixed := append(bytes.Clone(mail[:len(mail)/2]), other[len(other)/2:]...)
+		m, err := p.opener().Open(t.Context(), bytes.NewReader(mixed))
+		if err != nil {
+			continue
+		}
+		content, _ := io.ReadAll(m.Entity())
+		if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
+			t.Errorf("message %d with the end of %d opens to %.80q", i, (i*7+1)%len(mails), content)
+		}
+	}
+}
+
+// openMails are the messages of the folder in the order of their names, and the digests of
+// the contents that somebody really signed.
+func openMails(t *testing.T) (mails [][]byte, genuine map[string]bool) {
+	t.Helper()
 	names, err := filepath.Glob(filepath.Join(openFolder, "*.eml"))
 	if err != nil || len(names) < 100 {
 		t.Fatal(len(names), err)
 	}
-	genuine := map[string]bool{}
-	var mails [][]byte
+	genuine = map[string]bool{}
 	for _, name := range names {
 		mail, err := os.ReadFile(name)
 		if err != nil {
@@ -497,16 +537,75 @@ func TestOpenFilesMutated(t *testing.T) {
 			genuine[c] = true
 		}
 	}
-	for i, mail := range mails {
-		other := mails[(i*7+1)%len(mails)]
-		mixed := append(bytes.Clone(mail[:len(mail)/2]), other[len(other)/2:]...)
-		m, err := p.opener().Open(t.Context(), bytes.NewReader(mixed))
-		if err != nil {
-			continue
+	return mails, genuine
+}
+
+// TestB04HugeKeys (row B04): whoever signs with a key that is the attack, or is to be
+// encrypted for with one, is refused before any arithmetic, as often as a message allows.
+func TestB04HugeKeys(t *testing.T) {
+	p := readOpenIdentities(t)
+	number := func(bits int) *big.Int {
+		n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+		return n.SetBit(n, 0, 1).SetBit(n, bits/2, 1)
+	}
+	bitString := func(b []byte) []byte { return forge.Element(casn1.BIT_STRING, []byte{0}, b) }
+	rsaKey := func(bits int, e int64) []byte {
+		return forge.Sequence(forge.Algorithm(oid.RSA, forge.Null()), bitString(forge.Sequence(forge.BigInteger(number(bits)), forge.Integer(e))))
+	}
+	dsaKey := func(p, q int) []byte {
+		return forge.Sequence(forge.Algorithm(oid.DSA, forge.Sequence(forge.BigInteger(number(p)), forge.BigInteger(number(q)), forge.Integer(2))), bitString(forge.BigInteger(number(p-1))))
+	}
+	with := func(spki []byte) *x509.Certificate {
+		c := *p.eve.Certificate()
+		at := bytes.Index(c.Raw, c.RawSubjectPublicKeyInfo)
+		c.Raw = forge.Splice(c.Raw, forge.Node{At: at, Body: at + 4, End: at + len(c.RawSubjectPublicKeyInfo)}, spki)
+		c.RawSubjectPublicKeyInfo = spki
+		return &c
+	}
+	for name, spki := range map[string][]byte{
+		"RSA of 16384 bits, e = 2^31-1":  rsaKey(16384, 1<<31-1),
+		"RSA of 16385 bits":              rsaKey(16385, 65537),
+		"RSA of 32768 bits":              rsaKey(32768, 1<<31-1),
+		"RSA of 65536 bits":              rsaKey(65536, 1<<31-1),
+		"RSA of 262144 bits":             rsaKey(262144, 65537),
+		"RSA of 2048 bits, e = 2^62":     rsaKey(2048, 1<<62+1),
+		"DSA with p of 4096 bits":        dsaKey(4096, 256),
+		"DSA with p of 65536 bits":       dsaKey(65536, 256),
+		"DSA with p and q of 65536 bits": dsaKey(65536, 65535),
+	} {
+		cert := with(spki)
+		signer := forge.NewSigner(p.eve.Certificate(), p.eve.Key().(crypto.Signer), []byte(filePart))
+		signer.Signature = bytes.Repeat([]byte{0x55}, 2048)
+		if strings.HasPrefix(name, "DSA") {
+			signer.SignatureAlgorithm, signer.Signature = forge.Algorithm(oid.DSAWithSHA256, nil), forge.Sequence(forge.Integer(5), forge.Integer(6))
 		}
-		content, _ := io.ReadAll(m.Entity())
-		if sum := sha256.Sum256(content); !genuine[hex.EncodeToString(sum[:])] {
-			t.Errorf("%s with the end of %s opens to %.80q", names[i], names[(i*7+1)%len(mails)], content)
+		s := forge.NewSigned([]byte(filePart), signer)
+		s.Certificates = [][]byte{cert.Raw}
+		for range 15 {
+			s.Infos = append(s.Infos, signer.DER())
+		}
+		der := s.DER()
+		least := time.Duration(1 << 62)
+		for range 5 {
+			start := time.Now()
+			r, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(der), nil)
+			least = min(least, time.Since(start))
+			if err != nil || r.Verdict == smime.Authentic || r.Verdict == smime.Unsigned {
+				t.Fatalf("%s: %+v, %v", name, r, err)
+			}
+		}
+		most := 50 * time.Millisecond
+		if strings.HasPrefix(name, "RSA of 16384 bits") { // the largest that is used at all
+			most = time.Second
+		}
+		if least > slowdown*most {
+			t.Errorf("%s: %v for sixteen signatures", name, least)
+		}
+		var b bytes.Buffer
+		start := time.Now()
+		_, err := (&smime.Composer{Recipients: []*x509.Certificate{cert}, Time: smimetest.Now}).Compose(&b, strings.NewReader(fileFields+filePart))
+		if took := time.Since(start); name != "RSA of 16384 bits, e = 2^31-1" && (err == nil || b.Len() > 0 || took > slowdown*10*time.Second) {
+			t.Errorf("%s: encrypted for in %v: %v", name, took, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -38,7 +39,31 @@ func (p *pass) layerOf(e *mimeraw.Entity) (layerReader, error) {
 			return nil, &syntaxError{"cms.malformed", "the attachment named as CMS is not CMS: " + err.Error()}
 		}
 		return layer, err
+	case labelled && maybeCMS(mt):
+		return p.hiddenLayer(e, mt)
 	}
+	return nil, nil
+}
+
+// hiddenLayer returns the layer that an entity is whose label does not say so, or nil if it
+// is ordinary content; e then still has all of its body.
+func (p *pass) hiddenLayer(e *mimeraw.Entity, mt mimeraw.MediaType) (layerReader, error) {
+	seen := &recorder{r: e.Body}
+	body, err := (&mimeraw.Entity{Header: e.Header, Body: seen}).Decoded()
+	if err != nil {
+		return nil, nil // content, in an encoding that nobody has to know
+	}
+	data := bufio.NewReader(body)
+	if start, _ := data.Peek(64); cmsStart(start) {
+		problems, warnings := len(p.problems), len(p.warnings)
+		if layer, err := p.cmsLayer(data, &mt); err == nil {
+			seen.stop()
+			p.warnings = append(p.warnings, "mime.hidden_type")
+			return layer, nil
+		}
+		p.problems, p.warnings = p.problems[:problems], p.warnings[:warnings]
+	}
+	e.Body = seen.again()
 	return nil, nil
 }
 
@@ -57,7 +82,21 @@ func (p *pass) cmsLayer(r io.Reader, mt *mimeraw.MediaType) (layerReader, error)
 	case *cms.EnvelopedData:
 		return p.encrypted(c)
 	case *cms.CompressedData:
+		inside := 0
+		for _, l := range p.layers {
+			if _, ok := l.(*compressedLayer); ok {
+				inside++
+			}
+		}
+		if inside == limits.CompressedLayers {
+			return nil, &limits.Exceeded{What: "compressed layers", Max: limits.CompressedLayers}
+		}
 		return &compressedLayer{c, &Layer{Kind: "compressed", Algorithm: "zlib"}}, nil
+	}
+	if p.form.bare {
+		if layer, err := p.bareLayer(content); layer != nil || err != nil {
+			return layer, err
+		}
 	}
 	return nil, &syntaxError{"cms.unsupported", "the content type " + content.Type().String() + " has no place in a message"}
 }
@@ -237,7 +276,7 @@ func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 		return nil, err
 	}
 	if len(l.infos) == 0 {
-		l.layer = &Layer{Kind: "certs-only", Certificates: len(sd.Certificates())}
+		l.layer = &Layer{Kind: "certs-only", Certificates: len(sd.Certificates()), certificates: l.bag, crls: l.crls}
 		return l, nil
 	}
 	if p.form.detached == nil {

@@ -26,6 +26,13 @@ type Opener struct {
 	// Secret is the key for recipients named by a key-encryption key (RFC 5652,
 	// Section 6.2.3), Passphrase for those named by a password (Section 6.2.4). Optional.
 	Secret, Passphrase []byte
+	// TryKeys are keys to try on a message none of whose recipients names a certificate in
+	// Keys, because that was renewed with the same key, or lost. At most 64 keys of the
+	// recipients' kinds are tried, on content of up to 32 MiB if there are several, and
+	// every failure is ErrNoKey. Whoever can make the reader try, and see whether he
+	// could, has him use his keys on what he likes; leave it empty where nobody waits for
+	// the message.
+	TryKeys []*certstore.Identity
 
 	// AllowUnsigned accepts a message nobody signed. Signatures that are present must
 	// still be good.
@@ -40,9 +47,21 @@ type Opener struct {
 	AllowSHA1, AllowMD5 bool
 	// AllowLegacyCiphers decrypts 3DES, DES and RC2, and RSA keys below 2048 bits.
 	AllowLegacyCiphers bool
+	// AllowShortTags decrypts where the authentication tag is short: from 12 octets with
+	// GCM, instead of 16, where 12 is what parameters without a length mean (RFC 5084,
+	// Section 3.2), and from 8 with CCM, instead of 12. A tag of 12 octets takes 2^96
+	// forgeries to guess, and one of 8 takes 2^64.
+	AllowShortTags bool
 	// ExactLocalPart compares the local part of addresses octet for octet instead of
 	// folding A to Z (RFC 8550, Section 3).
 	ExactLocalPart bool
+
+	// RequireAlgorithms names signature algorithms, as [Signature.Algorithm] has them. A
+	// good signature by each of them must cover the content, or the message is not
+	// authentic, with the code sig.required. It is for senders who are known to sign with
+	// two kinds of keys, such as RSA and ML-DSA: a signature that somebody took away
+	// leaves no trace of its own.
+	RequireAlgorithms []string
 
 	// MaxMemory bounds the content that Open holds while it cannot vouch for it, in
 	// bytes. Zero means 32 MiB. Larger messages fail with ErrTooLarge; see OpenTo.

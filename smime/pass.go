@@ -165,7 +165,7 @@ func (p *pass) settle(i int, err error) error {
 			kept = append(kept, q)
 		}
 	}
-	p.problems = append(kept, problem{i, codeDecrypt})
+	p.problems = append(kept, problem{i, e.failure()})
 	p.warnings = nil
 	p.protection, p.parts = nil, nil
 	p.wantDigests, p.wantExact, p.wantDamage = nil, false, nil
@@ -222,6 +222,7 @@ func (p *pass) walkCMS(r io.Reader) error {
 		return nil
 	}
 	p.shareHash()
+	p.content.Type = "application/octet-stream" // it is octets, whatever they mean
 	_, err = io.Copy(p.out(), content)
 	return err
 }
@@ -343,7 +344,10 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-const codeDecrypt = "decrypt.failed"
+const (
+	codeDecrypt = "decrypt.failed"
+	codeNoKey   = "decrypt.no_key"
+)
 
 // codeOf names the code of an error from a lower layer.
 func codeOf(err error) string {
@@ -359,6 +363,8 @@ func codeOf(err error) string {
 		return "limit.exceeded"
 	case errors.Is(err, cms.ErrDecrypt):
 		return codeDecrypt
+	case errors.Is(err, cms.ErrDigest):
+		return "digest.mismatch"
 	case errors.As(err, &coded):
 		return coded.Code()
 	case errors.As(err, &text):

@@ -47,7 +47,7 @@ type Policy struct {
 	// recipients are known to read.
 	FixedCipher bool `json:"fixed_cipher,omitempty"`
 	// Accept lists what is accepted in messages received beyond the strict rules:
-	// "unsigned", "sha1", "md5", "legacy-ciphers", "mismatched-sender".
+	// "unsigned", "sha1", "md5", "legacy-ciphers", "short-tags", "mismatched-sender".
 	Accept []string `json:"accept,omitempty"`
 
 	// Bcc says how Bcc recipients of an encrypted message are served: "each" with a copy
@@ -140,7 +140,7 @@ func (p *Policy) Validate() error {
 		}
 	}
 	for _, name := range p.Accept {
-		if !slices.Contains([]string{"unsigned", "sha1", "md5", "legacy-ciphers", "mismatched-sender"}, name) {
+		if !slices.Contains([]string{"unsigned", "sha1", "md5", "legacy-ciphers", "short-tags", "mismatched-sender"}, name) {
 			return fmt.Errorf("smime: policy: accept: unknown word %q", name)
 		}
 	}
@@ -165,7 +165,7 @@ func strongFirst(names []string, known func(string) (strong, ok bool)) string {
 // knownDigest reports whether a digest has a name here, and whether it may be written.
 func knownDigest(name string) (strong, ok bool) {
 	switch name {
-	case "sha256", "sha384", "sha512":
+	case "sha256", "sha384", "sha512", "shake128", "shake256":
 		return true, true
 	case "sha1", "md5":
 		return false, true

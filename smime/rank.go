@@ -3,13 +3,12 @@ package smime
 import (
 	"bytes"
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"time"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // A rankOf is what decides between the certificates of one person. The order of the
@@ -33,7 +32,7 @@ func (a rankOf) compare(b rankOf) int {
 		first(len(x.Capabilities) > 0, len(y.Capabilities) > 0),
 		y.Certificate.NotBefore.Compare(x.Certificate.NotBefore),
 		y.Seen.Compare(x.Seen),
-		strength(y.Certificate)-strength(x.Certificate),
+		sigalg.Strength(y.Certificate.RawSubjectPublicKeyInfo)-sigalg.Strength(x.Certificate.RawSubjectPublicKeyInfo),
 		bytes.Compare(x.Certificate.RawIssuer, y.Certificate.RawIssuer),
 		compareThumbprints(x.Certificate, y.Certificate),
 	)
@@ -70,25 +69,6 @@ func first(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-// strength compares keys roughly: bits of symmetric security.
-func strength(c *x509.Certificate) int {
-	switch k := c.PublicKey.(type) {
-	case *rsa.PublicKey:
-		switch n := k.N.BitLen(); {
-		case n >= 7680:
-			return 192
-		case n >= 3072:
-			return 128
-		case n >= 2048:
-			return 112
-		}
-		return 80
-	case *ecdsa.PublicKey:
-		return k.Params().BitSize / 2
-	}
-	return 128
 }
 
 func compareThumbprints(a, b *x509.Certificate) int {

@@ -75,20 +75,25 @@ type Layer struct {
 	// of the part, and of those it is in, from the outside: "2.1". The message inside a
 	// message/rfc822 counts as its part 1.
 	Place string
-	Kind  string // "signed", "encrypted", "compressed" or "certs-only"
-	// Form is "multipart", "opaque" or "detached" for signed layers, "enveloped" or
-	// "auth-enveloped" for encrypted ones.
+	// Kind is "signed", "encrypted", "compressed" or "certs-only", and for a bare structure
+	// also "authenticated", "digested" or "data", which say nothing about who made it.
+	Kind string
+	// Form is "multipart", "opaque" or "detached" for signed layers, "enveloped",
+	// "auth-enveloped" or "encrypted-data" for encrypted ones.
 	Form string
 
 	Signatures []*Signature // signed: one for each SignerInfo, in the message's order
 
 	Cipher        string       // encrypted: such as "aes256-cbc"
-	Authenticated bool         // encrypted: the cipher protects integrity (RFC 5083)
+	Authenticated bool         // encrypted: the cipher protects integrity (RFC 5083); authenticated: the code is right
 	Decrypted     bool         // encrypted: the plaintext was recovered completely
-	Recipients    []*Recipient // encrypted: in the message's order
+	Recipients    []*Recipient // encrypted, authenticated: in the message's order
 
-	Algorithm    string // compressed: "zlib"
-	Certificates int    // certs-only: how many
+	Algorithm    string // compressed: "zlib"; authenticated: such as "hmac-sha256"; digested: such as "sha256"
+	Certificates int    // certs-only: how many; see Delivered
+
+	certificates []*x509.Certificate // certs-only
+	crls         [][]byte
 }
 
 // A Signature is the outcome for one SignerInfo (RFC 5652, Section 5.3).
@@ -174,11 +179,20 @@ func (l *Layer) MarshalJSON() ([]byte, error) {
 			Decrypted     bool         `json:"decrypted"`
 			Recipients    []*Recipient `json:"recipients"`
 		}{head, l.Cipher, l.Authenticated, l.Decrypted, nonNil(l.Recipients)})
-	case "compressed":
+	case "authenticated":
+		return json.Marshal(struct {
+			named
+			Algorithm     string       `json:"algorithm"`
+			Authenticated bool         `json:"authenticated"`
+			Recipients    []*Recipient `json:"recipients"`
+		}{head, l.Algorithm, l.Authenticated, nonNil(l.Recipients)})
+	case "compressed", "digested":
 		return json.Marshal(struct {
 			named
 			Algorithm string `json:"algorithm"`
 		}{head, l.Algorithm})
+	case "data":
+		return json.Marshal(head)
 	}
 	return json.Marshal(struct {
 		named

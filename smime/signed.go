@@ -153,6 +153,7 @@ func rank(s *Signature) int {
 // judgeWith answers the three questions for one candidate certificate.
 func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certificate) *Signature {
 	s := &Signature{Trust: "not-checked", Address: "not-checked", Codes: []string{}}
+	cert = p.completed(l, cert)
 	cost := 0
 	if key, err := sigalg.PublicKey(cert.RawSubjectPublicKeyInfo); err == nil {
 		cost = sigalg.Cost(key)
@@ -194,17 +195,60 @@ func (p *pass) judgeWith(l *signedLayer, si *cms.SignerInfo, cert *x509.Certific
 	return s
 }
 
+// completed returns a certificate with the parameters of its key, where a DSA key has those
+// of the key that certified it (RFC 3279, Section 2.3.2). Only a path to an anchor tells
+// which one that is: with parameters out of the message anybody could sign.
+func (p *pass) completed(l *signedLayer, cert *x509.Certificate) *x509.Certificate {
+	parameters, ok := sigalg.DSAParameters(cert.RawSubjectPublicKeyInfo)
+	if !ok || len(parameters) > 0 || p.o.Chain == nil {
+		return cert
+	}
+	r := p.o.Chain.Explain(p.ctx, chain.Request{Leaf: cert, Purpose: chain.EmailSigning, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp, Budget: &p.budget})
+	if r.Path == nil {
+		return cert
+	}
+	for _, c := range r.Path.Certificates()[1:] {
+		if parameters, ok = sigalg.DSAParameters(c.RawSubjectPublicKeyInfo); len(parameters) > 0 || !ok {
+			break
+		}
+	}
+	if len(parameters) == 0 {
+		return cert
+	}
+	whole := *cert
+	whole.RawSubjectPublicKeyInfo = sigalg.InheritDSA(cert.RawSubjectPublicKeyInfo, parameters)
+	return &whole
+}
+
 func (p *pass) verifyOptions() cms.VerifyOptions {
 	return cms.VerifyOptions{AllowSHA1: p.o.AllowSHA1, AllowMD5: p.o.AllowMD5, AllowLegacyKeys: p.o.AllowLegacyCiphers}
 }
 
+// Remarks about what a valid signature says.
+const (
+	// The claimed time of signing and the date of the message are more than an hour apart,
+	// which some readers take for a forgery (attacks.md, A13).
+	codeDateDiffers = "time.date_differs"
+	// The signer asks for a signed receipt (RFC 2634, Section 2.7). Nothing here sends one:
+	// that is for a person to decide, and never for mail of a list (attacks.md, A22).
+	codeReceiptRequested = "receipt.requested"
+)
+
+const maxDateDifference = time.Hour
+
 func (p *pass) describe(s *Signature, r *cms.SignatureResult) {
 	s.Digest, s.Algorithm = r.Digest, r.Algorithm
 	s.Codes = append(s.Codes, r.Codes...)
+	if r.ReceiptRequested {
+		s.Codes = append(s.Codes, codeReceiptRequested)
+	}
 	s.capabilities, s.keyPreference = r.Capabilities, r.EncryptionCertificate
 	if !r.ClaimedTime.IsZero() {
 		t := r.ClaimedTime
 		s.ClaimedTime = &t
+		if date, ok := p.date(); ok && date.Sub(t).Abs() > maxDateDifference {
+			s.Codes = append(s.Codes, codeDateDiffers)
+		}
 	}
 }
 

@@ -87,7 +87,9 @@ func (r *Report) complaint() string {
 		return "A delivery of certificates; nobody signed it"
 	case has("cms.two_contents", "cms.no_signers", "cms.", "mime.", "attr."):
 		return "Damaged or made to mislead; it counts as not signed"
-	case has("address.", "from."):
+	case has("from."):
+		return "Signed by " + r.signerNames() + ", but it does not say who sent it"
+	case has("address."):
 		return "Signed by " + r.signerNames() + ", who is not the sender"
 	case has("rev.revoked", "rev.on_hold"):
 		return "Signed with a certificate that was revoked"
@@ -97,6 +99,8 @@ func (r *Report) complaint() string {
 		return "Signed with a certificate that is not valid now"
 	case has("path.", "ca.", "nc.", "policy.", "eku.", "ku."):
 		return "Signed by somebody nobody you trust vouches for"
+	case has("sig.required"):
+		return "A signature that must be there is missing"
 	case has("sig.ciphertext_only"):
 		return "Only the encryption around it is signed; nobody signed what it says"
 	}

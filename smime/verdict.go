@@ -1,8 +1,10 @@
 package smime
 
 import (
+	"net/mail"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postseal/postseal/internal/mimeraw"
 )
@@ -30,11 +32,18 @@ func (p *pass) readOuter(h *mimeraw.Header) {
 	}
 }
 
+// maxShownFrom is how much is shown of a From that names nobody, in characters.
+const maxShownFrom = 200
+
 // authorOf reads From: exactly one field with exactly one well-formed mailbox, or nobody
 // (attacks.md, F01 to F04).
 func authorOf(h *mimeraw.Header) author {
 	value, n := h.Get("From")
-	a := author{shown: strings.TrimSpace(value)}
+	shown, _ := mimeraw.DisplayText(value)
+	a := author{shown: strings.TrimSpace(shown)}
+	if r := []rune(a.shown); len(r) > maxShownFrom {
+		a.shown = string(r[:maxShownFrom]) + "..."
+	}
 	switch n {
 	case 0:
 		a.code = "from.absent"
@@ -52,6 +61,25 @@ func authorOf(h *mimeraw.Header) author {
 	a.address = from.Addr()
 	a.shown = a.address
 	return a
+}
+
+// date returns what the message says about when it was written: the protected Date, or the
+// one outside.
+func (p *pass) date() (time.Time, bool) {
+	if p.outer == nil {
+		return time.Time{}, false
+	}
+	value, n := p.outer.Get("Date")
+	if q := p.protection; q != nil {
+		if inner, m := q.header.Get("Date"); m > 0 {
+			value, n = inner, m
+		}
+	}
+	if n != 1 {
+		return time.Time{}, false
+	}
+	t, err := mail.ParseDate(value)
+	return t, err == nil
 }
 
 // judge verifies signatures once the whole message has been read. Signatures inside a
@@ -124,20 +152,26 @@ func (p *pass) verdict() *Report {
 // judgeLayers reports whether a good signature covers the content itself, and whether the
 // only signatures cover ciphertext.
 func (p *pass) judgeLayers(add func(...string)) (covered, sealedOnly bool) {
+	var covering *signedLayer // innermost
+	signed := false
 	for _, l := range p.layers {
 		switch l := l.(type) {
 		case *encryptedLayer:
 			sealedOnly = sealedOnly || covered
-			covered = false
+			covered, covering = false, nil
 		case *signedLayer:
 			if l.layer.Kind == "certs-only" {
 				add("cms.certs_only")
 				continue
 			}
+			signed = true
 			if p.judgeLayer(l, add) {
-				covered, sealedOnly = true, false
+				covered, sealedOnly, covering = true, false, l
 			}
 		}
+	}
+	if (covered || !signed && len(p.problems) == 0) && !p.required(covering) {
+		add("sig.required")
 	}
 	return covered, sealedOnly
 }
@@ -167,6 +201,16 @@ func (p *pass) judgeLayer(l *signedLayer, add func(...string)) bool {
 		add("sig.not_good")
 	}
 	return good && !broken
+}
+
+// required reports whether there is a good signature by every algorithm that the caller
+// asks for among those of the layer that covers the content.
+func (p *pass) required(l *signedLayer) bool {
+	return !slices.ContainsFunc(p.o.RequireAlgorithms, func(name string) bool {
+		return l == nil || !slices.ContainsFunc(l.layer.Signatures, func(s *Signature) bool {
+			return s.Algorithm == name && s.good(p.o.AllowMismatchedSender)
+		})
+	})
 }
 
 // troubled reports whether reading the layer at depth failed already.
@@ -206,7 +250,7 @@ func (p *pass) reason() error {
 		switch q.code {
 		case codeDecrypt:
 			return ErrDecrypt
-		case "decrypt.no_key":
+		case codeNoKey:
 			return ErrNoKey
 		}
 	}
@@ -240,7 +284,8 @@ func (s *Signature) reasons() []string {
 // remark reports whether a code of this package or of a valid signature is no reason.
 func remark(code string) bool {
 	switch code {
-	case "address.case_folded", "address.subject_only", "attr.not_der", "mime.canonicalised", "mime.not_canonical":
+	case "address.case_folded", "address.subject_only", "attr.not_der", "mime.canonicalised", "mime.not_canonical",
+		codeDateDiffers, codeReceiptRequested:
 		return true
 	}
 	return false

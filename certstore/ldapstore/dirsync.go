@@ -3,6 +3,7 @@ package ldapstore
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -26,6 +27,8 @@ const (
 	dirSyncObjectSecurity = 1
 	// dirSyncOctets bounds one answer of the server.
 	dirSyncOctets = 8 << 20
+	// dirSyncChanges bounds the changed objects of one answer. That many need 128 MiB.
+	dirSyncChanges = 1_000_000
 	// guidsPerSearch is how many objects one search reads again.
 	guidsPerSearch = 50
 )
@@ -43,23 +46,21 @@ func (f *feed) dirSync(raw []byte) error {
 	// restored or is another one, everything is read anew.
 	known := at.Cookie != nil
 	for {
-		more, entries, cookie, err := f.dirSyncStep(root.base, at)
+		more, changed, cookie, err := f.dirSyncStep(root.base, at)
 		var answer *ldap.Error
 		if known && errors.As(err, &answer) && refusesCookie(answer.ResultCode) {
 			at, known = cursor{Kind: "dirsync", Naming: true}, false
 			f.batch.Reset = true
 			continue
 		}
+		if err == nil {
+			err = f.again(changed, at.bytes())
+		}
 		if err != nil {
 			return err
 		}
 		known = false
 		at.Cookie = cookie
-		if at.Naming {
-			f.batch.Objects = f.whole(entries)
-		} else if f.batch.Objects, err = f.again(entries); err != nil {
-			return err
-		}
 		if !more {
 			everything := at.Naming
 			at.Naming = false
@@ -93,8 +94,17 @@ func refusesCookie(code uint16) bool {
 	return false
 }
 
-// dirSyncStep asks once and returns what changed, and whether there is more to ask for.
-func (f *feed) dirSyncStep(base string, at cursor) (more bool, entries []*ldap.Entry, next []byte, err error) {
+// A change is an object that the server names as changed. Only what the next question
+// needs is kept of it: the server decides how many there are in one answer.
+type change struct {
+	guid string // of 16 octets
+	dn   string
+}
+
+// dirSyncStep asks once. It adds what it can to the batch, and returns the objects that
+// have to be read again, and whether there is more to ask for. The first time an entry
+// holds all its attributes, later what changed.
+func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change, next []byte, err error) {
 	filter := "(|(objectClass=user)(objectClass=contact))"
 	if at.Naming {
 		// Only then: an object that was deleted or changed may not meet the filter any more.
@@ -111,7 +121,21 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, entries []*ldap.E
 		},
 	}, func(e *ldap.Entry, _ []ldap.Control) error {
 		f.pulse.beat()
-		entries = append(entries, e)
+		o := f.store.syncObject(e)
+		if at.Naming {
+			if o.Deleted || !f.covers(e.DN) || len(o.Certificates)+len(o.Problems) == 0 {
+				return nil
+			}
+			return f.add(o, at.bytes())
+		}
+		guid := e.GetEqualFoldRawAttributeValue("objectGUID")
+		if o.Deleted || len(guid) != 16 {
+			return f.add(o, at.bytes())
+		}
+		if len(changed) == dirSyncChanges {
+			return fmt.Errorf("the server names more than %d changed objects at once", dirSyncChanges)
+		}
+		changed = append(changed, change{string(guid), e.DN})
 		return nil
 	}, func(controls []ldap.Control) error {
 		if c, ok := ldap.FindControl(controls, controlDirSync).(*ldap.ControlDirSync); ok {
@@ -122,18 +146,7 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, entries []*ldap.E
 	if err == nil && !answered {
 		err = errors.New("the server does not answer to the DirSync control")
 	}
-	return more, entries, next, err
-}
-
-// whole makes objects of entries that hold all their attributes, as they do the first time.
-func (f *feed) whole(entries []*ldap.Entry) []*sync.Object {
-	var list []*sync.Object
-	for _, e := range entries {
-		if o := f.store.syncObject(e); !o.Deleted && f.covers(e.DN) && len(o.Certificates)+len(o.Problems) > 0 {
-			list = append(list, o)
-		}
-	}
-	return list
+	return more, changed, next, err
 }
 
 // covers reports whether a name is below the base of the searches.
@@ -146,46 +159,33 @@ func (f *feed) covers(dn string) bool {
 	return err == nil && (base.EqualFold(name) || base.AncestorOfFold(name))
 }
 
-// again reads the objects that changed once more, whole. One that is not to be found was
-// deleted, moved away, or hidden from us.
-func (f *feed) again(entries []*ldap.Entry) ([]*sync.Object, error) {
-	var list []*sync.Object
-	var guids [][]byte
-	names := map[string]string{}
-	for _, e := range entries {
-		o := f.store.syncObject(e)
-		guid := e.GetEqualFoldRawAttributeValue("objectGUID")
-		if o.Deleted || len(guid) != 16 {
-			list = append(list, o)
-			continue
-		}
-		names[o.ID] = e.DN
-		guids = append(guids, guid)
-	}
-	for chunk := range slices.Chunk(guids, guidsPerSearch) {
+// again reads the objects that changed once more, whole, and adds them to the batch. One
+// that is not to be found was deleted, moved away, or hidden from us.
+func (f *feed) again(changed []change, cursor []byte) error {
+	for chunk := range slices.Chunk(changed, guidsPerSearch) {
+		names := map[string]string{}
 		var filter strings.Builder
 		filter.WriteString("(|")
-		for _, guid := range chunk {
-			filter.WriteString("(objectGUID=" + escapeOctets(guid) + ")")
+		for _, c := range chunk {
+			names[hex.EncodeToString([]byte(c.guid))] = c.dn
+			filter.WriteString("(objectGUID=" + escapeOctets([]byte(c.guid)) + ")")
 		}
 		filter.WriteString(")")
 		err := f.search(f.base, f.store.filtered(filter.String()), nil, func(e *ldap.Entry) error {
 			o := f.store.syncObject(e)
 			delete(names, o.ID)
-			list = append(list, o)
-			return nil
+			return f.add(o, cursor)
 		})
 		if err != nil {
-			return nil, err
+			return err
+		}
+		for id, dn := range names {
+			if err := f.add(&sync.Object{ID: id, Name: dn, Deleted: true}, cursor); err != nil {
+				return err
+			}
 		}
 	}
-	for _, guid := range guids {
-		id := hex.EncodeToString(guid)
-		if dn, missing := names[id]; missing {
-			list = append(list, &sync.Object{ID: id, Name: dn, Deleted: true})
-		}
-	}
-	return list, nil
+	return nil
 }
 
 // escapeOctets writes octets into a filter (RFC 4515, Section 3).

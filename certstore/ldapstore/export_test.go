@@ -49,7 +49,7 @@ func (c readConn) Write(p []byte) (int, error) { return len(p), nil }
 func ReadAnswer(answer []byte, limit int) ([]*ldap.Entry, error) {
 	c := readConn{Reader: bytes.NewReader(answer)}
 	l := &lean{Conn: c, in: bufio.NewReader(&guard{Conn: c})}
-	return l.search(nil, limit)
+	return l.ask(nil, limit)
 }
 
 // SearchRequest is the request of a look-up.

@@ -98,6 +98,24 @@ func (s *Store) object(e *ldap.Entry) *object {
 	return o
 }
 
+// textsOf returns the values of an entry's attribute that is made of text.
+func textsOf(e *ldap.Entry, name string) []string {
+	for _, a := range e.Attributes {
+		if strings.EqualFold(a.Name, name) {
+			return texts(a)
+		}
+	}
+	return nil
+}
+
+// textOf returns the first value of an attribute that is made of text, or nothing.
+func textOf(e *ldap.Entry, name string) string {
+	if list := textsOf(e, name); len(list) > 0 {
+		return list[0]
+	}
+	return ""
+}
+
 // texts returns the values of an attribute that is made of text.
 func texts(a *ldap.EntryAttribute) []string {
 	list := make([]string, len(a.ByteValues))

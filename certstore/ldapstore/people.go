@@ -51,10 +51,10 @@ func (s *Store) Members(ctx context.Context, address string) (members []string, 
 				continue
 			}
 			group = true
-			if err := c.ranges(ctx, e); err != nil {
+			if err := ranges(ctx, c, e); err != nil {
 				return err
 			}
-			for _, dn := range append(e.GetEqualFoldAttributeValues("member"), e.GetEqualFoldAttributeValues("uniqueMember")...) {
+			for _, dn := range append(textsOf(e, "member"), textsOf(e, "uniqueMember")...) {
 				if len(members) == limits.RecipientInfos {
 					return fmt.Errorf("group %q: %w", e.DN, &limits.Exceeded{What: "members", Max: limits.RecipientInfos})
 				}
@@ -73,7 +73,7 @@ func (s *Store) Members(ctx context.Context, address string) (members []string, 
 }
 
 func isGroup(e *ldap.Entry) bool {
-	for _, class := range e.GetEqualFoldAttributeValues("objectClass") {
+	for _, class := range textsOf(e, "objectClass") {
 		switch strings.ToLower(class) {
 		case "group", "groupofnames", "groupofuniquenames", "groupofmembers":
 			return true

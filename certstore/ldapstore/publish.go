@@ -62,7 +62,8 @@ type PublishedChange struct {
 // and the capabilities. What the user published before under the same certificates, or
 // under older ones of the same name from the same authority, is replaced; what has expired
 // is removed; everything else stays, also if somebody else changes it at the same time.
-// Publishing the same once more changes nothing.
+// Publishing the same once more changes nothing. Both attributes change in one step, or
+// neither does.
 //
 // The user must have write access. A block that exceeds what Active Directory takes is
 // made shorter from the far end of the path.
@@ -123,49 +124,40 @@ func (p *publisher) publish(ctx context.Context, c *conn) (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Published{}
-	for _, attribute := range []struct {
-		name   string
-		binary bool // its values are transferred with ;binary, except in Active Directory
-		edit   func([][]byte) (*edit, error)
-	}{
-		{"userCertificate", !root.activeDirectory, p.certificates},
-		{"userSMIMECertificate", false, p.blocks},
-	} {
-		// Somebody else may write at the same time.
-		const attempts = 50
-		for attempt := 1; ; attempt++ {
-			e, err := p.entry(ctx, c)
-			if err != nil {
-				return nil, err
-			}
-			out.DN = e.DN
-			edit, err := attribute.edit(valuesOf(e, attribute.name))
-			if err != nil {
-				return nil, err
-			}
-			if !p.publication.DryRun {
-				err = p.write(ctx, c, e, attribute.name, attribute.binary, edit, root)
-			}
-			if err != nil && attempt < attempts && ldap.IsErrorAnyOf(err, ldap.LDAPResultAssertionFailed, ldap.LDAPResultNoSuchAttribute, ldap.LDAPResultAttributeOrValueExists) {
-				select {
-				case <-ctx.Done():
-					return nil, ctx.Err()
-				case <-time.After(rand.N(time.Duration(attempt) * 5 * time.Millisecond)):
-				}
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("%s of %q: %w", attribute.name, e.DN, err)
-			}
-			out.Changes = append(out.Changes, edit.changes...)
-			if attribute.name == "userCertificate" {
-				out.UserCertificates = len(edit.keep) + len(edit.add)
-			}
-			break
+	// Somebody else may write at the same time.
+	const attempts = 50
+	for attempt := 1; ; attempt++ {
+		e, err := p.entry(ctx, c)
+		if err != nil {
+			return nil, err
 		}
+		certificates, err := p.certificates(valuesOf(e, "userCertificate"))
+		if err != nil {
+			return nil, err
+		}
+		blocks, err := p.blocks(valuesOf(e, "userSMIMECertificate"))
+		if err != nil {
+			return nil, err
+		}
+		if !p.publication.DryRun {
+			err = p.write(ctx, c, e, root, certificates, blocks)
+		}
+		if err != nil && attempt < attempts && ldap.IsErrorAnyOf(err, ldap.LDAPResultAssertionFailed, ldap.LDAPResultNoSuchAttribute, ldap.LDAPResultAttributeOrValueExists) {
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(rand.N(time.Duration(attempt) * 5 * time.Millisecond)):
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", e.DN, err)
+		}
+		return &Published{
+			DN: e.DN, Changes: append(certificates.changes, blocks.changes...),
+			UserCertificates: len(certificates.keep) + len(certificates.add),
+		}, nil
 	}
-	return out, nil
 }
 
 // entry returns the one entry that has the user's address.
@@ -195,7 +187,7 @@ func (p *publisher) entry(ctx context.Context, c *conn) (*ldap.Entry, error) {
 		}
 		return nil, fmt.Errorf("%d entries have the address %s, want one %s", len(found), p.address, strings.Join(names, ", "))
 	}
-	return found[0], c.ranges(ctx, found[0])
+	return found[0], ranges(ctx, c, found[0])
 }
 
 // valuesOf returns the values of an attribute, under whatever options they come.
@@ -337,52 +329,74 @@ const (
 	controlAssertion        = "1.3.6.1.1.12"
 )
 
-// write changes one attribute value by value, so that values that somebody else adds at
-// the same time stay.
-func (p *publisher) write(ctx context.Context, c *conn, e *ldap.Entry, name string, binary bool, edit *edit, root *rootDSE) error {
-	if len(edit.add)+len(edit.remove) == 0 {
-		return nil
-	}
-	modify := func(name string, whole bool) error {
-		m := ldap.NewModifyRequest(e.DN, nil)
-		if whole {
-			// The server cannot compare values of this attribute, so all are written. It is
-			// asked to do so only if the entry is still the one we read (RFC 4528).
-			if csn := e.GetEqualFoldAttributeValue("entryCSN"); csn != "" && contains(root.controls, controlAssertion) {
-				assertion, err := ldap.CompileFilter("(entryCSN=" + ldap.EscapeFilter(csn) + ")")
-				if err != nil {
-					return err
-				}
-				m.Controls = append(m.Controls, ldap.NewControlString(controlAssertion, true, string(assertion.Bytes())))
-			}
-			m.Replace(name, stringsOf(append(slices.Clone(edit.keep), edit.add...)))
-		} else {
-			if contains(root.controls, controlPermissiveModify) {
-				m.Controls = append(m.Controls, ldap.NewControlString(controlPermissiveModify, true, ""))
-			}
-			if len(edit.remove) > 0 {
-				m.Delete(name, stringsOf(edit.remove))
-			}
-			if len(edit.add) > 0 {
-				m.Add(name, stringsOf(edit.add))
-			}
-		}
-		return c.Modify(m)
-	}
-	spellings := []string{name, name + ";binary"}
-	if binary {
+// A spelled is an attribute as one server may want it.
+type spelled struct {
+	name  string
+	edit  *edit
+	whole bool // written as a whole: the server cannot compare its values
+}
+
+// write changes both attributes in one step, so that no reader finds one without the
+// other, and value by value, so that values that somebody else adds at the same time stay.
+func (p *publisher) write(ctx context.Context, c *conn, e *ldap.Entry, root *rootDSE, certificates, blocks *edit) error {
+	spellings := []string{"userCertificate;binary", "userCertificate"}
+	if root.activeDirectory {
 		slices.Reverse(spellings)
 	}
 	var err error
-	for _, spelling := range spellings {
-		if err = modify(spelling, false); ldap.IsErrorWithCode(err, ldap.LDAPResultInappropriateMatching) {
-			err = modify(spelling, true)
-		}
-		if !wrongSpelling(err) {
-			return err
+	for _, block := range []string{"userSMIMECertificate", "userSMIMECertificate;binary"} {
+		for _, certificate := range spellings {
+			attributes := []*spelled{{name: block, edit: blocks}, {name: certificate, edit: certificates}}
+			attributes = slices.DeleteFunc(attributes, func(a *spelled) bool { return len(a.edit.add)+len(a.edit.remove) == 0 })
+			if len(attributes) == 0 {
+				return nil
+			}
+			err = p.modify(c, e, root, attributes)
+			for _, a := range attributes {
+				if !ldap.IsErrorWithCode(err, ldap.LDAPResultInappropriateMatching) {
+					break
+				}
+				a.whole = true
+				err = p.modify(c, e, root, attributes)
+			}
+			if !wrongSpelling(err) || ctx.Err() != nil {
+				return err
+			}
 		}
 	}
 	return err
+}
+
+// modify asks for a change of all attributes at once.
+func (p *publisher) modify(c *conn, e *ldap.Entry, root *rootDSE, attributes []*spelled) error {
+	m := ldap.NewModifyRequest(e.DN, nil)
+	if slices.ContainsFunc(attributes, func(a *spelled) bool { return a.whole }) {
+		// The server is asked to write everything only if the entry is still the one we
+		// read (RFC 4528).
+		if csn := textOf(e, "entryCSN"); csn != "" && contains(root.controls, controlAssertion) {
+			assertion, err := ldap.CompileFilter("(entryCSN=" + ldap.EscapeFilter(csn) + ")")
+			if err != nil {
+				return err
+			}
+			m.Controls = append(m.Controls, ldap.NewControlString(controlAssertion, true, string(assertion.Bytes())))
+		}
+	}
+	if contains(root.controls, controlPermissiveModify) {
+		m.Controls = append(m.Controls, ldap.NewControlString(controlPermissiveModify, true, ""))
+	}
+	for _, a := range attributes {
+		if a.whole {
+			m.Replace(a.name, stringsOf(append(slices.Clone(a.edit.keep), a.edit.add...)))
+			continue
+		}
+		if len(a.edit.remove) > 0 {
+			m.Delete(a.name, stringsOf(a.edit.remove))
+		}
+		if len(a.edit.add) > 0 {
+			m.Add(a.name, stringsOf(a.edit.add))
+		}
+	}
+	return c.Modify(m)
 }
 
 // wrongSpelling reports whether a server may want the attribute with ;binary, or without.

@@ -177,12 +177,25 @@ func TestPublishSlapd(t *testing.T) {
 	ldif(&data, "publisher", "mail: publisher@example.test")
 	ldif(&data, "one", "mail: twice@example.test")
 	ldif(&data, "two", "mail: twice@example.test")
+	// An entry that may have userCertificate, and no userSMIMECertificate.
+	const half = "cn=half,ou=people,dc=example,dc=test"
+	data.WriteString("dn: " + half + "\nobjectClass: organizationalRole\nobjectClass: pkiUser\nobjectClass: adMailUser\ncn: half\nproxyAddresses: SMTP:half@example.test\n\n")
 	server := servertest.StartSlapd(t, data.Bytes())
 	s := newStore(t, server.URL, server)
 	s.User, s.Password = server.Admin, server.Password
 	b := &bench{s, admin(t, server), person("publisher"), ";binary", certtest.NewCA(t, "CA")}
 	testPublish(t, b)
 	t.Run("Together", func(t *testing.T) { testPublishTogether(t, b) })
+	t.Run("BothOrNeither", func(t *testing.T) {
+		b := *b
+		b.dn = half
+		if out, err := b.store.Publish(t.Context(), &ldapstore.Publication{Identity: identity(t, b.ca, "half@example.test", nil), Time: publishTime}); err == nil {
+			t.Errorf("a block was published where none is allowed: %+v", out)
+		}
+		if n := len(b.values(t, "userCertificate")); n != 0 {
+			t.Errorf("one attribute was written without the other: %d values", n)
+		}
+	})
 	t.Run("NotAllowed", func(t *testing.T) {
 		anonymous := newStore(t, server.URL, server)
 		if _, err := anonymous.Publish(t.Context(), &ldapstore.Publication{Identity: identity(t, b.ca, "publisher@example.test", nil)}); err == nil {

@@ -17,18 +17,20 @@ type pulse struct {
 	fired atomic.Bool
 }
 
-func (s *Store) pulse(ctx context.Context, c *conn) *pulse {
+func (s *Store) pulse(ctx context.Context, c searcher) *pulse {
 	limit := s.timeout()
 	ctx, cancel := context.WithCancelCause(ctx)
 	p := &pulse{ctx: ctx, limit: limit}
 	p.timer = time.AfterFunc(limit, func() {
 		p.fired.Store(true)
 		cancel(s.tooSlow())
-		c.net.SetDeadline(time.Unix(1, 0))
+		c.interrupt()
 	})
 	p.stop = func() {
 		p.timer.Stop()
-		c.broken = c.broken || p.fired.Load()
+		if p.fired.Load() {
+			c.spoil()
+		}
 		cancel(nil)
 	}
 	return p

@@ -6,13 +6,31 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/postseal/postseal/internal/limits"
 )
 
-// search runs one search to its end. found gets every entry with its controls; between,
-// if not nil, gets the controls of intermediate answers (RFC 4511, Section 4.13) and of
-// the final one. Referrals are ignored. If found returns an error, that ends the search.
+// A searcher is a connection that serves one search at a time: a [conn], or, where the
+// store binds by itself, a [lean].
+type searcher interface {
+	// search runs one search to its end. found gets every entry with its controls;
+	// between, if not nil, gets the controls of intermediate answers (RFC 4511, Section
+	// 4.13) and of the final one. Referrals are ignored. If found returns an error, that
+	// ends the search.
+	search(ctx context.Context, r *ldap.SearchRequest, found func(*ldap.Entry, []ldap.Control) error, between func([]ldap.Control) error) error
+	// interrupt ends what waits for the server.
+	interrupt()
+	// spoil says that the connection must not be used again.
+	spoil()
+}
+
+func (c *conn) interrupt() { c.net.SetDeadline(time.Unix(1, 0)) }
+func (c *conn) spoil()     { c.broken = true }
+
+// search is that of a [searcher].
 func (c *conn) search(ctx context.Context, r *ldap.SearchRequest, found func(*ldap.Entry, []ldap.Control) error, between func([]ldap.Control) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -55,7 +73,7 @@ const pageSize = 500
 
 // pages runs a search page by page (RFC 2696) and calls page after each, with true after
 // the last one. turn, if not nil, wraps the work of one page, to bound its time.
-func (c *conn) pages(ctx context.Context, r *ldap.SearchRequest, found func(*ldap.Entry, []ldap.Control) error, page func(last bool) error) error {
+func pages(ctx context.Context, c searcher, r *ldap.SearchRequest, found func(*ldap.Entry, []ldap.Control) error, page func(last bool) error) error {
 	paging := ldap.NewControlPaging(pageSize)
 	request := *r
 	request.Controls = append(append([]ldap.Control(nil), r.Controls...), criticalPaging{paging})
@@ -92,9 +110,9 @@ func (c *conn) pages(ctx context.Context, r *ldap.SearchRequest, found func(*lda
 }
 
 // complete completes the attributes of entries.
-func (c *conn) complete(ctx context.Context, entries []*ldap.Entry) error {
+func complete(ctx context.Context, c searcher, entries []*ldap.Entry) error {
 	for _, e := range entries {
-		if err := c.ranges(ctx, e); err != nil {
+		if err := ranges(ctx, c, e); err != nil {
 			return err
 		}
 	}
@@ -103,12 +121,12 @@ func (c *conn) complete(ctx context.Context, entries []*ldap.Entry) error {
 
 // ranges completes attributes of which Active Directory returned only a part: an
 // attribute;range=0-1499 is asked for again from 1500 on, until the range ends in *.
-func (c *conn) ranges(ctx context.Context, e *ldap.Entry) error {
+func ranges(ctx context.Context, c searcher, e *ldap.Entry) error {
 	const most = 100_000 // values of one attribute; a server that never ends is lying
 	for i := 0; i < len(e.Attributes); i++ {
 		a := e.Attributes[i]
 		name, high, partial := rangeOf(a.Name)
-		total := len(a.ByteValues)
+		total, octets := len(a.ByteValues), 0
 		for partial {
 			if total > most {
 				return fmt.Errorf("%s of %q has no end", name, e.DN)
@@ -129,6 +147,12 @@ func (c *conn) ranges(ctx context.Context, e *ldap.Entry) error {
 			}
 			if next == nil {
 				break // the values became fewer meanwhile
+			}
+			for _, v := range next.ByteValues {
+				octets += len(v)
+			}
+			if octets > answerOctets {
+				return fmt.Errorf("%s of %q: %w", name, e.DN, &limits.Exceeded{What: "octets of one attribute", Max: answerOctets})
 			}
 			before := high
 			a.ByteValues = append(a.ByteValues, next.ByteValues...)

@@ -67,7 +67,7 @@ func (s *source) Name() string {
 
 func (s *source) Changes(ctx context.Context, cursor []byte) iter.Seq2[*sync.Batch, error] {
 	return func(yield func(*sync.Batch, error) bool) {
-		err := s.store.withConn(ctx, false, func(ctx context.Context, c *conn) error {
+		err := s.store.withSearcher(ctx, func(ctx context.Context, c searcher) error {
 			base, err := s.store.base(ctx, c)
 			if err != nil {
 				return err
@@ -90,21 +90,27 @@ var errStopped = errors.New("stopped")
 type feed struct {
 	store *Store
 	ctx   context.Context
-	conn  *conn
+	conn  searcher
 	base  string
 	pulse *pulse
 	yield func(*sync.Batch, error) bool
-	batch *sync.Batch
+
+	batch  *sync.Batch
+	octets int // of the certificates in batch
 }
 
-// batchSize is how many objects go into one batch.
-const batchSize = 500
+// A batch goes out when it has so many objects, or so many octets of certificates: what is
+// held at a time is bounded, and a target that keeps each batch for good has few to keep.
+const (
+	batchSize   = 2000
+	batchOctets = 4 << 20
+)
 
 // send sends the batch that was collected, with the cursor that holds after it.
 func (f *feed) send(cursor []byte) error {
 	f.batch.Cursor = cursor
 	batch := f.batch
-	f.batch = &sync.Batch{}
+	f.batch, f.octets = &sync.Batch{}, 0
 	// The consumer may take its time: that is not the server's.
 	f.pulse.pause()
 	more := f.yield(batch, nil)
@@ -118,7 +124,10 @@ func (f *feed) send(cursor []byte) error {
 // add adds an object to the batch, which goes out with the given cursor when it is full.
 func (f *feed) add(o *sync.Object, cursor []byte) error {
 	f.batch.Objects = append(f.batch.Objects, o)
-	if len(f.batch.Objects) < batchSize {
+	for _, c := range o.Certificates {
+		f.octets += len(c.Certificate.Raw)
+	}
+	if len(f.batch.Objects) < batchSize && f.octets < batchOctets {
 		return nil
 	}
 	return f.send(cursor)
@@ -150,28 +159,58 @@ func (f *feed) named(cursor []byte) error {
 	})
 }
 
-// search runs a paged search and calls found for every entry, with its ranges completed.
+// search runs a paged search and calls found for every entry, whole: those of which the
+// server returned only a range of the values are asked for again, one by one, after their
+// page.
 func (f *feed) search(base, filter string, controls []ldap.Control, found func(*ldap.Entry) error) error {
-	var page []*ldap.Entry
-	return f.conn.pages(f.ctx, &ldap.SearchRequest{
+	var partial []ldap.SearchRequest
+	request := ldap.SearchRequest{
 		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		Filter: filter, Attributes: f.store.syncAttributes(), Controls: controls,
-	}, func(e *ldap.Entry, _ []ldap.Control) error {
+	}
+	return pages(f.ctx, f.conn, &request, func(e *ldap.Entry, _ []ldap.Control) error {
 		f.pulse.beat()
-		page = append(page, e)
-		return nil
-	}, func(bool) error {
-		for _, e := range page {
-			if err := f.conn.ranges(f.ctx, e); err != nil {
-				return err
+		if isPartial(e) {
+			one := request
+			if by := identityFilter(e); by != "" {
+				one.Filter = by // it may have another name by then
+			} else {
+				one.BaseDN, one.Scope, one.Filter = e.DN, ldap.ScopeBaseObject, "(objectClass=*)"
 			}
-			if err := found(e); err != nil {
+			partial = append(partial, one)
+			return nil
+		}
+		return found(e)
+	}, func(bool) error {
+		for i := range partial {
+			if err := f.whole(&partial[i], found); err != nil {
 				return err
 			}
 		}
-		page = page[:0]
+		partial = nil
 		return nil
 	})
+}
+
+// whole asks for one entry and completes its ranges. One that has gone is left out.
+func (f *feed) whole(one *ldap.SearchRequest, found func(*ldap.Entry) error) error {
+	var entry *ldap.Entry
+	err := f.conn.search(f.ctx, one, func(e *ldap.Entry, _ []ldap.Control) error {
+		f.pulse.beat()
+		entry = e
+		return nil
+	}, nil)
+	var answer *ldap.Error
+	if errors.As(err, &answer) && answer.ResultCode == ldap.LDAPResultNoSuchObject || err == nil && entry == nil {
+		return nil
+	}
+	if err == nil {
+		err = ranges(f.ctx, f.conn, entry)
+	}
+	if err != nil {
+		return err
+	}
+	return found(entry)
 }
 
 // filtered adds the store's own filter.
@@ -192,15 +231,26 @@ func identity(e *ldap.Entry) string {
 	if guid := e.GetEqualFoldRawAttributeValue("objectGUID"); len(guid) == 16 {
 		return hex.EncodeToString(guid)
 	}
-	if uuid := e.GetEqualFoldAttributeValue("entryUUID"); uuid != "" {
+	if uuid := textOf(e, "entryUUID"); uuid != "" {
 		return strings.ToLower(uuid)
 	}
 	return "dn:" + strings.ToLower(e.DN)
 }
 
+// identityFilter finds an entry by what identifies it for ever, if it has that.
+func identityFilter(e *ldap.Entry) string {
+	if guid := e.GetEqualFoldRawAttributeValue("objectGUID"); len(guid) == 16 {
+		return "(objectGUID=" + escapeOctets(guid) + ")"
+	}
+	if uuid := textOf(e, "entryUUID"); uuid != "" {
+		return "(entryUUID=" + ldap.EscapeFilter(uuid) + ")"
+	}
+	return ""
+}
+
 // syncObject makes an object of package sync of a directory entry.
 func (s *Store) syncObject(e *ldap.Entry) *sync.Object {
-	if strings.EqualFold(e.GetEqualFoldAttributeValue("isDeleted"), "TRUE") {
+	if strings.EqualFold(textOf(e, "isDeleted"), "TRUE") {
 		return &sync.Object{ID: identity(e), Name: e.DN, Deleted: true}
 	}
 	o := s.object(e)
@@ -226,7 +276,7 @@ func (f *feed) crls() ([]sync.CRL, error) {
 	}
 	var list []sync.CRL
 	for i, base := range bases {
-		err := f.conn.pages(f.ctx, &ldap.SearchRequest{
+		err := pages(f.ctx, f.conn, &ldap.SearchRequest{
 			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 			Filter: "(|(certificateRevocationList=*)(authorityRevocationList=*)(deltaRevocationList=*))",
 			Attributes: []string{

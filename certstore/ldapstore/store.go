@@ -139,7 +139,7 @@ type rootDSE struct {
 const activeDirectoryCapability = "1.2.840.113556.1.4.800"
 
 // describe returns the rootDSE, which is read once.
-func (s *Store) describe(ctx context.Context, c *conn) (*rootDSE, error) {
+func (s *Store) describe(ctx context.Context, c searcher) (*rootDSE, error) {
 	s.mu.Lock()
 	root := s.root
 	s.mu.Unlock()
@@ -152,12 +152,12 @@ func (s *Store) describe(ctx context.Context, c *conn) (*rootDSE, error) {
 		Attributes: []string{"defaultNamingContext", "namingContexts", "configurationNamingContext", "supportedCapabilities", "supportedControl", "supportedSASLMechanisms"},
 	}, func(e *ldap.Entry, _ []ldap.Control) error {
 		found = &rootDSE{
-			base:            e.GetEqualFoldAttributeValue("defaultNamingContext"),
-			configuration:   e.GetEqualFoldAttributeValue("configurationNamingContext"),
-			controls:        e.GetEqualFoldAttributeValues("supportedControl"),
-			activeDirectory: contains(e.GetEqualFoldAttributeValues("supportedCapabilities"), activeDirectoryCapability),
+			base:            textOf(e, "defaultNamingContext"),
+			configuration:   textOf(e, "configurationNamingContext"),
+			controls:        textsOf(e, "supportedControl"),
+			activeDirectory: contains(textsOf(e, "supportedCapabilities"), activeDirectoryCapability),
 		}
-		if contexts := e.GetEqualFoldAttributeValues("namingContexts"); found.base == "" && len(contexts) > 0 {
+		if contexts := textsOf(e, "namingContexts"); found.base == "" && len(contexts) > 0 {
 			found.base = contexts[0]
 		}
 		return nil
@@ -191,7 +191,7 @@ func (s *Store) knownBase() (string, bool) {
 }
 
 // base returns where searches start.
-func (s *Store) base(ctx context.Context, c *conn) (string, error) {
+func (s *Store) base(ctx context.Context, c searcher) (string, error) {
 	if base, ok := s.knownBase(); ok {
 		return base, nil
 	}

@@ -32,16 +32,6 @@ func (f *feed) refresh(at cursor, raw []byte) error {
 	next := at
 	// deletes: the server has said what was deleted. present: it has named what is left.
 	deletes, present := false, false
-	var batch []*ldap.Entry
-	flush := func() error {
-		for _, e := range batch {
-			if err := f.add(f.store.syncObject(e), raw); err != nil {
-				return err
-			}
-		}
-		batch = batch[:0]
-		return nil
-	}
 	request := &ldap.SearchRequest{
 		BaseDN: f.base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
 		Filter: f.store.filtered(withCertificates), Attributes: f.store.syncAttributes(),
@@ -62,11 +52,7 @@ func (f *feed) refresh(at cursor, raw []byte) error {
 		case ldap.SyncStateDelete:
 			return f.add(&sync.Object{ID: id, Name: e.DN, Deleted: true}, raw)
 		}
-		batch = append(batch, e)
-		if len(batch) < batchSize {
-			return nil
-		}
-		return flush()
+		return f.add(f.store.syncObject(e), raw)
 	}, func(controls []ldap.Control) error {
 		f.pulse.beat()
 		for _, control := range controls {
@@ -85,9 +71,6 @@ func (f *feed) refresh(at cursor, raw []byte) error {
 		}
 		return nil
 	})
-	if err == nil {
-		err = flush()
-	}
 	if err != nil {
 		return err
 	}

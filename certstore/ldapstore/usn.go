@@ -58,8 +58,8 @@ func (f *feed) usnServer() (highest int64, invocation string, err error) {
 	var service string
 	err = f.conn.search(f.ctx, &ldap.SearchRequest{Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: []string{"highestCommittedUSN", "dsServiceName"}},
 		func(e *ldap.Entry, _ []ldap.Control) error {
-			highest, err = strconv.ParseInt(e.GetEqualFoldAttributeValue("highestCommittedUSN"), 10, 64)
-			service = e.GetEqualFoldAttributeValue("dsServiceName")
+			highest, err = strconv.ParseInt(textOf(e, "highestCommittedUSN"), 10, 64)
+			service = textOf(e, "dsServiceName")
 			return err
 		}, nil)
 	if err != nil {

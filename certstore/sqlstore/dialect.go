@@ -46,8 +46,12 @@ func (d dialect) schema(statement string) string {
 }
 
 // errGone says that a certificate was there when it should have been added, and was not
-// when its row was asked for: somebody removed it in between.
-var errGone = errors.New("another writer removed the certificate meanwhile")
+// when its row was asked for: somebody removed it in between. errMeanwhile says that
+// what was not there when it was looked for was when it should have been added.
+var (
+	errGone      = errors.New("another writer removed the certificate meanwhile")
+	errMeanwhile = errors.New("another writer added the entry meanwhile")
+)
 
 // conflict reports whether a transaction failed only because of another one, so that it
 // is right to run it again.
@@ -56,7 +60,7 @@ func (d dialect) conflict(err error) bool {
 	switch {
 	case d != postgres:
 		return false // SQLite has one writer at a time, which the driver waits for
-	case errors.Is(err, errGone):
+	case errors.Is(err, errGone), errors.Is(err, errMeanwhile):
 		return true
 	case !errors.As(err, &pg):
 		return false

@@ -60,7 +60,7 @@ func (s *Store) PutIdentity(ctx context.Context, ids ...*certstore.Identity) err
 		if err != nil {
 			return err
 		}
-		if _, err := t.put(absent); err != nil {
+		if _, err := t.put(keyed(absent), nil); err != nil {
 			return err
 		}
 		for _, r := range rows {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/certstore/sync"
 )
 
@@ -19,15 +18,16 @@ var _ sync.Target = (*Store)(nil)
 // State returns what package certstore/sync last kept for a source.
 func (s *Store) State(ctx context.Context, source string) (state []byte, err error) {
 	err = s.view(ctx, func(t *tx) error {
-		state, err = t.syncState(source)
+		_, state, err = t.syncSource(source)
 		return err
 	})
 	return state, err
 }
 
-func (t *tx) syncState(source string) (state []byte, err error) {
-	_, err = t.row("SELECT state FROM sync_states WHERE source = ?", []any{source}, &state)
-	return state, err
+// syncSource returns the row of a source, 0 if there is none, and its state.
+func (t *tx) syncSource(name string) (id int64, state []byte, err error) {
+	_, err = t.row("SELECT id, state FROM sync_sources WHERE name = ?", []any{name}, &id, &state)
+	return id, state, err
 }
 
 // view runs fn in a transaction that only reads.
@@ -35,7 +35,7 @@ func (s *Store) view(ctx context.Context, fn func(*tx) error) error {
 	t, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err == nil {
 		defer t.Rollback()
-		err = fn(&tx{ctx, t, s.dialect})
+		err = fn(&tx{ctx: ctx, tx: t, dialect: s.dialect})
 	}
 	if err != nil {
 		return fmt.Errorf("sqlstore: %w", err)
@@ -47,55 +47,60 @@ func (s *Store) view(ctx context.Context, fn func(*tx) error) error {
 func (s *Store) Held(ctx context.Context, source string, ids []string) (map[string]*sync.Held, error) {
 	held := make(map[string]*sync.Held, len(ids))
 	err := s.view(ctx, func(t *tx) error {
-		for chunk := range slices.Chunk(ids, chunkSize) {
-			args := append([]any{source}, anys(chunk)...)
-			err := t.rows("SELECT object, name, pass FROM sync_objects WHERE source = ? AND object IN "+list(len(chunk)), args, func(rows *sql.Rows) error {
-				var id string
-				var h sync.Held
-				err := rows.Scan(&id, &h.Name, &h.Pass)
-				held[id] = &h
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			err = t.heldEntries("SELECT "+heldColumns+" WHERE se.source = ? AND se.object IN "+list(len(chunk))+" ORDER BY se.object, se.entry", args, source, func(e sync.HeldEntry) {
-				if h := held[e.Object]; h != nil {
-					h.Entries = append(h.Entries, e)
-				}
-			})
-			if err != nil {
-				return err
-			}
+		from, _, err := t.syncSource(source)
+		if err != nil || from == 0 {
+			return err
 		}
-		return nil
+		byRow := map[int64]*sync.Held{}
+		var rows []any
+		if err := t.syncObjects("SELECT id, object, name, pass", from, ids, func(r *sql.Rows) error {
+			var row int64
+			var id string
+			var h sync.Held
+			err := r.Scan(&row, &id, &h.Name, &h.Pass)
+			held[id] = &h
+			byRow[row] = &h
+			rows = append(rows, row)
+			return err
+		}); err != nil {
+			return err
+		}
+		return t.among("SELECT se.object, "+heldColumns+" WHERE se.object IN ", " ORDER BY se.object, se.entry", nil, rows, func(r *sql.Rows) error {
+			e, row, err := scanHeld(r, source)
+			byRow[row].Entries = append(byRow[row].Entries, e)
+			return err
+		})
 	})
 	return held, err
 }
 
-const heldColumns = "se.object, c.sha256, e.address, e.source, e.preferred, e.published, e.capabilities, c.not_after" +
-	" FROM sync_entries se JOIN entries e ON e.id = se.entry JOIN certificates c ON c.id = e.certificate"
+// syncObjects selects objects of a source.
+func (t *tx) syncObjects(what string, source int64, ids []string, scan func(*sql.Rows) error) error {
+	return t.among(what+" FROM sync_objects WHERE source = ? AND object IN ", "", []any{source}, anys(ids), scan)
+}
 
-func (t *tx) heldEntries(query string, args []any, source string, found func(sync.HeldEntry)) error {
-	return t.rows(query, args, func(rows *sql.Rows) error {
-		var e sync.HeldEntry
-		var h []byte
-		var notAfter int64
-		if err := rows.Scan(&e.Object, &h, &e.Address, &e.Source, &e.Default, &e.Published, &e.Capabilities, &notAfter); err != nil {
-			return err
-		}
-		copy(e.Thumbprint[:], h)
-		e.NotAfter = time.UnixMicro(notAfter).UTC()
-		e.Foreign = !strings.HasPrefix(e.Source, source+" ")
-		found(e)
-		return nil
-	})
+const heldColumns = "o.object, c.sha256, e.address, e.source, e.preferred, e.published, e.capabilities, c.not_after" +
+	" FROM sync_entries se JOIN sync_objects o ON o.id = se.object JOIN entries e ON e.id = se.entry JOIN certificates c ON c.id = e.certificate"
+
+// scanHeld reads the row of an object and heldColumns.
+func scanHeld(r *sql.Rows, source string) (e sync.HeldEntry, row int64, err error) {
+	var h []byte
+	var notAfter int64
+	err = r.Scan(&row, &e.Object, &h, &e.Address, &e.Source, &e.Default, &e.Published, &e.Capabilities, &notAfter)
+	copy(e.Thumbprint[:], h)
+	e.NotAfter = time.UnixMicro(notAfter).UTC()
+	e.Foreign = !strings.HasPrefix(e.Source, source+" ")
+	return e, row, err
 }
 
 // Outdated returns objects of a source that were last seen before a pass.
 func (s *Store) Outdated(ctx context.Context, source string, pass int64, after string, limit int) (ids []string, err error) {
 	err = s.view(ctx, func(t *tx) error {
-		return t.rows("SELECT object FROM sync_objects WHERE source = ? AND pass < ? AND object > ? ORDER BY object LIMIT ?", []any{source, pass, after, limit}, func(rows *sql.Rows) error {
+		from, _, err := t.syncSource(source)
+		if err != nil || from == 0 {
+			return err
+		}
+		return t.rows("SELECT object FROM sync_objects WHERE source = ? AND object > ? AND pass < ? ORDER BY object LIMIT ?", []any{from, after, pass, limit}, func(rows *sql.Rows) error {
 			var id string
 			err := rows.Scan(&id)
 			ids = append(ids, id)
@@ -107,13 +112,22 @@ func (s *Store) Outdated(ctx context.Context, source string, pass int64, after s
 
 // Expired returns entries of a source whose certificate expired before a time.
 func (s *Store) Expired(ctx context.Context, source string, before time.Time, after string, limit int) (entries []sync.HeldEntry, err error) {
-	const from = " FROM sync_entries se JOIN entries e ON e.id = se.entry JOIN certificates c ON c.id = e.certificate"
-	const where = " WHERE se.source = ? AND c.not_after < ? AND se.object > ?"
+	const where = " WHERE c.not_after < ? AND o.source = ? AND o.object > ?"
 	err = s.view(ctx, func(t *tx) error {
-		args := []any{source, before.UnixMicro(), after}
+		from, _, err := t.syncSource(source)
+		if err != nil || from == 0 {
+			return err
+		}
+		args := []any{before.UnixMicro(), from, after}
 		args = append(args, append(slices.Clone(args), limit)...)
-		return t.heldEntries("SELECT "+heldColumns+where+" AND se.object IN (SELECT DISTINCT se.object"+from+where+" ORDER BY se.object LIMIT ?) ORDER BY se.object, se.entry",
-			args, source, func(e sync.HeldEntry) { entries = append(entries, e) })
+		return t.rows("SELECT se.object, "+heldColumns+where+" AND o.id IN (SELECT id FROM (SELECT DISTINCT o.id, o.object"+
+			" FROM certificates c JOIN entries e ON e.certificate = c.id JOIN sync_entries se ON se.entry = e.id JOIN sync_objects o ON o.id = se.object"+
+			where+" ORDER BY o.object LIMIT ?) AS first) ORDER BY o.object, se.entry",
+			args, func(r *sql.Rows) error {
+				e, _, err := scanHeld(r, source)
+				entries = append(entries, e)
+				return err
+			})
 	})
 	return entries, err
 }
@@ -129,33 +143,27 @@ func (s *Store) Apply(ctx context.Context, source string, u *sync.Update) error 
 		if err := t.lock(sha256.Sum256([]byte("sync " + source))); err != nil {
 			return err
 		}
-		state, err := t.syncState(source)
+		from, state, err := t.syncSource(source)
 		if err != nil {
 			return err
 		}
 		if !bytes.Equal(state, u.Before) {
 			return sync.ErrConflict
 		}
-		if _, err := t.exec("INSERT INTO sync_states (source, state) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET state = excluded.state", source, u.After); err != nil {
+		if _, err := t.row("INSERT INTO sync_sources (name, state) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET state = excluded.state RETURNING id", []any{source, u.After}, &from); err != nil {
 			return err
 		}
-		for chunk := range slices.Chunk(u.Put, chunkSize) {
-			if err := t.putObjects(source, u.Pass, chunk); err != nil {
-				return err
-			}
-		}
-		for chunk := range slices.Chunk(u.Touch, chunkSize) {
-			if _, err := t.exec("UPDATE sync_objects SET pass = ? WHERE source = ? AND object IN "+list(len(chunk)), append([]any{u.Pass, source}, anys(chunk)...)...); err != nil {
-				return err
-			}
-		}
-		if err := t.dropEntries(source, u.Drop); err != nil {
+		if err := t.putObjects(from, source, u.Pass, u.Put); err != nil {
 			return err
 		}
-		for chunk := range slices.Chunk(u.Remove, chunkSize) {
-			if err := t.removeObjects(source, chunk); err != nil {
-				return err
-			}
+		if err := t.among("UPDATE sync_objects SET pass = ? WHERE source = ? AND object IN ", "", []any{u.Pass, from}, anys(u.Touch), nil); err != nil {
+			return err
+		}
+		if err := t.dropEntries(from, u.Drop); err != nil {
+			return err
+		}
+		if err := t.removeObjects(from, u.Remove); err != nil {
+			return err
 		}
 		for _, c := range u.CRLs {
 			if list, err := readCRL(c.DER); err == nil { // a directory may hold anything
@@ -173,60 +181,62 @@ func (s *Store) Apply(ctx context.Context, source string, u *sync.Update) error 
 }
 
 // putObjects writes objects and links each with exactly the entries it has now.
-func (t *tx) putObjects(source string, pass int64, objects []*sync.Stored) error {
-	ids := make([]string, len(objects))
-	var args []any
-	var entries []*certstore.Entry
-	for i, o := range objects {
-		ids[i] = o.ID
-		args = append(args, source, o.ID, text(o.Name), pass)
-		entries = append(entries, o.Entries...)
-	}
-	if _, err := t.exec("INSERT INTO sync_objects (source, object, name, pass) VALUES "+tuples(len(objects), 4)+
-		" ON CONFLICT (source, object) DO UPDATE SET name = excluded.name, pass = excluded.pass", args...); err != nil {
-		return err
-	}
-	rows, ours, err := t.foreign(source, entries)
+func (t *tx) putObjects(from int64, source string, pass int64, objects []*sync.Stored) error {
+	rowOf, err := t.putObjectRows(from, pass, objects)
 	if err != nil {
 		return err
 	}
-	put, err := t.put(ours)
-	if err != nil {
-		return err
-	}
-	for k, id := range put {
-		rows[k] = id
-	}
-	type link struct {
-		object string
-		entry  int64
-	}
-	stale := map[link]bool{}
-	err = t.rows("SELECT object, entry FROM sync_entries WHERE source = ? AND object IN "+list(len(ids)), append([]any{source}, anys(ids)...), func(rows *sql.Rows) error {
+	type link struct{ object, entry int64 }
+	stale := map[link]bool{} // what is linked now, less what stays
+	if err := t.among("SELECT object, entry FROM sync_entries WHERE object IN ", "", nil, rowOf.old, func(r *sql.Rows) error {
 		var l link
-		err := rows.Scan(&l.object, &l.entry)
+		err := r.Scan(&l.object, &l.entry)
 		stale[l] = true
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	var entries []keyedEntry
+	for _, o := range objects {
+		entries = append(entries, keyed(o.Entries)...)
+	}
+	have, err := t.known(entries)
 	if err != nil {
 		return err
 	}
-	args = nil
-	for _, o := range objects {
-		for _, e := range o.Entries {
-			l := link{o.ID, rows[keyOf(e)]}
-			delete(stale, l)
-			args = append(args, source, l.object, l.entry)
+	// What somebody else put there is linked and left as it is.
+	ours := make([]keyedEntry, 0, len(entries))
+	for _, e := range entries {
+		if old, ok := have.entries[e.entryKey]; !ok || strings.HasPrefix(old.source, source+" ") {
+			ours = append(ours, e)
 		}
 	}
-	for chunk := range slices.Chunk(args, 3*chunkSize) {
-		if _, err := t.exec("INSERT INTO sync_entries (source, object, entry) VALUES "+tuples(len(chunk)/3, 3)+" ON CONFLICT DO NOTHING", chunk...); err != nil {
-			return err
+	rows, err := t.put(ours, have)
+	if err != nil {
+		return err
+	}
+	var links []any
+	for _, o := range objects {
+		for range o.Entries {
+			k := entries[0].entryKey
+			entries = entries[1:]
+			row, ok := rows[k]
+			if !ok {
+				row = have.entries[k].id
+			}
+			l := link{rowOf.row[o.ID], row}
+			if !stale[l] {
+				links = append(links, l.object, l.entry)
+			}
+			delete(stale, l)
 		}
+	}
+	if _, err := t.insert("sync_entries (object, entry)", links); err != nil {
+		return err
 	}
 	var released []any
 	for l := range stale {
-		if _, err := t.exec("DELETE FROM sync_entries WHERE source = ? AND object = ? AND entry = ?", source, l.object, l.entry); err != nil {
+		if err := t.run("DELETE FROM sync_entries WHERE object = ? AND entry = ?", []any{l.object, l.entry}, nil); err != nil {
 			return err
 		}
 		released = append(released, l.entry)
@@ -234,49 +244,51 @@ func (t *tx) putObjects(source string, pass int64, objects []*sync.Stored) error
 	return t.release(released)
 }
 
-// foreign splits entries into those that somebody else put there, of which it returns the
-// rows, and the rest.
-func (t *tx) foreign(source string, entries []*certstore.Entry) (rows map[entryKey]int64, ours []*certstore.Entry, err error) {
-	type other struct {
-		id     int64
-		source string
-	}
-	known := map[entryKey]other{}
-	certs := map[[32]byte]bool{}
-	for _, e := range entries {
-		certs[sha256.Sum256(e.Certificate.Raw)] = true
-	}
-	var hashes []any
-	for h := range certs {
-		hashes = append(hashes, h[:])
-	}
-	for chunk := range slices.Chunk(hashes, chunkSize) {
-		err := t.rows("SELECT e.id, c.sha256, e.address, e.source FROM entries e JOIN certificates c ON c.id = e.certificate WHERE c.sha256 IN "+list(len(chunk)), chunk, func(rows *sql.Rows) error {
-			var o other
-			var h []byte
-			var k entryKey
-			err := rows.Scan(&o.id, &h, &k.address, &o.source)
-			copy(k.cert[:], h)
-			known[k] = o
-			return err
-		})
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	rows = map[entryKey]int64{}
-	for _, e := range entries {
-		k := keyOf(e)
-		if o, ok := known[k]; ok && !strings.HasPrefix(o.source, source+" ") {
-			rows[k] = o.id
-		} else {
-			ours = append(ours, e)
-		}
-	}
-	return rows, ours, nil
+// objectRows are the rows of objects.
+type objectRows struct {
+	row map[string]int64
+	old []any // those that were there before
 }
 
-func (t *tx) dropEntries(source string, entries []sync.HeldEntry) error {
+// putObjectRows writes the rows of objects.
+func (t *tx) putObjectRows(from, pass int64, objects []*sync.Stored) (*objectRows, error) {
+	rows := &objectRows{row: make(map[string]int64, len(objects))}
+	ids := make([]string, len(objects))
+	for i, o := range objects {
+		ids[i] = o.ID
+	}
+	err := t.syncObjects("SELECT id, object", from, ids, func(r *sql.Rows) error {
+		var row int64
+		var id string
+		err := r.Scan(&row, &id)
+		rows.row[id] = row
+		rows.old = append(rows.old, row)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := t.ids("sync_objects", len(objects)-len(rows.old))
+	if err != nil {
+		return nil, err
+	}
+	var args []any
+	for _, o := range objects {
+		if row, ok := rows.row[o.ID]; ok {
+			if err := t.run("UPDATE sync_objects SET name = ?, pass = ? WHERE id = ?", []any{text(o.Name), pass, row}, nil); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		rows.row[o.ID] = fresh[0]
+		args = append(args, fresh[0], from, o.ID, text(o.Name), pass)
+		fresh = fresh[1:]
+	}
+	_, err = t.insert("sync_objects (id, source, object, name, pass)", args) // Apply holds a lock for the source
+	return rows, err
+}
+
+func (t *tx) dropEntries(from int64, entries []sync.HeldEntry) error {
 	var released []any
 	for _, e := range entries {
 		var id int64
@@ -287,7 +299,7 @@ func (t *tx) dropEntries(source string, entries []sync.HeldEntry) error {
 		if !found {
 			continue
 		}
-		if _, err := t.exec("DELETE FROM sync_entries WHERE source = ? AND object = ? AND entry = ?", source, e.Object, id); err != nil {
+		if _, err := t.exec("DELETE FROM sync_entries WHERE entry = ? AND object IN (SELECT id FROM sync_objects WHERE source = ? AND object = ?)", id, from, e.Object); err != nil {
 			return err
 		}
 		released = append(released, id)
@@ -295,22 +307,26 @@ func (t *tx) dropEntries(source string, entries []sync.HeldEntry) error {
 	return t.release(released)
 }
 
-func (t *tx) removeObjects(source string, ids []string) error {
-	var released []any
-	args := append([]any{source}, anys(ids)...)
-	err := t.rows("SELECT entry FROM sync_entries WHERE source = ? AND object IN "+list(len(ids)), args, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		released = append(released, id)
+func (t *tx) removeObjects(from int64, ids []string) error {
+	var objects, released []any
+	if err := t.syncObjects("SELECT id", from, ids, func(r *sql.Rows) error {
+		var row int64
+		err := r.Scan(&row)
+		objects = append(objects, row)
 		return err
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
-	for _, table := range []string{"sync_entries", "sync_objects"} {
-		if _, err := t.exec("DELETE FROM "+table+" WHERE source = ? AND object IN "+list(len(ids)), args...); err != nil {
-			return err
-		}
+	if err := t.among("SELECT entry FROM sync_entries WHERE object IN ", "", nil, objects, func(r *sql.Rows) error {
+		var id int64
+		err := r.Scan(&id)
+		released = append(released, id)
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := t.among("DELETE FROM sync_objects WHERE id IN ", "", nil, objects, nil); err != nil {
+		return err
 	}
 	return t.release(released)
 }
@@ -318,31 +334,23 @@ func (t *tx) removeObjects(source string, ids []string) error {
 // release removes entries that no object of any source has any more, unless somebody else
 // made or changed them: their source then is none of those that are synchronised.
 func (t *tx) release(entries []any) error {
-	for chunk := range slices.Chunk(entries, chunkSize) {
-		var certs []any
-		if err := t.rows("SELECT DISTINCT certificate FROM entries WHERE id IN "+list(len(chunk)), chunk, func(rows *sql.Rows) error {
-			var id int64
-			err := rows.Scan(&id)
-			certs = append(certs, id)
-			return err
-		}); err != nil {
-			return err
-		}
-		if len(certs) == 0 {
-			continue
-		}
-		if _, err := t.exec("DELETE FROM entries WHERE id IN "+list(len(chunk))+
-			" AND NOT EXISTS (SELECT 1 FROM sync_entries WHERE entry = entries.id)"+
-			" AND EXISTS (SELECT 1 FROM sync_states s WHERE substr(entries.source, 1, length(s.source) + 1) = s.source || ' ')", chunk...); err != nil {
-			return err
-		}
-		if _, err := t.exec("DELETE FROM certificates WHERE id IN "+list(len(certs))+
-			" AND NOT EXISTS (SELECT 1 FROM entries WHERE certificate = certificates.id)"+
-			" AND NOT EXISTS (SELECT 1 FROM identities WHERE certificate = certificates.id)", certs...); err != nil {
-			return err
-		}
+	var certs []any
+	if err := t.among("SELECT DISTINCT certificate FROM entries WHERE id IN ", "", nil, entries, func(r *sql.Rows) error {
+		var id int64
+		err := r.Scan(&id)
+		certs = append(certs, id)
+		return err
+	}); err != nil {
+		return err
 	}
-	return nil
+	if err := t.among("DELETE FROM entries WHERE id IN ",
+		" AND NOT EXISTS (SELECT 1 FROM sync_entries WHERE entry = entries.id)"+
+			" AND EXISTS (SELECT 1 FROM sync_sources s WHERE substr(entries.source, 1, length(s.name) + 1) = s.name || ' ')", nil, entries, nil); err != nil {
+		return err
+	}
+	return t.among("DELETE FROM certificates WHERE id IN ",
+		" AND NOT EXISTS (SELECT 1 FROM entries WHERE certificate = certificates.id)"+
+			" AND NOT EXISTS (SELECT 1 FROM identities WHERE certificate = certificates.id)", nil, certs, nil)
 }
 
 func anys[T any](list []T) []any {

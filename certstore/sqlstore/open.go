@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -93,8 +94,9 @@ func (s *Store) openSQLite(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	// temp_store: what SQLite notes to undo a statement stays in memory.
 	pragmas := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "trusted_schema(0)", "cache_size(-32768)",
+		"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "trusted_schema(0)", "cache_size(-32768)", "temp_store(2)",
 	}}
 	dsn := (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: pragmas.Encode()}).String()
 	s.dialect = sqlite
@@ -164,7 +166,7 @@ func (s *Store) updateOnce(ctx context.Context, fn func(*tx) error) error {
 		return err
 	}
 	defer t.Rollback() // after Commit it does nothing
-	if err := fn(&tx{ctx, t, s.dialect}); err != nil {
+	if err := fn(&tx{ctx: ctx, tx: t, dialect: s.dialect}); err != nil {
 		return err
 	}
 	return t.Commit()
@@ -172,9 +174,10 @@ func (s *Store) updateOnce(ctx context.Context, fn func(*tx) error) error {
 
 // A tx is a transaction in progress. Its queries are written with ? as placeholder.
 type tx struct {
-	ctx     context.Context
-	tx      *sql.Tx
-	dialect dialect
+	ctx      context.Context
+	tx       *sql.Tx
+	dialect  dialect
+	prepared map[string]*sql.Stmt // for SQLite
 }
 
 func (t *tx) exec(query string, args ...any) (int64, error) {
@@ -210,6 +213,127 @@ func (t *tx) rows(query string, args []any, scan func(*sql.Rows) error) error {
 		return err
 	}
 	return each(rows, scan)
+}
+
+// ids returns n numbers for new rows of a table, ascending.
+func (t *tx) ids(table string, n int) ([]int64, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	ids := make([]int64, 0, n)
+	if t.dialect == postgres {
+		return ids, t.rows("SELECT nextval(pg_get_serial_sequence(?, 'id')) FROM generate_series(1, ?)", []any{table, n}, func(r *sql.Rows) error {
+			var id int64
+			err := r.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	}
+	// Nobody else writes before the transaction ends.
+	var last int64
+	if _, err := t.row("SELECT coalesce(max(id), 0) FROM "+table, nil, &last); err != nil {
+		return nil, err
+	}
+	for range n {
+		last++
+		ids = append(ids, last)
+	}
+	return ids, nil
+}
+
+// insert adds rows to a table and returns how many: what is there already is left alone.
+// into names the table and its columns; values are those of all rows. A few sizes of
+// statements serve for any number of rows.
+func (t *tx) insert(into string, values []any) (added int, err error) {
+	columns := strings.Count(into, ",") + 1
+	for _, size := range [...]int{64, 8, 1} {
+		query := ""
+		for len(values) >= size*columns {
+			if query == "" {
+				query = "INSERT INTO " + into + " VALUES " + tuples(size, columns) + " ON CONFLICT DO NOTHING"
+			}
+			n, err := t.runExec(query, values[:size*columns])
+			if err != nil {
+				return added, err
+			}
+			added += int(n)
+			values = values[size*columns:]
+		}
+	}
+	return added, nil
+}
+
+// among runs a query once for every few of values: they stand in a list between before and after, and what is fixed comes first. Where they do not fill the list, the
+// last one is repeated in it.
+func (t *tx) among(before, after string, fixed, values []any, scan func(*sql.Rows) error) error {
+	for len(values) > 0 {
+		size := 1
+		for size < len(values) && size < 64 {
+			size *= 8
+		}
+		n := min(size, len(values))
+		args := append(slices.Clone(fixed), values[:n]...)
+		for range size - n {
+			args = append(args, values[n-1])
+		}
+		if err := t.run(before+list(size)+after, args, scan); err != nil {
+			return err
+		}
+		values = values[n:]
+	}
+	return nil
+}
+
+// run runs a query that the transaction is likely to run again. What it returns goes to
+// scan, if it is not nil.
+func (t *tx) run(query string, args []any, scan func(*sql.Rows) error) error {
+	if scan == nil {
+		_, err := t.runExec(query, args)
+		return err
+	}
+	if t.dialect == postgres {
+		return t.rows(query, args, scan) // pgx remembers statements by itself
+	}
+	stmt, err := t.prepare(query)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(t.ctx, args...)
+	if err != nil {
+		return err
+	}
+	return each(rows, scan)
+}
+
+// runExec is run for a query that returns nothing. It returns how many rows it changed.
+func (t *tx) runExec(query string, args []any) (int64, error) {
+	if t.dialect == postgres {
+		return t.exec(query, args...)
+	}
+	stmt, err := t.prepare(query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := stmt.ExecContext(t.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// prepare returns a statement that lives as long as the transaction.
+func (t *tx) prepare(query string) (*sql.Stmt, error) {
+	if stmt := t.prepared[query]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := t.tx.PrepareContext(t.ctx, query)
+	if err == nil {
+		if t.prepared == nil {
+			t.prepared = map[string]*sql.Stmt{}
+		}
+		t.prepared[query] = stmt
+	}
+	return stmt, err
 }
 
 func each(rows *sql.Rows, scan func(*sql.Rows) error) error {

@@ -100,7 +100,7 @@ func (p *parts) add(q certstore.Query) {
 				to, key = &p.issuerSerials, issuerSerialKey(q.RawIssuer, q.Serial)
 			}
 		case certstore.RawSubject:
-			to, key = &p.subjects, hashKey(q)
+			to, key = &p.subjects, shortHash(q)
 		case certstore.SubjectKeyID:
 			if len(q) > 0 {
 				to, key = &p.keyIDs, []byte(q)
@@ -264,16 +264,20 @@ func hashKey(b []byte) []byte {
 	return h[:]
 }
 
-// issuerSerialKey is one hash for both values of an IssuerAndSerialNumber.
-func issuerSerialKey(issuer []byte, serial *big.Int) []byte {
-	h := sha256.New()
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(issuer))))
-	h.Write(issuer)
-	h.Write([]byte(serial.Text(16)))
-	return h.Sum(nil)
+// shortHash is what a name is indexed under.
+func shortHash(b []byte) int64 {
+	h := sha256.Sum256(b)
+	return int64(binary.BigEndian.Uint64(h[:]))
 }
 
-func certificateIssuerSerial(c *x509.Certificate) []byte {
+// issuerSerialKey is one hash for both values of an IssuerAndSerialNumber.
+func issuerSerialKey(issuer []byte, serial *big.Int) int64 {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 512), uint64(len(issuer)))
+	b = append(b, issuer...)
+	return shortHash(serial.Append(b, 16))
+}
+
+func certificateIssuerSerial(c *x509.Certificate) int64 {
 	serial := c.SerialNumber
 	if serial == nil {
 		serial = new(big.Int)

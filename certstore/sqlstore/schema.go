@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// The tables. Hashes stand for values that are long (issuer names) or that nobody asks
-// for by part, so that every index entry is small and of one size.
+// The tables. Hashes of eight octets stand for names, so that every entry of an index is
+// small and of one size: what is found by one is compared before it is returned.
 //
 //	certificates  one row per certificate
 //	entries       one row per certificate and address it is filed under
@@ -24,8 +24,8 @@ CREATE TABLE certificates (
 	id {id},
 	sha256 {bytes} NOT NULL UNIQUE,
 	der {bytes} NOT NULL,
-	issuer_serial {bytes} NOT NULL,
-	subject {bytes} NOT NULL,
+	issuer_serial {int} NOT NULL,
+	subject {int} NOT NULL,
 	key_id {bytes},
 	not_after {int} NOT NULL
 );
@@ -81,23 +81,23 @@ CREATE TABLE settings (
 	name TEXT PRIMARY KEY,
 	value {bytes} NOT NULL
 );`, `
-CREATE TABLE sync_states (
-	source TEXT PRIMARY KEY,
+CREATE TABLE sync_sources (
+	id {id},
+	name TEXT NOT NULL UNIQUE,
 	state {bytes} NOT NULL
 );
 CREATE TABLE sync_objects (
-	source TEXT NOT NULL,
+	id {id},
+	source {int} NOT NULL REFERENCES sync_sources (id),
 	object TEXT NOT NULL,
 	name TEXT NOT NULL,
 	pass {int} NOT NULL,
-	PRIMARY KEY (source, object)
-) {bare};
-CREATE INDEX sync_objects_pass ON sync_objects (source, pass, object);
+	UNIQUE (source, object)
+);
 CREATE TABLE sync_entries (
-	source TEXT NOT NULL,
-	object TEXT NOT NULL,
+	object {int} NOT NULL REFERENCES sync_objects (id) ON DELETE CASCADE,
 	entry {int} NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
-	PRIMARY KEY (source, object, entry)
+	PRIMARY KEY (object, entry)
 ) {bare};
 CREATE INDEX sync_entries_entry ON sync_entries (entry);`,
 	}

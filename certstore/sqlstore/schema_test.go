@@ -35,7 +35,7 @@ func TestMigrations(t *testing.T) {
 			}
 		}
 	}
-	do("DROP TABLE sync_entries", "DROP TABLE sync_objects", "DROP TABLE sync_states", "UPDATE schema_version SET version = 1")
+	do("DROP TABLE sync_entries", "DROP TABLE sync_objects", "DROP TABLE sync_sources", "UPDATE schema_version SET version = 1")
 	s = open(t, "sqlite:"+path)
 	if got := names(t, s, certstore.RawSubject(ca.Certificate.RawSubject)); got != "root" {
 		t.Errorf("after the migration: %q", got)

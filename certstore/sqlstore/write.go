@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ func (s *Store) Put(ctx context.Context, entries ...*certstore.Entry) error {
 		return err
 	}
 	err := s.update(ctx, func(t *tx) error {
-		_, err := t.put(entries)
+		_, err := t.put(keyed(entries), nil)
 		return err
 	})
 	if err != nil {
@@ -100,6 +99,10 @@ type entryKey struct {
 	address string
 }
 
+func (k entryKey) compare(o entryKey) int {
+	return cmp.Or(bytes.Compare(k.cert[:], o.cert[:]), cmp.Compare(k.address, o.address))
+}
+
 func keyOf(e *certstore.Entry) entryKey {
 	return entryKey{sha256.Sum256(e.Certificate.Raw), e.Address}
 }
@@ -112,121 +115,163 @@ func keysOf(entries []*certstore.Entry) []entryKey {
 	return keys
 }
 
-// put writes entries and returns the row of each.
-func (t *tx) put(entries []*certstore.Entry) (map[entryKey]int64, error) {
+// A keyedEntry is an entry with what it is known by.
+type keyedEntry struct {
+	entryKey
+	*certstore.Entry
+}
+
+func keyed(entries []*certstore.Entry) []keyedEntry {
+	list := make([]keyedEntry, len(entries))
+	for i, e := range entries {
+		list[i] = keyedEntry{keyOf(e), e}
+	}
+	return list
+}
+
+// Known are rows that are there.
+type known struct {
+	certs   map[[32]byte]int64
+	entries map[entryKey]knownEntry
+}
+
+type knownEntry struct {
+	id     int64
+	source string
+}
+
+// known finds the rows of entries and of their certificates.
+func (t *tx) known(entries []keyedEntry) (*known, error) {
+	k := &known{map[[32]byte]int64{}, map[entryKey]knownEntry{}}
+	hashes := make([]any, 0, len(entries))
+	for i := range entries {
+		if i == 0 || entries[i].cert != entries[i-1].cert {
+			hashes = append(hashes, entries[i].cert[:])
+		}
+	}
+	// A certificate may have a private key and no entry.
+	return k, t.among("SELECT c.id, c.sha256, e.id, e.address, e.source FROM certificates c LEFT JOIN entries e ON e.certificate = c.id WHERE c.sha256 IN ", "", nil, hashes, func(r *sql.Rows) error {
+		var cert int64
+		var h []byte
+		var id sql.NullInt64
+		var address, source sql.NullString
+		if err := r.Scan(&cert, &h, &id, &address, &source); err != nil {
+			return err
+		}
+		key := entryKey{address: address.String}
+		copy(key.cert[:], h)
+		k.certs[key.cert] = cert
+		if id.Valid {
+			k.entries[key] = knownEntry{id.Int64, source.String}
+		}
+		return nil
+	})
+}
+
+// put writes entries and returns the row of each. have is what is known of them; put
+// finds out if it is nil.
+func (t *tx) put(entries []keyedEntry, have *known) (map[entryKey]int64, error) {
 	// Of equal ones the last stays. Writers that go through certificates in one order
 	// do not run into each other's locks.
-	last := make(map[entryKey]*certstore.Entry, len(entries))
-	for _, e := range entries {
-		last[keyOf(e)] = e
-	}
-	order := make([]entryKey, 0, len(last))
-	for k := range last {
-		order = append(order, k)
-	}
-	slices.SortFunc(order, func(a, b entryKey) int {
-		return cmp.Or(bytes.Compare(a.cert[:], b.cert[:]), cmp.Compare(a.address, b.address))
-	})
-	ids := make(map[entryKey]int64, len(order))
-	for chunk := range slices.Chunk(order, chunkSize) {
-		certs := make(map[[32]byte]*x509.Certificate, len(chunk))
-		for _, k := range chunk {
-			certs[k.cert] = last[k].Certificate
+	entries = slices.Clone(entries)
+	slices.SortStableFunc(entries, func(a, b keyedEntry) int { return a.compare(b.entryKey) })
+	list := entries[:0]
+	for i, e := range entries {
+		if i+1 == len(entries) || e.entryKey != entries[i+1].entryKey {
+			list = append(list, e)
 		}
-		rows, err := t.putCertificates(certs)
-		if err != nil {
-			return nil, err
-		}
-		if err := t.putEntries(chunk, last, rows, ids); err != nil {
+	}
+	if have == nil {
+		var err error
+		if have, err = t.known(list); err != nil {
 			return nil, err
 		}
 	}
-	return ids, nil
-}
-
-// putCertificates adds the certificates that are not there yet and returns the rows of all.
-func (t *tx) putCertificates(certs map[[32]byte]*x509.Certificate) (map[[32]byte]int64, error) {
-	rows, err := t.certificates(certs)
-	if err != nil || len(rows) == len(certs) {
-		return rows, err
-	}
-	var missing [][32]byte
-	for h := range certs {
-		if _, ok := rows[h]; !ok {
-			missing = append(missing, h)
-		}
-	}
-	slices.SortFunc(missing, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
-	args := make([]any, 0, 6*len(missing))
-	for _, h := range missing {
-		c := certs[h]
-		args = append(args, h[:], c.Raw, certificateIssuerSerial(c), hashKey(c.RawSubject), nonEmpty(c.SubjectKeyId), c.NotAfter.UnixMicro())
-	}
-	if _, err := t.exec("INSERT INTO certificates (sha256, der, issuer_serial, subject, key_id, not_after) VALUES "+
-		tuples(len(missing), 6)+" ON CONFLICT (sha256) DO NOTHING", args...); err != nil {
+	if err := t.putCertificates(list, have); err != nil {
 		return nil, err
 	}
-	return t.certificates(certs)
+	return t.putEntries(list, have)
 }
 
-// certificates returns the rows of those certificates that are in the database.
-func (t *tx) certificates(certs map[[32]byte]*x509.Certificate) (map[[32]byte]int64, error) {
-	args := make([]any, 0, len(certs))
-	for h := range certs {
-		args = append(args, h[:])
-	}
-	found := make(map[[32]byte]int64, len(certs))
-	err := t.rows("SELECT id, sha256 FROM certificates WHERE sha256 IN "+list(len(args)), args, func(rows *sql.Rows) error {
-		var id int64
-		var h []byte
-		err := rows.Scan(&id, &h)
-		if len(h) == 32 {
-			found[[32]byte(h)] = id
+// putCertificates adds the certificates of entries, which are in order, that have is
+// without.
+func (t *tx) putCertificates(entries []keyedEntry, have *known) error {
+	var fresh []keyedEntry
+	for i, e := range entries {
+		if _, ok := have.certs[e.cert]; !ok && (i == 0 || entries[i-1].cert != e.cert) {
+			fresh = append(fresh, e)
 		}
-		return err
-	})
-	return found, err
-}
-
-// putEntries writes the entries of keys, which lie in from, and sets their rows in ids.
-func (t *tx) putEntries(keys []entryKey, from map[entryKey]*certstore.Entry, certs map[[32]byte]int64, ids map[entryKey]int64) error {
-	args := make([]any, 0, 7*len(keys))
-	owner := make(map[int64][32]byte, len(certs))
-	for _, k := range keys {
-		e := from[k]
-		row, ok := certs[k.cert]
-		if !ok {
-			return fmt.Errorf("certificate %x: %w", k.cert, errGone)
-		}
-		owner[row] = k.cert
-		args = append(args, row, e.Address, text(e.Source), flag(e.Default), flag(e.Published), nonEmpty(e.Capabilities), toMicros(e.Seen))
 	}
-	var mailboxes []any
-	err := t.rows("INSERT INTO entries (certificate, address, source, preferred, published, capabilities, seen) VALUES "+tuples(len(keys), 7)+
-		" ON CONFLICT (certificate, address) DO UPDATE SET source = excluded.source, preferred = excluded.preferred,"+
-		" published = excluded.published, capabilities = excluded.capabilities, seen = excluded.seen RETURNING id, certificate, address", args,
-		func(rows *sql.Rows) error {
-			var id, cert int64
-			var address string
-			if err := rows.Scan(&id, &cert, &address); err != nil {
-				return err
-			}
-			k := entryKey{owner[cert], address}
-			ids[k] = id
-			for _, m := range mailboxesOf(from[k]) {
-				mailboxes = append(mailboxes, m, id)
-			}
-			return nil
-		})
+	ids, err := t.ids("certificates", len(fresh))
 	if err != nil {
 		return err
 	}
-	for chunk := range slices.Chunk(mailboxes, 2*chunkSize) {
-		if _, err := t.exec("INSERT INTO mailboxes (mailbox, entry) VALUES "+tuples(len(chunk)/2, 2)+" ON CONFLICT DO NOTHING", chunk...); err != nil {
-			return err
+	args := make([]any, 0, 7*len(fresh))
+	for i, e := range fresh {
+		c := e.Certificate
+		args = append(args, ids[i], e.cert[:], c.Raw, certificateIssuerSerial(c), shortHash(c.RawSubject), nonEmpty(c.SubjectKeyId), c.NotAfter.UnixMicro())
+		have.certs[e.cert] = ids[i]
+	}
+	n, err := t.insert("certificates (id, sha256, der, issuer_serial, subject, key_id, not_after)", args)
+	if err != nil || n == len(fresh) {
+		return err
+	}
+	// Another writer added some of them meanwhile, under rows of its own.
+	now, err := t.known(fresh)
+	if err != nil {
+		return err
+	}
+	for _, e := range fresh {
+		row, ok := now.certs[e.cert]
+		if !ok {
+			return fmt.Errorf("certificate %x: %w", e.cert, errGone)
 		}
+		have.certs[e.cert] = row
 	}
 	return nil
+}
+
+// putEntries writes entries, whose certificates are in have, and returns their rows.
+func (t *tx) putEntries(entries []keyedEntry, have *known) (map[entryKey]int64, error) {
+	rows := make(map[entryKey]int64, len(entries))
+	var fresh []keyedEntry
+	for _, e := range entries {
+		old, ok := have.entries[e.entryKey]
+		if !ok {
+			fresh = append(fresh, e)
+			continue
+		}
+		rows[e.entryKey] = old.id
+		if err := t.run("UPDATE entries SET source = ?, preferred = ?, published = ?, capabilities = ?, seen = ? WHERE id = ?", append(facts(e.Entry), old.id), nil); err != nil {
+			return nil, err
+		}
+	}
+	ids, err := t.ids("entries", len(fresh))
+	if err != nil {
+		return nil, err
+	}
+	args := make([]any, 0, 8*len(fresh))
+	var mailboxes []any
+	for i, e := range fresh {
+		rows[e.entryKey] = ids[i]
+		args = append(append(args, ids[i], have.certs[e.cert], e.Address), facts(e.Entry)...)
+		for _, m := range mailboxesOf(e.Entry) {
+			mailboxes = append(mailboxes, m, ids[i])
+		}
+	}
+	n, err := t.insert("entries (id, certificate, address, source, preferred, published, capabilities, seen)", args)
+	if err == nil && n != len(fresh) {
+		err = errMeanwhile
+	}
+	if err == nil {
+		_, err = t.insert("mailboxes (mailbox, entry)", mailboxes)
+	}
+	return rows, err
+}
+
+// facts are the values of the columns of an entry that can change.
+func facts(e *certstore.Entry) []any {
+	return []any{text(e.Source), flag(e.Default), flag(e.Published), nonEmpty(e.Capabilities), toMicros(e.Seen)}
 }
 
 // remove removes entries, and the certificates nobody refers to any more.

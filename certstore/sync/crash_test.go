@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"iter"
 	"math/rand/v2"
 	"os"
@@ -68,14 +69,13 @@ func (h history) Changes(_ context.Context, cursor []byte) iter.Seq2[*sync.Batch
 	}
 }
 
-// TestMain runs the sync of the crash test when the test starts itself.
+// TestMain runs the sync of the crash test when the test starts itself. It says when it is
+// at work.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("POSTSEAL_CRASH_TEST"); dir != "" {
-		if err := syncHistory(dir, endlessHistory); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		_, err := syncHistory(dir, os.Getenv("POSTSEAL_CRASH_TARGET"), endlessHistory, func(sync.Report) { os.Stdout.WriteString(".") })
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
@@ -96,18 +96,31 @@ func loadHistory(dir string, events int) (history, error) {
 // endlessHistory is more than any machine gets through between a hundred kills.
 const endlessHistory = 1 << 30
 
-func syncHistory(dir string, events int) error {
+// crashTarget opens what is synchronised to: a database, or a folder with a state file.
+func crashTarget(ctx context.Context, dir, kind string) (target, io.Closer, error) {
+	if kind == "SQLite" {
+		s, err := sqlstore.Open(ctx, "sqlite:"+filepath.Join(dir, "certs.db"))
+		return s, s, err
+	}
+	folder, err := certstore.OpenDir(filepath.Join(dir, "folder"))
+	if err != nil {
+		return nil, nil, err
+	}
+	to, err := sync.ToWriter(folder, filepath.Join(dir, "state"))
+	return &memoryTarget{folder, to}, folder, err
+}
+
+func syncHistory(dir, kind string, events int, progress func(sync.Report)) (*sync.Report, error) {
 	h, err := loadHistory(dir, events)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s, err := sqlstore.Open(context.Background(), "sqlite:"+filepath.Join(dir, "certs.db"))
+	to, closer, err := crashTarget(context.Background(), dir, kind)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer s.Close()
-	_, err = (&sync.Syncer{Source: h, Target: s, Rules: sync.Rules{KeepForeign: true, Aliases: true}, Time: afterEpoch}).Run(context.Background())
-	return err
+	defer closer.Close()
+	return (&sync.Syncer{Source: h, Target: to, Rules: sync.Rules{KeepForeign: true, Aliases: true}, Time: afterEpoch, Progress: progress}).Run(context.Background())
 }
 
 func afterEpoch() time.Time { return certtest.Epoch().AddDate(0, 1, 0) }
@@ -116,8 +129,17 @@ func afterEpoch() time.Time { return certtest.Epoch().AddDate(0, 1, 0) }
 // twice: what its target holds in the end is what an undisturbed run gives.
 func TestKill(t *testing.T) {
 	if testing.Short() {
-		t.Skip("kills a process a hundred times")
+		t.Skip("kills a process two hundred times")
 	}
+	for _, kind := range []string{"SQLite", "Dir"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			testKill(t, kind)
+		})
+	}
+}
+
+func testKill(t *testing.T, kind string) {
 	dir := t.TempDir()
 	w := newWorld(t, nil)
 	var bundle []byte
@@ -128,28 +150,43 @@ func TestKill(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "certs.pem"), bundle, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 100 {
+	const kills, early = 100, 5 // every fifth is killed at any time, the others when they are at work
+	for i := range kills {
 		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), "POSTSEAL_CRASH_TEST="+dir)
+		cmd.Env = append(os.Environ(), "POSTSEAL_CRASH_TEST="+dir, "POSTSEAL_CRASH_TARGET="+kind)
 		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(5+rand.IntN(60)) * time.Millisecond)
+		most := 30_000
+		if i%early != 0 {
+			if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+				t.Fatalf("it ended before it was at work: %v", err)
+			}
+			most = 15_000
+		}
+		time.Sleep(time.Duration(rand.IntN(most)) * time.Microsecond)
 		cmd.Process.Kill()
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.Exited() {
 			t.Fatalf("it ended by itself: %v", err)
 		}
 	}
-	s, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(dir, "certs.db"))
+	s, closer, err := crashTarget(t.Context(), dir, kind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer closer.Close()
 	h, err := loadHistory(dir, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -164,15 +201,21 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, _ := strconv.Atoi(string(state.Cursor))
-	t.Logf("after 100 kills it is at event %d", n)
-	if n < 500 {
-		t.Errorf("only %d events in 100 runs: the runs hardly got to work", n)
+	t.Logf("after %d kills it is at event %d", kills, n)
+	if least := (kills - kills/early) * 5; n < least {
+		t.Errorf("%d events, want %d: what was done was lost", n, least)
 	}
 	historyEvents := n + 33
-	if err := syncHistory(dir, historyEvents); err != nil {
+	if _, err := syncHistory(dir, kind, historyEvents, nil); err != nil {
 		t.Fatal(err)
 	}
 	h.events = historyEvents
+	if kind != "SQLite" { // what another run did is known after the state file was read again
+		if s, closer, err = crashTarget(t.Context(), dir, kind); err != nil {
+			t.Fatal(err)
+		}
+		defer closer.Close()
+	}
 
 	last := map[string]*sync.Object{}
 	for n := range historyEvents {
@@ -213,7 +256,7 @@ func TestKill(t *testing.T) {
 			t.Errorf("%s: %+v, want what %q said", id, h, o.Name)
 		}
 	}
-	r, err := (&sync.Syncer{Source: h, Target: s, Rules: sync.Rules{KeepForeign: true, Aliases: true}, Time: afterEpoch}).Run(t.Context())
+	r, err := syncHistory(dir, kind, historyEvents, nil)
 	if err != nil || r.Objects+r.Added+r.Updated+r.Removed != 0 {
 		t.Errorf("another run still found something to do: %+v, %v", r, err)
 	}

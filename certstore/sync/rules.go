@@ -3,8 +3,6 @@ package sync
 import (
 	"bytes"
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/mailbox"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // Rules decide what a [Syncer] carries. The zero value carries what a mail program can
@@ -158,17 +157,26 @@ func (r *Rules) entry(c Certificate, source, address string, now time.Time) *cer
 
 // addresses returns what a certificate of an object is filed under.
 func (r *Rules) addresses(o *Object, c *x509.Certificate) []string {
-	var list []string
-	for _, a := range o.Addresses {
-		if r.Aliases || certstore.Email(a).Match(c) {
-			list = append(list, a)
-		}
+	list := o.Addresses
+	if !r.Aliases {
+		list = named(o, mailbox.Of(c))
 	}
 	if len(list) == 0 && len(o.Addresses) > 0 {
 		list = o.Addresses[:1] // a foreign one that is kept
 	}
 	if len(list) == 0 {
 		list = []string{""}
+	}
+	return list
+}
+
+// named returns the addresses of an object that are among mailboxes.
+func named(o *Object, mailboxes []mailbox.Mailbox) []string {
+	var list []string
+	for _, a := range o.Addresses {
+		if slices.ContainsFunc(mailboxes, func(m mailbox.Mailbox) bool { return mailbox.Compare(a, m) != mailbox.Different }) {
+			list = append(list, a)
+		}
 	}
 	return list
 }
@@ -188,11 +196,14 @@ func (r *Rules) refuse(o *Object, c Certificate, now time.Time) string {
 	case !r.KeepUnusable && !usableKey(cert):
 		return "key usage allows neither signing nor encryption"
 	}
-	if !r.KeepForeign && len(o.Addresses) > 0 && !slices.ContainsFunc(o.Addresses, func(a string) bool { return certstore.Email(a).Match(cert) }) {
-		if len(mailbox.Of(cert)) == 0 {
+	if !r.KeepForeign && len(o.Addresses) > 0 {
+		mailboxes := mailbox.Of(cert)
+		if len(mailboxes) == 0 {
 			return "names no mail address"
 		}
-		return "names none of the object's addresses"
+		if len(named(o, mailboxes)) == 0 {
+			return "names none of the object's addresses"
+		}
 	}
 	if r.Accept != nil {
 		return r.Accept(o, cert)
@@ -237,28 +248,7 @@ func better(a, b Certificate) int {
 		first(encrypts(a.Certificate), encrypts(b.Certificate)),
 		first(a.Default, b.Default),
 		b.Certificate.NotBefore.Compare(a.Certificate.NotBefore),
-		cmp.Compare(strength(b.Certificate), strength(a.Certificate)),
+		cmp.Compare(sigalg.Strength(b.Certificate.RawSubjectPublicKeyInfo), sigalg.Strength(a.Certificate.RawSubjectPublicKeyInfo)),
 		bytes.Compare(ha[:], hb[:]),
 	)
-}
-
-// strength compares keys by the security they give, roughly in bits.
-func strength(c *x509.Certificate) int {
-	switch k := c.PublicKey.(type) {
-	case *rsa.PublicKey:
-		switch n := k.N.BitLen(); {
-		case n >= 15360:
-			return 256
-		case n >= 7680:
-			return 192
-		case n >= 3072:
-			return 128
-		case n >= 2048:
-			return 112
-		}
-		return 80
-	case *ecdsa.PublicKey:
-		return k.Curve.Params().BitSize / 2
-	}
-	return 128
 }

@@ -72,8 +72,11 @@ type CRL struct {
 	DER  []byte
 }
 
-// batchSize is how many objects go into one batch and one transaction.
-const batchSize = 500
+// A batch, which is one transaction, has so many objects, or so many octets of certificates.
+const (
+	batchSize   = 2000
+	batchOctets = 4 << 20
+)
 
 // FromStore makes a source of any store that yields all its entries. Every run reads it
 // from end to end.
@@ -92,7 +95,7 @@ func (s storeSource) Name() string { return s.name }
 
 func (s storeSource) Changes(ctx context.Context, _ []byte) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
-		b := &Batch{Reset: true}
+		b, octets := &Batch{Reset: true}, 0
 		for e, err := range s.all(ctx) {
 			if err != nil {
 				yield(nil, fmt.Errorf("sync: %s: %w", s.name, err))
@@ -106,11 +109,12 @@ func (s storeSource) Changes(ctx context.Context, _ []byte) iter.Seq2[*Batch, er
 				o.Addresses = []string{e.Address}
 			}
 			b.Objects = append(b.Objects, o)
-			if len(b.Objects) == batchSize {
+			octets += len(e.Certificate.Raw)
+			if len(b.Objects) == batchSize || octets >= batchOctets {
 				if !yield(b, nil) {
 					return
 				}
-				b = &Batch{}
+				b, octets = &Batch{}, 0
 			}
 		}
 		b.Complete, b.Everything = true, true

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func (r *run) run(ctx context.Context) error {
 		cursor, r.state.Rules = nil, rules
 	}
 	complete := false
-	for batch, err := range r.Source.Changes(ctx, cursor) {
+	for batch, err := range ahead(ctx, r.Source, cursor) {
 		if err != nil {
 			return err
 		}
@@ -139,6 +140,41 @@ func (r *run) run(ctx context.Context) error {
 		return r.expire(ctx)
 	}
 	return nil
+}
+
+// ahead yields what the source names, and lets it go on with the next batch meanwhile:
+// reading and writing take as long as the slower of the two, not as long as both. No more
+// than one batch waits.
+func ahead(ctx context.Context, from Source, cursor []byte) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		type answer struct {
+			batch *Batch
+			err   error
+		}
+		answers, stopped := make(chan answer), make(chan struct{})
+		go func() {
+			defer close(answers)
+			for batch, err := range from.Changes(ctx, cursor) {
+				select {
+				case answers <- answer{batch, err}:
+				case <-stopped:
+					return
+				}
+			}
+		}()
+		defer func() { // nothing of the source outlives the run
+			cancel()
+			close(stopped)
+			for range answers {
+			}
+		}()
+		for a := range answers {
+			if !yield(a.batch, a.err) {
+				return
+			}
+		}
+	}
 }
 
 func (r *run) batch(ctx context.Context, b *Batch) error {

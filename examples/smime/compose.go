@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -21,18 +23,24 @@ type composeOptions struct {
 	to         []string
 	stores     []string
 	chain      chainOptions
+	policy     policyFile
 	out        string
 	clock      string
 	composer   smime.Composer
 	protect    string
 	signerID   string
 	recipID    string
+	explain    bool
+	secret     string
+	secretID   string
+	passphrase string
+	known      map[string][]byte // what the stores know of the recipients' capabilities, by certificate
 }
 
 func (o *composeOptions) registerSign(f *pflag.FlagSet) {
 	o.identities.register(f)
 	f.BoolVar(&o.composer.Opaque, "opaque", false, "sign as application/pkcs7-mime instead of multipart/signed")
-	f.StringVar(&o.composer.Digest, "digest", "", "sha256, sha384 or sha512; default: what fits the key")
+	f.StringVar(&o.composer.Digest, "digest", "", "sha256, sha384, sha512, shake128 or shake256; default: what fits the key")
 	f.BoolVar(&o.composer.PSS, "pss", false, "RSASSA-PSS where the key is RSA")
 	f.StringVar(&o.composer.Include, "include", "chain", "certificates to send: none, leaf, chain or chain+root")
 	f.StringVar(&o.signerID, "signer-id", "issuer-serial", "how to name the signer: issuer-serial or key-id")
@@ -45,20 +53,23 @@ func (o *composeOptions) registerEncrypt(f *pflag.FlagSet) {
 	f.StringVar(&o.composer.Cipher, "cipher", "auto", "aes128-cbc, aes192-cbc, aes256-cbc, aes128-gcm, aes192-gcm, aes256-gcm, chacha20-poly1305 or auto")
 	f.StringVar(&o.composer.KeyTransport, "key-transport", "auto", "pkcs1, oaep or auto")
 	f.StringVar(&o.recipID, "recipient-id", "issuer-serial", "how to name recipients: issuer-serial or key-id")
+	f.StringVar(&o.secret, "secret", "", "encrypt for who has this key-encryption key too, in hexadecimal")
+	f.StringVar(&o.secretID, "secret-id", "", "how to name that key for the reader, in hexadecimal")
+	f.StringVar(&o.passphrase, "passphrase", "", "encrypt for who knows this password too")
 	f.BoolVar(&o.composer.Compress, "compress", false, "compress before encrypting")
 }
 
 // composeCommand returns the command sign, encrypt or seal.
 func composeCommand(name string) command {
 	return func(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-		if err := compose(name, args, stdin, stdout); err != nil {
+		if err := compose(name, args, stdin, stdout, stderr); err != nil {
 			return fail(stderr, name, err)
 		}
 		return exitGood
 	}
 }
 
-func compose(name string, args []string, stdin io.Reader, stdout io.Writer) error {
+func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	var o composeOptions
 	f := newFlags(name)
 	synopsis := name + " [options] MSG"
@@ -72,6 +83,7 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	if name == "seal" {
 		o.composer.Opaque = true
 		f.Lookup("opaque").DefValue = "true"
+		f.BoolVar(&o.composer.Pad, "pad", false, "hide how long the message is")
 		f.BoolVar(&o.composer.Triple, "triple", false, "sign again outside the encryption")
 	}
 	// What seal writes hides the subject; sign and encrypt leave the header where it is
@@ -79,6 +91,8 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	f.StringVar(&o.protect, "protect-headers", fmt.Sprint(name == "seal"), "protect the header too (RFC 9788): true, false, or a policy: baseline, shy, no-confidentiality")
 	f.Lookup("protect-headers").NoOptDefVal = "true"
 	f.StringVar(&o.out, "out", "", "write the message here instead of to standard output")
+	o.policy.register(f)
+	f.BoolVar(&o.explain, "explain", false, "say on standard error what was chosen and why")
 	registerClock(f, &o.clock)
 	if done, err := parse(f, args, synopsis, stdout); done || err != nil {
 		return err
@@ -89,11 +103,21 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	if err := o.settle(name); err != nil {
 		return err
 	}
-	msg, closeInput, err := input(f.Arg(0), stdin)
+	file, closeInput, err := input(f.Arg(0), stdin)
 	if err != nil {
 		return err
 	}
 	defer closeInput()
+	var msg io.Reader = file
+	if o.policy.policy != nil {
+		var action string
+		if action, msg, err = o.decide(name, file); err != nil {
+			return err
+		}
+		if err := o.govern(action, f.Changed); err != nil {
+			return err
+		}
+	}
 	w, err := newOutput(o.out, stdout)
 	if err != nil {
 		return err
@@ -103,7 +127,8 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	if _, err := src.r.Peek(1); err == io.EOF {
 		return unreadable(errors.New("the message is empty"))
 	}
-	switch _, err := o.composer.Compose(dst, src); {
+	result, err := o.composer.Compose(dst, src)
+	switch {
 	case src.err != nil:
 		return unreadable(src.err)
 	case dst.err != nil:
@@ -113,7 +138,20 @@ func compose(name string, args []string, stdin io.Reader, stdout io.Writer) erro
 	case err != nil:
 		return notGood(err)
 	}
-	return w.commit()
+	if err := w.commit(); err != nil {
+		return err
+	}
+	o.policy.print(stderr, name)
+	if !o.explain {
+		return nil
+	}
+	for _, d := range result.Digests {
+		fmt.Fprintf(stderr, "smime: %s: signed over %s\n", name, d)
+	}
+	for _, reason := range result.Reasons {
+		fmt.Fprintf(stderr, "smime: %s: %s\n", name, printable(reason))
+	}
+	return nil
 }
 
 // A checkedReader and a checkedWriter remember their errors, so that they are not taken for
@@ -147,7 +185,7 @@ func (c *checkedWriter) Write(b []byte) (int, error) {
 // settle checks the choices and reads what they name.
 func (o *composeOptions) settle(name string) error {
 	for _, choice := range []struct{ flag, value, allowed string }{
-		{"digest", o.composer.Digest, "|sha256|sha384|sha512"},
+		{"digest", o.composer.Digest, "|sha256|sha384|sha512|shake128|shake256"},
 		{"include", o.composer.Include, "none|leaf|chain|chain+root|"},
 		{"signer-id", o.signerID, "issuer-serial|key-id|"},
 		{"recipient-id", o.recipID, "issuer-serial|key-id|"},
@@ -172,10 +210,28 @@ func (o *composeOptions) settle(name string) error {
 	if name != "encrypt" && len(o.identities.files) == 0 {
 		return wrongUsage("--identity is needed")
 	}
-	if name != "sign" && len(o.to) == 0 {
+	if name != "sign" && len(o.to) == 0 && o.secret == "" && o.passphrase == "" {
 		return wrongUsage("--to is needed")
 	}
-	var err error
+	err := o.policy.load()
+	if err != nil {
+		return err
+	}
+	o.chain.policy, o.chain.sending = o.policy.policy, true
+	for _, v := range []struct {
+		flag, text string
+		octets     *[]byte
+	}{{"secret", o.secret, &o.composer.Secret}, {"secret-id", o.secretID, &o.composer.SecretID}} {
+		if v.text == "" {
+			continue
+		}
+		if *v.octets, err = hex.DecodeString(v.text); err != nil {
+			return wrongUsage("--%s is not hexadecimal", v.flag)
+		}
+	}
+	if o.passphrase != "" {
+		o.composer.Passphrase = []byte(o.passphrase)
+	}
 	if o.composer.Time, err = parseClock(o.clock); err != nil {
 		return err
 	}
@@ -185,9 +241,11 @@ func (o *composeOptions) settle(name string) error {
 			return err
 		}
 		o.composer.Signers = signing(ids)
+		o.composer.EncryptionCertificate = preferred(ids, o.composer.Signers)
 	}
 	if name != "sign" {
 		o.composer.Recipients, err = o.recipients()
+		o.composer.Capabilities = func(c *x509.Certificate) []byte { return o.known[string(c.Raw)] }
 	}
 	return err
 }
@@ -206,6 +264,24 @@ func signing(ids []*certstore.Identity) []*certstore.Identity {
 		return ids
 	}
 	return fit
+}
+
+// preferred returns the certificate that replies to the first signer should be encrypted to,
+// where a file has one for each use: one for the same address that does not sign.
+func preferred(ids, signers []*certstore.Identity) *x509.Certificate {
+	const encrypts = x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
+	for _, id := range ids {
+		c := id.Certificate()
+		if slices.Contains(signers, id) || c.KeyUsage&encrypts == 0 {
+			continue
+		}
+		for _, address := range signers[0].Certificate().EmailAddresses {
+			if certstore.Email(address).Match(c) {
+				return c
+			}
+		}
+	}
+	return nil
 }
 
 func oneOf(value, allowed string) bool {

@@ -147,7 +147,7 @@ type finder struct {
 // revocation data of the stores; without, only what a certificate says of itself counts.
 func (f *finder) find(ctx context.Context, address string) ([]smime.Candidate, error) {
 	store := f.places.store()
-	if len(f.chain.roots) == 0 {
+	if !f.chain.trusts() {
 		return f.unjudged(ctx, store, address)
 	}
 	verifier, err := f.chain.verifier(f.places)
@@ -158,7 +158,13 @@ func (f *finder) find(ctx context.Context, address string) ([]smime.Candidate, e
 		verifier.Time = f.now
 	}
 	verifier.Intermediates = store
-	return (&smime.Resolver{Store: store, Chain: verifier}).Candidates(ctx, address)
+	r := &smime.Resolver{Store: store, Chain: verifier, Secondary: f.places.otherAddresses()}
+	if f.chain.policy == nil {
+		r.Secondary = nil
+	} else {
+		f.chain.policy.Resolver(r)
+	}
+	return r.Candidates(ctx, address)
 }
 
 func (f *finder) unjudged(ctx context.Context, store certstore.Store, address string) (found []smime.Candidate, failed error) {

@@ -29,23 +29,29 @@ type openOptions struct {
 	cms        bool
 	content    string
 	secret     string
+	tryKeys    bool
 	passphrase string
+	policy     policyFile
 	out        string
+	color      string
 }
 
 func (o *openOptions) register(f *pflag.FlagSet) {
 	o.identities.register(f)
 	o.chain.register(f)
 	f.StringArrayVar(&o.stores, "store", nil, "where to look for signers' certificates; repeatable")
-	f.StringSliceVar(&o.allow, "allow", nil, "unsigned, sha1, md5, legacy-ciphers, mismatched-sender")
+	f.StringSliceVar(&o.allow, "allow", nil, "unsigned, sha1, md5, legacy-ciphers, short-tags, mismatched-sender")
 	f.BoolVar(&o.inspect, "inspect", false, "report only; status 0 for anything readable")
 	f.BoolVar(&o.stream, "stream", false, "constant memory; needs --out")
 	f.BoolVar(&o.batch, "batch", false, "one message's name a line on standard input, one JSON object a line out")
 	f.BoolVar(&o.json, "json", false, "one JSON object on standard output")
 	f.BoolVar(&o.cms, "cms", false, "the input is a bare CMS structure: DER, BER or PEM")
 	f.StringVar(&o.content, "content", "", "content of a detached structure, with --cms")
+	o.policy.register(f)
 	f.StringVar(&o.secret, "secret", "", "key-encryption key in hexadecimal")
+	f.BoolVar(&o.tryKeys, "try-keys", false, "try every identity on a message that names none of them")
 	f.StringVar(&o.passphrase, "passphrase", "", "password of a password recipient")
+	f.StringVar(&o.color, "color", "auto", "auto, always or never: the report for people in colour")
 	f.StringVar(&o.out, "out", "", "write the content to this file instead of to standard output")
 }
 
@@ -71,6 +77,9 @@ func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case o.content != "" && !o.cms:
 		err = wrongUsage("--content goes with --cms")
 	}
+	if err == nil {
+		_, err = paletteFor(o.color, stdout)
+	}
 	var opener *smime.Opener
 	if err == nil {
 		opener, err = o.opener()
@@ -84,11 +93,21 @@ func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if o.batch {
 		return o.openBatch(opener, stdin, stdout, stderr)
 	}
-	return o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
+	exit := o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
+	if exit == exitGood {
+		o.policy.print(stderr, "open")
+	}
+	return exit
 }
 
 // opener turns the options into an Opener.
 func (o *openOptions) opener() (*smime.Opener, error) {
+	if err := o.policy.load(); err != nil {
+		return nil, err
+	}
+	if o.chain.policy = o.policy.policy; o.chain.policy != nil {
+		o.allow = append(o.allow, o.policy.policy.Accept...)
+	}
 	op := &smime.Opener{}
 	for _, a := range o.allow {
 		switch a {
@@ -100,10 +119,12 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 			op.AllowMD5 = true
 		case "legacy-ciphers":
 			op.AllowLegacyCiphers = true
+		case "short-tags":
+			op.AllowShortTags = true
 		case "mismatched-sender":
 			op.AllowMismatchedSender = true
 		default:
-			return nil, wrongUsage("--allow %s is not one of unsigned, sha1, md5, legacy-ciphers, mismatched-sender", a)
+			return nil, wrongUsage("--allow %s is not one of unsigned, sha1, md5, legacy-ciphers, short-tags, mismatched-sender", a)
 		}
 	}
 	var err error
@@ -120,7 +141,9 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	op.Certs = stores.store()
+	if op.Certs, err = o.signers(stores); err != nil {
+		return nil, err
+	}
 	if op.Chain, err = o.chain.verifier(stores); err != nil {
 		return nil, err
 	}
@@ -131,7 +154,29 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	keys := new(certstore.Memory)
 	keys.AddIdentity(ids...)
 	op.Keys = keys
+	if o.tryKeys {
+		op.TryKeys = ids
+	}
+	if o.policy.policy != nil {
+		op = o.policy.policy.Opener(op)
+	}
 	return op, nil
+}
+
+// signers is where certificates of signers are looked for that a message does not carry:
+// the stores, and what --intermediates names.
+func (o *openOptions) signers(stores places) (certstore.Store, error) {
+	given := new(certstore.Memory)
+	if err := eachCertificate(o.chain.intermediates, given.Add); err != nil {
+		return nil, err
+	}
+	if len(o.chain.intermediates) == 0 {
+		return stores.store(), nil
+	}
+	if s := stores.store(); s != nil {
+		return certstore.Multi(given, s), nil
+	}
+	return given, nil
 }
 
 // openOne opens one message and reports for a person or a program.
@@ -168,14 +213,20 @@ func (o *openOptions) openOne(op *smime.Opener, name string, stdin io.Reader, st
 		writeJSON(stdout, report)
 	case exit == exitGood && held != nil:
 		stdout.Write(held.Bytes())
-		printReport(stderr, report)
-	case exit == exitGood:
-		printReport(stdout, report)
+		o.print(stderr, report)
+	case exit == exitGood, onTerminal(stdout): // elsewhere nothing but content stands on standard output
+		o.print(stdout, report)
 	}
 	if exit != exitGood {
 		fail(stderr, "open", errors.New(why))
 	}
 	return exit
+}
+
+// print writes the report for people.
+func (o *openOptions) print(w io.Writer, r *smime.Report) {
+	p, _ := paletteFor(o.color, w) // which the options have passed
+	printReport(w, r, p)
 }
 
 // open runs the opener; the error is nil whenever there is a report.

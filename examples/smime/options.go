@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/smime"
 )
 
 // newFlags returns an empty flag set that reports errors instead of printing them.
@@ -86,6 +88,14 @@ type chainOptions struct {
 	revocation           string
 	clock                string
 	network              bool
+
+	policy  *smime.Policy // what the administrator decides, if there is such a thing
+	sending bool          // it is asked for sending
+}
+
+// trusts reports whether anybody is trusted at all.
+func (o *chainOptions) trusts() bool {
+	return len(o.roots) > 0 || o.policy != nil && len(o.policy.IssuingCAs) > 0
 }
 
 func (o *chainOptions) register(f *pflag.FlagSet) {
@@ -125,6 +135,11 @@ func (o *chainOptions) verifier(stores places) (*chain.Verifier, error) {
 	if fetcher := network(o.network); fetcher != nil {
 		rev.Fetcher, rev.FetchIssuers = fetcher, true
 	}
+	if o.policy != nil {
+		rev.InsecureOff, rev.AllowUnknown = o.policy.NoRevocation, o.sending && o.policy.SoftRevocationOnSend
+		total := fetchTime(o.policy.FetchTotalMillis)
+		rev.PerFetch, rev.PerVerification = min(fetchTime(o.policy.FetchMillis), total), total
+	}
 	if o.revocation != "" {
 		var err error
 		if rev, err = revocationMode(o.revocation, rev.Fetcher); err != nil {
@@ -136,6 +151,11 @@ func (o *chainOptions) verifier(stores places) (*chain.Verifier, error) {
 		return nil, err
 	}
 	anchors := new(chain.Collection)
+	if o.policy != nil && len(o.policy.IssuingCAs) > 0 {
+		if anchors, err = chain.ReadCollection(bytes.NewReader(o.policy.IssuingCAs)); err != nil {
+			return nil, unreadable(fmt.Errorf("authorities of the policy: %w", err))
+		}
+	}
 	if err := eachCertificate(o.roots, anchors.AddAnchor); err != nil {
 		return nil, err
 	}
@@ -153,6 +173,7 @@ func (o *chainOptions) verifier(stores places) (*chain.Verifier, error) {
 	}
 	v := chain.NewVerifier(anchors, *rev)
 	v.Time = clock
+	v.AllowSHA1 = o.policy != nil && slices.Contains(o.policy.Accept, "sha1")
 	return v, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/postseal/postseal/certstore/ldapstore"
 	"github.com/postseal/postseal/certstore/smimeastore"
 	"github.com/postseal/postseal/certstore/sqlstore"
+	"github.com/postseal/postseal/smime"
 )
 
 // storeHelp says what --store takes.
@@ -167,6 +168,23 @@ func (all places) store() certstore.Store {
 	return certstore.Multi(stores...)
 }
 
+// otherAddresses asks the directories for the further addresses of whoever has one.
+func (all places) otherAddresses() func(context.Context, string) ([]string, error) {
+	return func(ctx context.Context, address string) (list []string, err error) {
+		for _, p := range all {
+			if p.ldap == nil {
+				continue
+			}
+			more, err := p.ldap.OtherAddresses(ctx, address)
+			if err != nil {
+				return list, err
+			}
+			list = append(list, more...)
+		}
+		return list, nil
+	}
+}
+
 // databases are the stores that keep revocation data beside certificates.
 type databases []*sqlstore.Store
 
@@ -213,7 +231,12 @@ func (o *composeOptions) lookup(address string) (*x509.Certificate, error) {
 	defer all.Close()
 	found, err := (&finder{places: all, chain: &o.chain, now: o.composer.Time}).find(context.Background(), address)
 	if len(found) > 0 && found[0].Usable {
-		return found[0].Certificate, nil
+		best := found[0].Certificate
+		if o.known == nil {
+			o.known = map[string][]byte{}
+		}
+		o.known[string(best.Raw)] = (&smime.Resolver{Store: all.store()}).Capabilities(context.Background(), best)
+		return best, nil
 	}
 	switch {
 	case len(found) > 0:

@@ -76,6 +76,7 @@ func (w *Writer) write(b []byte) {
 
 type octetsWriter struct {
 	w      *Writer
+	header []byte
 	chunk  []byte // not yet written, less than chunkSize
 	closed bool
 }
@@ -120,8 +121,8 @@ func (o *octetsWriter) Close() error {
 }
 
 func (o *octetsWriter) segment(b []byte) {
-	var header [6]byte
-	o.w.write(AppendHeader(header[:0], OctetString, false, len(b)))
+	o.header = AppendHeader(o.header[:0], OctetString, false, len(b))
+	o.w.write(o.header)
 	o.w.write(b)
 }
 

@@ -330,3 +330,47 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Attack row D04: PEM with a million header lines, without ends, or of nothing but
+// beginnings costs what its length says.
+func TestPEMWorkIsLinear(t *testing.T) {
+	for name, of := range map[string]func(n int) string{
+		"headers": func(n int) string {
+			return "-----BEGIN X-----\n" + strings.Repeat("A: b\n", n*125_000) + "\nAAAA\n-----END X-----\n"
+		},
+		"headers without end": func(n int) string { return "-----BEGIN X-----\n" + strings.Repeat("A: b\n", n*125_000) },
+		"colons": func(n int) string {
+			return "-----BEGIN X-----\n" + strings.Repeat(":", n*500_000) + "\n-----END X-----\n"
+		},
+		"beginnings":             func(n int) string { return strings.Repeat("-----BEGIN X-----\n", n*100) },
+		"beginnings in one line": func(n int) string { return strings.Repeat("-----BEGIN X-----", n*20_000) },
+		"ends":                   func(n int) string { return "-----BEGIN X-----\n" + strings.Repeat("-----END Y-----\n", n*20_000) },
+		"hyphens":                func(n int) string { return strings.Repeat("-", n*500_000) },
+		"base64 of empty lines": func(n int) string {
+			return "-----BEGIN X-----\n" + strings.Repeat("\n", n*500_000) + "-----END X-----\n"
+		},
+		"line ends after a block": func(n int) string {
+			return "-----BEGIN X-----\nAAAA\n-----END X-----\n" + strings.Repeat("\n", n*500_000)
+		},
+	} {
+		fastest := func(text string) time.Duration {
+			least := time.Duration(1 << 62)
+			for range 3 {
+				start := time.Now()
+				bundle.Blocks([]byte(text), 1000)
+				least = min(least, time.Since(start))
+			}
+			return least
+		}
+		small, large := of(1), of(8)
+		ratio := 0.0
+		for range 5 { // a square would be sixty-four
+			if ratio = float64(fastest(large)) / float64(fastest(small)); ratio < 20 {
+				break
+			}
+		}
+		if ratio >= 20 {
+			t.Errorf("%s: eight times the input takes %.0f times as long", name, ratio)
+		}
+	}
+}

@@ -54,7 +54,9 @@ type gcm struct {
 	begun uint64   // octets
 	size  uint64   // octets that have ended
 	acc   field128 // GHASH of them, times H
-	power field128 // H to the number of blocks in a whole piece, once it is needed
+	// Of a whole piece: H to the number of its blocks, once that is needed, and H times
+	// its length.
+	power, length field128
 }
 
 func newGCM(key, nonce []byte) (*gcm, error) {
@@ -73,6 +75,7 @@ func newGCM(key, nonce []byte) (*gcm, error) {
 	copy(g.j0[:], nonce)
 	g.j0[15] = 1
 	g.h, g.mask = g.cipher([aes.BlockSize]byte{}), g.cipher(g.j0)
+	g.length = g.h.mul(field128{textSize * 8, 0})
 	return g, nil
 }
 
@@ -86,10 +89,9 @@ func (g *gcm) serial() bool  { return false }
 func (g *gcm) padded() int   { return 0 }
 func (g *gcm) limit() uint64 { return LongestGCM }
 
-// begin leaves the counter before the first block of the piece.
+// begin leaves where the piece begins, in blocks.
 func (g *gcm) begin(text []byte, n *note) {
-	copy(n[:], g.j0[:])
-	binary.BigEndian.PutUint32(n[NonceSize:], uint32(g.begun/aes.BlockSize)+1)
+	binary.BigEndian.PutUint32(n[aes.BlockSize:], uint32(g.begun/aes.BlockSize))
 	g.begun += uint64(len(text))
 }
 
@@ -99,18 +101,20 @@ func (g *gcm) end(size int, n *note) {
 	g.size += uint64(size)
 }
 
-// stream enciphers or deciphers, with the counter in n.
+// stream enciphers or deciphers the piece that begins where n says.
 func (g *gcm) stream(dst, text []byte, n *note) {
-	var iv [aes.BlockSize]byte
-	copy(iv[:], n[:])
-	binary.BigEndian.PutUint32(iv[NonceSize:], binary.BigEndian.Uint32(iv[NonceSize:])+1)
-	cipher.NewCTR(g.block, iv[:]).XORKeyStream(dst, text)
+	iv := n[:aes.BlockSize] // memory that is there already
+	copy(iv, g.j0[:NonceSize])
+	binary.BigEndian.PutUint32(iv[NonceSize:], binary.BigEndian.Uint32(n[aes.BlockSize:])+2)
+	cipher.NewCTR(g.block, iv).XORKeyStream(dst, text)
 }
 
-// ghash returns GHASH(b)*H, the last block padded with zeros.
-func (g *gcm) ghash(b []byte) field128 {
-	var tag [TagSize]byte
-	y := load128(g.aead.Seal(tag[:0], g.j0[:NonceSize], nil, b)).xor(g.mask)
+// ghash returns GHASH(b)*H, the last block padded with zeros. It works in n.
+func (g *gcm) ghash(b []byte, n *note) field128 {
+	y := load128(g.aead.Seal(n[:0], g.j0[:NonceSize], nil, b)).xor(g.mask)
+	if len(b) == textSize {
+		return y.xor(g.length)
+	}
 	return y.xor(g.h.mul(field128{uint64(len(b)) * 8, 0}))
 }
 
@@ -130,7 +134,7 @@ func (g *gcm) raised(n int) field128 {
 func (g *gcm) tag(additional []byte) [TagSize]byte {
 	acc := g.acc
 	if len(additional) > 0 {
-		acc = acc.xor(g.ghash(additional).mul(g.h.pow((g.size + aes.BlockSize - 1) / aes.BlockSize)))
+		acc = acc.xor(g.ghash(additional, new(note)).mul(g.h.pow((g.size + aes.BlockSize - 1) / aes.BlockSize)))
 	}
 	acc = acc.xor(g.h.mul(field128{uint64(len(additional)) * 8, g.size * 8})).xor(g.mask)
 	var out [TagSize]byte
@@ -141,7 +145,7 @@ func (g *gcm) tag(additional []byte) [TagSize]byte {
 type gcmDecrypter struct{ *gcm }
 
 func (g *gcmDecrypter) crypt(dst, text []byte, n *note) {
-	y := g.ghash(text)
+	y := g.ghash(text, n)
 	g.stream(dst, text, n)
 	y.store(n[:])
 }
@@ -161,7 +165,7 @@ type gcmEncrypter struct {
 
 func (g *gcmEncrypter) crypt(dst, text []byte, n *note) {
 	g.stream(dst, text, n)
-	g.ghash(dst).store(n[:])
+	g.ghash(dst, n).store(n[:])
 }
 
 func (g *gcmEncrypter) sum(tag []byte) []byte {

@@ -6,6 +6,10 @@ import (
 	"github.com/postseal/postseal/internal/offload"
 )
 
+// largeWrite is how much one call of Write is worked on where it lies, instead of a copy.
+// It is worth waiting for all of it at the end of the call.
+const largeWrite = 1 << 20
+
 // A Writer enciphers what is written to it and passes the ciphertext on.
 type Writer struct {
 	dst   io.Writer
@@ -53,11 +57,18 @@ func (w *Writer) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 && w.err == nil {
 		m := min(len(p), textSize-len(w.next.In))
-		w.next.In = append(w.next.In, p[:m]...)
+		if m == textSize && n >= largeWrite {
+			w.next.In = p[:m]
+		} else {
+			w.next.In = append(w.next.In, p[:m]...)
+		}
 		p = p[m:]
 		if len(w.next.In) == textSize {
 			w.begin()
 		}
+	}
+	if n >= largeWrite {
+		w.drain()
 	}
 	return n - len(p), w.err
 }
@@ -69,6 +80,13 @@ func (w *Writer) begin() {
 	}
 	w.pipe.put(w.next)
 	w.next = w.pipe.piece()
+}
+
+// drain waits for everything that was put to work.
+func (w *Writer) drain() {
+	for !w.pipe.line.Empty() {
+		w.pass()
+	}
 }
 
 // pass writes the oldest piece.
@@ -95,9 +113,7 @@ func (w *Writer) Close() error {
 	} else {
 		w.next.In = w.pad(w.next.In)
 		w.begin()
-		for !w.pipe.line.Empty() {
-			w.pass()
-		}
+		w.drain()
 		w.pipe.drop(w.next)
 		w.pipe.free()
 	}

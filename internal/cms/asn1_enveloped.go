@@ -27,7 +27,10 @@ func constructed(n uint8) casn1.Tag { return context(n).Constructed() }
 //	  crls  [1] IMPLICIT RevocationInfoChoices OPTIONAL }
 func nextOriginatorInfo(r *ber.Reader) ([][]byte, error) {
 	h, err := r.Peek()
-	if err != nil || h.Tag != ber.Context(0) {
+	if err == io.EOF || err == nil && h.Tag != ber.Context(0) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	b, err := r.Element(limits.Element)

@@ -81,7 +81,10 @@ func openAuthenticated(br *ber.Reader) (a *AuthenticatedData, err error) {
 // openDigest reads the digestAlgorithm, whose tag [1] stands in the place of SEQUENCE.
 func (a *AuthenticatedData) openDigest() error {
 	h, err := a.br.Peek()
-	if err != nil || h.Tag != ber.Context(1) {
+	if err == io.EOF || err == nil && h.Tag != ber.Context(1) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	b, err := a.br.Element(limits.AttributeSize)
@@ -105,6 +108,23 @@ func (a *AuthenticatedData) Recipients() []*RecipientInfo { return a.recipients 
 
 // Attributes returns the authenticated attributes, once the content has been read.
 func (a *AuthenticatedData) Attributes() []Attribute { return a.attributes }
+
+// Algorithm names the message authentication code, such as "hmac-sha256" or "aes256-gmac".
+// An unknown one has its object identifier as name.
+func (a *AuthenticatedData) Algorithm() string {
+	if prf := prfByOID(a.mac.OID); prf != 0 {
+		return "hmac-" + hashName(prf)
+	}
+	switch a.mac.OID {
+	case oid.AES128GMAC:
+		return "aes128-gmac"
+	case oid.AES192GMAC:
+		return "aes192-gmac"
+	case oid.AES256GMAC:
+		return "aes256-gmac"
+	}
+	return a.mac.OID.String()
+}
 
 // Verified reports whether Finish found the code right, under the key of a recipient.
 func (a *AuthenticatedData) Verified() bool { return a.verified }

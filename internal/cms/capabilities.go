@@ -59,6 +59,28 @@ func (c Capabilities) Has(o oid.OID) bool {
 	return slices.ContainsFunc(c, func(one AlgorithmIdentifier) bool { return one.OID == o })
 }
 
+// aesBits returns the longest key of AES that is announced, in any mode: 0 if other content
+// ciphers are and AES is not, and 256 if nothing is said about content.
+func (c Capabilities) aesBits() int {
+	bits, others := 0, false
+	for _, one := range c {
+		for _, known := range contentCiphers {
+			if known.oid != one.OID {
+				continue
+			}
+			if known.legacy || known.mode == modeChaCha {
+				others = true
+			} else {
+				bits = max(bits, 8*known.keyLen)
+			}
+		}
+	}
+	if bits == 0 && !others {
+		return 256
+	}
+	return bits
+}
+
 // hasOAEP reports whether RSAES-OAEP with SHA-256 in both places is among them.
 func (c Capabilities) hasOAEP() bool {
 	for _, one := range c {

@@ -23,6 +23,9 @@ type Wishes struct {
 	// certificate, from a signed message or a directory; nil if nothing is. Those that
 	// the certificate itself states need not be returned. Optional.
 	Capabilities func(*x509.Certificate) Capabilities
+	// Secret, SecretID and Passphrase are those of a [Recipient] beside the certificates,
+	// or instead of them.
+	Secret, SecretID, Passphrase []byte
 }
 
 // A Choice is how a message is encrypted, and why.
@@ -39,12 +42,14 @@ func (c *Choice) Options() EnvelopeOptions {
 }
 
 // Choose decides how to encrypt for the holders of certificates. It takes an authenticated
-// cipher if every recipient says it can read one, and else AES in CBC mode, with 256 bits
-// unless a recipient can only do less. Nothing makes it go below AES-128. RSA recipients
+// cipher if every recipient says it can read one, the strongest of them, and else AES in CBC
+// mode, with 256 bits unless a recipient can only do less. Nothing makes it go below
+// AES-128. The content key is bound to the cipher (RFC 9709) where every recipient says that
+// it can read that. RSA recipients
 // get RSAES-OAEP if they say that they can, or if their key is for nothing else, and PKCS
 // #1 v1.5 otherwise.
 func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
-	if len(to) == 0 {
+	if len(to) == 0 && w.Secret == nil && w.Passphrase == nil {
 		return nil, errors.New("no recipients")
 	}
 	known := make([]Capabilities, len(to))
@@ -57,10 +62,11 @@ func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
 		}
 	}
 	c := &Choice{}
-	if err := c.chooseCipher(to, known, w.Cipher); err != nil {
+	if err := c.chooseCipher(to, known, w); err != nil {
 		return nil, err
 	}
-	if missing := withoutAlgorithm(to, known, oid.CEKHKDFSHA256); missing == nil {
+	named := w.Secret == nil && w.Passphrase == nil // of others nobody knows what they read
+	if named && withoutAlgorithm(to, known, oid.CEKHKDFSHA256) == nil {
 		c.Derive = true
 		c.Reasons = append(c.Reasons, "the content key is bound to the cipher, which every recipient can read")
 	}
@@ -74,10 +80,42 @@ func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
 			c.Reasons = append(c.Reasons, nameOf(cert)+": "+reason)
 		}
 	}
-	return c, nil
+	return c, c.share(w)
 }
 
-func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, wish string) error {
+// share adds the recipients that have no certificate.
+func (c *Choice) share(w Wishes) error {
+	if w.Secret != nil {
+		for _, known := range contentCiphers {
+			if known.name == c.Cipher && known.keyLen > len(w.Secret) {
+				return fmt.Errorf("a secret key of %d bits is weaker than %s", 8*len(w.Secret), c.Cipher)
+			}
+		}
+		if n := len(w.Secret); n != 16 && n != 24 && n != 32 {
+			return errors.New("a secret key must have 16, 24 or 32 octets")
+		}
+		c.Recipients = append(c.Recipients, &Recipient{Secret: w.Secret, SecretID: w.SecretID})
+	}
+	if w.Passphrase != nil {
+		if len(w.Passphrase) == 0 {
+			return errors.New("the password is empty")
+		}
+		c.Recipients = append(c.Recipients, &Recipient{Passphrase: w.Passphrase})
+	}
+	return nil
+}
+
+func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, w Wishes) error {
+	wish := w.Cipher
+	if len(to) == 0 && (wish == "" || wish == "auto") {
+		bits := 256
+		if n := 8 * len(w.Secret); n == 128 || n == 192 {
+			bits = n
+		}
+		c.Cipher = fmt.Sprintf("aes%d-gcm", bits)
+		c.Reasons = append(c.Reasons, c.Cipher+": who shares a secret with the sender can be told what reads it")
+		return nil
+	}
 	if wish != "" && wish != "auto" {
 		if _, _, err := newContentCipher(wish, false); err != nil {
 			return err
@@ -90,7 +128,7 @@ func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, wish
 		c.Reasons = append(c.Reasons, reason)
 		return nil
 	}
-	for _, name := range []string{"aes256-gcm", "aes128-gcm", "chacha20-poly1305"} {
+	for _, name := range []string{"aes256-gcm", "chacha20-poly1305", "aes192-gcm", "aes128-gcm"} {
 		if without(to, known, name) == nil {
 			c.Cipher = name
 			c.Reasons = append(c.Reasons, name+": every recipient can read authenticated encryption")
@@ -98,19 +136,25 @@ func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, wish
 		}
 	}
 	why := "it is not known that " + nameOf(without(to, known, "aes256-gcm")) + " can read authenticated encryption"
-	for _, name := range []string{"aes256-cbc", "aes192-cbc", "aes128-cbc"} {
-		if cert := refusing(to, known, name); cert == nil {
-			c.Cipher = name
-			c.Reasons = append(c.Reasons, name+": "+why)
-			return nil
-		} else if name == "aes256-cbc" {
-			why += ", and " + nameOf(cert) + " announces less than AES-256"
+	// Every reader has CBC (RFC 8551, Section 2.7); what the others can tells which length
+	// of key, in whatever mode it is announced.
+	least, weakest := 256, (*x509.Certificate)(nil)
+	for i, cert := range to {
+		if bits := known[i].aesBits(); bits < least {
+			least, weakest = bits, cert
 		}
 	}
-	// Somebody announces no AES at all, or no length suits all: the floor, which every
-	// reader of this century must have (RFC 8551, Section 2.7).
-	c.Cipher = "aes128-cbc"
-	c.Reasons = append(c.Reasons, "aes128-cbc: "+why+"; nothing weaker is written")
+	switch {
+	case weakest == nil:
+	case least == 0:
+		// The floor, which every reader of this century must have.
+		least = 128
+		why += ", and " + nameOf(weakest) + " announces no AES; nothing weaker is written"
+	default:
+		why += ", and " + nameOf(weakest) + " announces less than AES-256"
+	}
+	c.Cipher = fmt.Sprintf("aes%d-cbc", least)
+	c.Reasons = append(c.Reasons, c.Cipher+": "+why)
 	return nil
 }
 
@@ -122,18 +166,6 @@ func without(to []*x509.Certificate, known []Capabilities, cipher string) *x509.
 func withoutAlgorithm(to []*x509.Certificate, known []Capabilities, o oid.OID) *x509.Certificate {
 	for i := range to {
 		if !known[i].Has(o) {
-			return to[i]
-		}
-	}
-	return nil
-}
-
-// refusing returns the first certificate whose holder's capabilities are known and have
-// not the cipher.
-func refusing(to []*x509.Certificate, known []Capabilities, cipher string) *x509.Certificate {
-	o := cipherOID(cipher)
-	for i := range to {
-		if known[i] != nil && !known[i].Has(o) {
 			return to[i]
 		}
 	}

@@ -79,6 +79,11 @@ func TestChooseCipher(t *testing.T) {
 		"CBC, 128 and 256":    {[2]cms.Capabilities{announces(oid.AES256CBC, oid.AES128CBC), announces(oid.AES128CBC)}, "", "aes128-cbc", "less than AES-256"},
 		"CBC, 192":            {[2]cms.Capabilities{announces(oid.AES192CBC), nil}, "", "aes192-cbc", ""},
 		"3DES is no choice":   {[2]cms.Capabilities{announces(oid.TripleDESCBC, oid.RC2CBC), nil}, "", "aes128-cbc", "nothing weaker"},
+		"GCM-256 and unknown": {[2]cms.Capabilities{announces(oid.AES256GCM), nil}, "", "aes256-cbc", "not known"},
+		"CBC-256 and CBC-128": {[2]cms.Capabilities{announces(oid.AES256CBC), announces(oid.AES128CBC)}, "", "aes128-cbc", "less than AES-256"},
+		"no cipher announced": {[2]cms.Capabilities{announces(oid.RSAOAEP), nil}, "", "aes256-cbc", "not known"},
+		"ChaCha20 or AES":     {[2]cms.Capabilities{announces(oid.ChaCha20Poly1305), announces(oid.AES256GCM)}, "", "aes128-cbc", "announces no AES"},
+		"192 and 256 in GCM":  {[2]cms.Capabilities{announces(oid.AES192GCM, oid.AES128GCM), announces(oid.AES256GCM, oid.AES192GCM, oid.AES128GCM)}, "", "aes192-gcm", "every recipient"},
 		"asked for":           {[2]cms.Capabilities{}, "aes128-gcm", "aes128-gcm", "although"},
 		"asked for and known": {[2]cms.Capabilities{gcm, gcm}, "aes128-gcm", "aes128-gcm", "as asked"},
 	} {
@@ -103,6 +108,26 @@ func TestChooseCipher(t *testing.T) {
 	}
 	if _, err := cms.Choose(nil, cms.Wishes{}); err == nil {
 		t.Error("nobody accepted")
+	}
+	for name, v := range map[string]struct {
+		to     []*x509.Certificate
+		wishes cms.Wishes
+		cipher string // empty: refused
+	}{
+		"a password":               {nil, cms.Wishes{Passphrase: []byte("p")}, "aes256-gcm"},
+		"a short secret":           {nil, cms.Wishes{Secret: make([]byte, 16)}, "aes128-gcm"},
+		"a secret and a password":  {nil, cms.Wishes{Secret: make([]byte, 32), Passphrase: []byte("p")}, "aes256-gcm"},
+		"beside a certificate":     {[]*x509.Certificate{rsa}, cms.Wishes{Secret: make([]byte, 32)}, "aes256-cbc"},
+		"weaker than the cipher":   {[]*x509.Certificate{rsa}, cms.Wishes{Secret: make([]byte, 16)}, ""},
+		"as weak as asked":         {[]*x509.Certificate{rsa}, cms.Wishes{Secret: make([]byte, 16), Cipher: "aes128-cbc"}, "aes128-cbc"},
+		"a secret of odd length":   {nil, cms.Wishes{Secret: make([]byte, 40)}, ""},
+		"an empty password":        {nil, cms.Wishes{Passphrase: []byte{}}, ""},
+		"a weak cipher for secret": {nil, cms.Wishes{Secret: make([]byte, 24), Cipher: "3des-cbc"}, ""},
+	} {
+		c, err := cms.Choose(v.to, v.wishes)
+		if (err == nil) != (v.cipher != "") || err == nil && (c.Cipher != v.cipher || c.Derive) {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
 	}
 }
 

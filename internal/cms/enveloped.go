@@ -3,24 +3,12 @@ package cms
 import (
 	"crypto"
 	"crypto/x509"
-	"errors"
-	"io"
 
 	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/cipherstream"
-	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
 )
-
-var (
-	errLocked   = errors.New("the content has not been unlocked")
-	errUnlocked = errors.New("the content has been unlocked or read already")
-)
-
-// ErrNoContent says that an encrypted structure holds no content (RFC 5652, Section 6.1
-// leaves it optional, for content that travels elsewhere).
-var ErrNoContent = errors.New("the structure holds no encrypted content")
 
 // An EnvelopedData is an EnvelopedData (RFC 5652, Section 6) or AuthEnvelopedData
 // (RFC 5083) that is being read. [EnvelopedData.Unlock] it with the key of one of its
@@ -30,17 +18,12 @@ var ErrNoContent = errors.New("the structure holds no encrypted content")
 // authenticated cipher the tag comes last. Without one, nothing ever vouches for the
 // content but a signature inside it.
 type EnvelopedData struct {
-	br          *ber.Reader
+	ciphered
 	typ         oid.OID
 	originators [][]byte
 	recipients  []*RecipientInfo
-	content     encryptedContent
-	cipher      *contentCipher
-	cipherErr   error // why the content cannot be deciphered, whatever the key
-
-	plain      io.Reader // nil before Unlock
-	attributes []Attribute
-	err        error // how it ended: io.EOF if well
+	tried       int // see Tried
+	attributes  []Attribute
 }
 
 // openEnveloped reads an EnvelopedData or AuthEnvelopedData up to its content.
@@ -61,7 +44,8 @@ type EnvelopedData struct {
 //	  mac                      MessageAuthenticationCode,
 //	  unauthAttrs              [2] IMPLICIT UnauthAttributes OPTIONAL }
 func openEnveloped(br *ber.Reader, typ oid.OID) (e *EnvelopedData, err error) {
-	e = &EnvelopedData{br: br, typ: typ}
+	e = &EnvelopedData{ciphered: ciphered{br: br}, typ: typ}
+	e.tail = e.readTail
 	if err = br.Enter(ber.Sequence); err != nil {
 		return nil, err
 	}
@@ -74,10 +58,10 @@ func openEnveloped(br *ber.Reader, typ oid.OID) (e *EnvelopedData, err error) {
 	if e.recipients, err = nextRecipientInfos(br); err != nil {
 		return nil, err
 	}
-	if e.content, err = openEncryptedContent(br); err != nil {
+	if err = e.open(); err != nil {
 		return nil, err
 	}
-	if e.cipher, e.cipherErr = parseContentCipher(e.content.algorithm); e.cipherErr == nil {
+	if e.cipherErr == nil {
 		e.cipherErr = e.fits()
 	}
 	return e, nil
@@ -102,15 +86,6 @@ func (e *EnvelopedData) Type() oid.OID { return e.typ }
 
 // Authenticated reports whether the structure is an AuthEnvelopedData.
 func (e *EnvelopedData) Authenticated() bool { return e.typ == oid.AuthEnvelopedData }
-
-// Cipher names the content cipher, such as "aes256-gcm" or "3des-cbc". One that this
-// package does not know has its object identifier as name.
-func (e *EnvelopedData) Cipher() string {
-	if e.cipher == nil {
-		return e.content.algorithm.OID.String()
-	}
-	return e.cipher.name
-}
 
 // Derived reports whether the content key is bound to its algorithm by a key derivation
 // (RFC 9709), so that no other algorithm deciphers the content.
@@ -154,19 +129,6 @@ func (e *EnvelopedData) Unlock(ri *RecipientInfo, key crypto.PrivateKey, opt Dec
 	return err
 }
 
-// unlockable says what everybody can see to stand in the way of any key.
-func (e *EnvelopedData) unlockable(opt DecryptOptions) error {
-	switch {
-	case e.plain != nil || e.err != nil:
-		return errUnlocked
-	case e.content.text == nil:
-		return ErrNoContent
-	case e.cipherErr != nil:
-		return e.cipherErr
-	}
-	return e.cipher.allowed(opt)
-}
-
 // originatorCertificates are needed only for key agreement with a static key.
 func (e *EnvelopedData) originatorCertificates() []*x509.Certificate {
 	var out []*x509.Certificate
@@ -178,109 +140,10 @@ func (e *EnvelopedData) originatorCertificates() []*x509.Certificate {
 	return out
 }
 
-// Read returns content as it is deciphered. It returns io.EOF only once the structure is
-// complete and the tag, or the padding, is right; [ErrDecrypt] if it is not.
-func (e *EnvelopedData) Read(p []byte) (int, error) {
-	if e.err != nil {
-		return 0, e.err
-	}
-	if e.plain == nil {
-		return 0, errLocked
-	}
-	n, err := e.plain.Read(p)
-	e.end(err)
-	if n > 0 {
-		return n, nil
-	}
-	return 0, e.err
-}
-
-// WriteTo implements io.WriterTo, under the conditions of Read.
-func (e *EnvelopedData) WriteTo(w io.Writer) (int64, error) {
-	if e.err == io.EOF {
-		return 0, nil
-	}
-	if e.err != nil {
-		return 0, e.err
-	}
-	if e.plain == nil {
-		return 0, errLocked
-	}
-	to, ok := e.plain.(io.WriterTo)
-	if !ok {
-		return io.Copy(w, struct{ io.Reader }{e})
-	}
-	out := &outcome{w: w}
-	n, err := to.WriteTo(out)
-	if out.err != nil { // of the destination: says nothing about the content
-		return n, out.err
-	}
-	if err == nil {
-		err = io.EOF
-	}
-	if e.end(err); e.err == io.EOF {
-		return n, nil
-	}
-	return n, e.err
-}
-
-// outcome tells an error of the destination from one of the source.
-type outcome struct {
-	w   io.Writer
-	err error
-}
-
-func (o *outcome) Write(p []byte) (int, error) {
-	n, err := o.w.Write(p)
-	if err == nil && n < len(p) {
-		err = io.ErrShortWrite
-	}
-	o.err = err
-	return n, err
-}
-
-// end translates how the content ended.
-func (e *EnvelopedData) end(err error) {
-	switch err {
-	case nil:
-		return
-	case cipherstream.ErrOpen:
-		err = ErrDecrypt
-	case cipherstream.ErrTooLong:
-		err = &limits.Exceeded{What: "octets under " + e.cipher.name, Max: e.cipher.longest(e.plain)}
-	}
-	e.err = err
-}
-
-// Finish reads what is left of the structure, which must be complete, with nothing after
-// it. If the content was unlocked its end must have been good as well.
-func (e *EnvelopedData) Finish() error {
-	if e.plain != nil {
-		_, err := e.WriteTo(io.Discard)
-		return err
-	}
-	if e.err == nil {
-		e.err = io.EOF
-		if e.content.text != nil {
-			if _, err := io.Copy(io.Discard, e.content.text); err != nil {
-				e.err = err
-				return err
-			}
-		}
-		if _, _, err := e.tail(); err != nil {
-			e.err = err
-		}
-	}
-	if e.err == io.EOF {
-		return nil
-	}
-	return e.err
-}
-
-// tail reads what follows the encrypted content, to the end of the input: the tag, and
+// readTail reads what follows the encrypted content, to the end of the input: the tag, and
 // the additional data, which is the DER encoding of the authenticated attributes
 // (RFC 5083, Section 2.2).
-func (e *EnvelopedData) tail() (tag, additional []byte, err error) {
+func (e *EnvelopedData) readTail() (tag, additional []byte, err error) {
 	if err = e.br.Leave(); err != nil {
 		return nil, nil, err
 	}

@@ -3,6 +3,7 @@ package cms_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/aes"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/postseal/postseal/internal/cipherstream"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/keywrap"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/x448"
@@ -430,6 +432,31 @@ func TestNothingRepeats(t *testing.T) {
 	}
 	if len(seen) != 2*runs {
 		t.Errorf("%d different values in %d runs", len(seen), runs)
+	}
+	// Ten thousand messages under the same secret: neither the content keys, unwrapped, nor
+	// the nonces and initial vectors come twice.
+	const many = 10_000
+	kek, err := aes.NewCipher(someBytes(32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, starts := make(map[string]bool), make(map[string]bool)
+	for i := range many {
+		cipher, size, start := "aes256-gcm", 12, []byte{0x30, 0x11, 4, 12}
+		if i%2 == 0 {
+			cipher, size, start = "aes256-cbc", 16, []byte{4, 16}
+		}
+		der := seal(t, []byte("the same"), 8, cms.EnvelopeOptions{Cipher: cipher}, &cms.Recipient{Secret: someBytes(32), SecretID: []byte("id")})
+		at := bytes.Index(der, derOf(oid.AES256Wrap)) + len(derOf(oid.AES256Wrap))
+		cek, ok, err := keywrap.Unwrap(kek, der[at+2:at+42])
+		if err != nil || ok != 1 {
+			t.Fatal("the content key is elsewhere:", ok, err)
+		}
+		at += bytes.Index(der[at+42:], start) + 42 + len(start)
+		keys[string(cek)], starts[string(der[at:at+size])] = true, true
+	}
+	if len(keys) != many || len(starts) != many {
+		t.Errorf("%d keys and %d nonces in %d messages", len(keys), len(starts), many)
 	}
 }
 

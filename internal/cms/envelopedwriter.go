@@ -1,6 +1,7 @@
 package cms
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -77,9 +79,8 @@ const smallContent = 64 << 10
 // NewEnvelopedWriter returns a writer that encrypts what is written to it for all of to,
 // with a fresh key. The structure is complete, in dst, once Close has returned nil.
 //
-// Content up to 64 KiB becomes DER but for the order of the recipients, larger content
-// BER of indefinite length, in constant memory. AES-CCM is an exception: it holds the
-// content, which must be less than 16 MiB.
+// Content up to 64 KiB becomes DER, larger content BER of indefinite length, in constant
+// memory. AES-CCM is an exception: it holds the content, which must be less than 16 MiB.
 //
 // A recipient whose key cannot be used, and one that is weaker than the cipher, is an
 // error, and nothing is written.
@@ -155,8 +156,11 @@ func (w *envelopedWriter) setAttributes(attributes [][]byte) error {
 }
 
 // setRecipients protects cek for each of to.
+//
+// QUIRK: gpgsm 2.2 gives up at a recipient it does not know, such as one by ECDH, unless one
+// of its own came before. In the order of DER (X.690, Section 11.6), RSA recipients do.
 func (w *envelopedWriter) setRecipients(to []*Recipient, cek []byte) error {
-	var b cryptobyte.Builder
+	infos := make([][]byte, len(to))
 	for i, r := range to {
 		info, version, err := r.seal(cek)
 		if err != nil {
@@ -165,13 +169,15 @@ func (w *envelopedWriter) setRecipients(to []*Recipient, cek []byte) error {
 			}
 			return fmt.Errorf("recipient %d: %w", i+1, err)
 		}
+		var b cryptobyte.Builder
 		info.add(&b)
+		if infos[i], err = b.Bytes(); err != nil {
+			return err
+		}
 		w.version = max(w.version, version)
 	}
-	set, err := b.Bytes()
-	if err != nil {
-		return err
-	}
+	slices.SortFunc(infos, bytes.Compare)
+	set := slices.Concat(infos...)
 	w.recipients = append(ber.AppendHeader(nil, ber.Set, true, len(set)), set...)
 	if w.cipher.authenticated() {
 		w.version = 0

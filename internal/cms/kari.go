@@ -6,6 +6,7 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/subtle"
 	"crypto/x509"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -90,6 +91,18 @@ func (l *agreeLock) parseAlgorithm() (name string, err error) {
 	return l.algorithm.OID.String(), &UnsupportedError{What: "key agreement", OID: l.algorithm.OID}
 }
 
+func (l *agreeLock) fits(key crypto.PrivateKey) bool {
+	if l.originatorKey == nil {
+		return true // the curve is that of a certificate
+	}
+	_, isX448 := key.(*x448.PrivateKey)
+	if isX448 || l.originatorAlg.OID == oid.X448 {
+		return isX448 && l.originatorAlg.OID == oid.X448
+	}
+	k, err := exchanger(key)
+	return err == nil && sameCurve(k, l.originatorAlg)
+}
+
 func (l *agreeLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	if err := l.wrap.allowed(opt); err != nil {
 		return nil, 0, err
@@ -149,29 +162,47 @@ func agree(key crypto.PrivateKey, peer []byte, named AlgorithmIdentifier) (z []b
 		z, err := k.ECDH(peer)
 		return z, err == nil, nil
 	}
-	if k, ok := key.(*ecdsa.PrivateKey); ok {
-		// ECDSA and ECDH keys of a curve are the same; the certificate says which it is for.
-		if key, err = k.ECDH(); err != nil {
-			return nil, false, &UnsupportedError{What: "curve for key agreement"}
-		}
-	}
-	k, ok := key.(ecdh.KeyExchanger)
-	if !ok {
-		return nil, false, errKeyType("kari")
-	}
-	want := curveAlgorithm(k.Curve())
-	if want.OID == "" {
-		return nil, false, &UnsupportedError{What: "curve for key agreement"}
-	}
-	if named.OID != want.OID || !named.NoParameters() && !bytes.Equal(named.Parameters, want.Parameters) {
-		return nil, false, nil
+	k, err := exchanger(key)
+	if err != nil || !sameCurve(k, named) {
+		return nil, false, err
 	}
 	pub, err := k.Curve().NewPublicKey(peer)
 	if err != nil {
 		return nil, false, nil
 	}
-	z, err = k.ECDH(pub)
-	return z, err == nil, nil
+	if z, err = k.ECDH(pub); err != nil {
+		return nil, false, nil
+	}
+	// crypto/ecdh looks for zero, a token need not (RFC 8418, Section 2).
+	if k.Curve() == ecdh.X25519() && subtle.ConstantTimeCompare(z, make([]byte, len(z))) == 1 {
+		return nil, false, nil
+	}
+	return z, true, nil
+}
+
+// exchanger returns a private key as one that can agree on a curve that is supported.
+func exchanger(key crypto.PrivateKey) (ecdh.KeyExchanger, error) {
+	if k, ok := key.(*ecdsa.PrivateKey); ok {
+		// ECDSA and ECDH keys of a curve are the same; the certificate says which it is for.
+		var err error
+		if key, err = k.ECDH(); err != nil {
+			return nil, &UnsupportedError{What: "curve for key agreement"}
+		}
+	}
+	k, ok := key.(ecdh.KeyExchanger)
+	if !ok {
+		return nil, errKeyType("kari")
+	}
+	if curveAlgorithm(k.Curve()).OID == "" {
+		return nil, &UnsupportedError{What: "curve for key agreement"}
+	}
+	return k, nil
+}
+
+// sameCurve reports whether a public key named so can be on the curve of k.
+func sameCurve(k ecdh.KeyExchanger, named AlgorithmIdentifier) bool {
+	want := curveAlgorithm(k.Curve())
+	return named.OID == want.OID && (named.NoParameters() || bytes.Equal(named.Parameters, want.Parameters))
 }
 
 // curveAlgorithm returns the AlgorithmIdentifier of public keys on a curve, or an empty one.

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"strings"
@@ -135,5 +136,29 @@ func TestAgreementNames(t *testing.T) {
 			t.Error(a.name)
 		}
 		seen[a.oid] = true
+	}
+}
+
+// A carelessToken agrees on a secret with any point, as some tokens do.
+type carelessToken struct{ *ecdh.PrivateKey }
+
+func (carelessToken) ECDH(*ecdh.PublicKey) ([]byte, error) { return make([]byte, 32), nil }
+
+// A secret of zero is refused wherever it comes from (attacks.md, B05).
+func TestZeroSecretOfToken(t *testing.T) {
+	k, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := algorithm(oid.X25519, nil)
+	if z, ok, err := agree(k, peer.PublicKey().Bytes(), named); !ok || err != nil || len(z) != 32 {
+		t.Error("the twin:", ok, err)
+	}
+	if z, ok, err := agree(carelessToken{k}, peer.PublicKey().Bytes(), named); ok || err != nil {
+		t.Errorf("agreed on %x, %v", z, err)
 	}
 }

@@ -28,6 +28,11 @@ func parseKEKRI(s cryptobyte.String) *RecipientInfo {
 	return ri
 }
 
+func (l *kekLock) fits(key crypto.PrivateKey) bool {
+	kek, ok := key.(Secret)
+	return ok && len(kek) == l.wrap.keyLen
+}
+
 func (l *kekLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	if err := l.wrap.allowed(opt); err != nil {
 		return nil, 0, err

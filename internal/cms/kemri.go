@@ -80,6 +80,20 @@ func (l *kemLock) parse() (name string, err error) {
 	return name, nil
 }
 
+func (l *kemLock) fits(key crypto.PrivateKey) bool {
+	d, ok := key.(crypto.Decapsulator)
+	if !ok || len(l.ciphertext) != l.size {
+		return false
+	}
+	public := len(d.Encapsulator().Bytes())
+	for _, set := range mlkemSets {
+		if set.ciphertext == l.size {
+			return set.key == public
+		}
+	}
+	return false
+}
+
 func (l *kemLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	if err := l.wrapper.allowed(opt); err != nil {
 		return nil, 0, err

@@ -51,13 +51,24 @@ func parseKTRI(s cryptobyte.String) *RecipientInfo {
 	return ri
 }
 
-func (l *rsaLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
-	d, ok := key.(crypto.Decrypter)
-	if !ok {
-		return nil, 0, errKeyType("ktri")
+// decrypter returns key as an RSA key that can decrypt, or nil.
+func decrypter(key crypto.PrivateKey) (crypto.Decrypter, *rsa.PublicKey) {
+	if d, ok := key.(crypto.Decrypter); ok {
+		if pub, ok := d.Public().(*rsa.PublicKey); ok {
+			return d, pub
+		}
 	}
-	pub, ok := d.Public().(*rsa.PublicKey)
-	if !ok {
+	return nil, nil
+}
+
+func (l *rsaLock) fits(key crypto.PrivateKey) bool {
+	_, pub := decrypter(key)
+	return pub != nil && pub.Size() == len(l.encryptedKey)
+}
+
+func (l *rsaLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
+	d, pub := decrypter(key)
+	if d == nil {
 		return nil, 0, errKeyType("ktri")
 	}
 	if bits := pub.N.BitLen(); bits > limits.RSAModulusMax {
@@ -74,6 +85,11 @@ func (l *rsaLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte
 		how = &rsa.OAEPOptions{Hash: l.oaep.hash, MGFHash: l.oaep.mgf, Label: l.oaep.label}
 	}
 	cek, err := d.Decrypt(rand.Reader, l.encryptedKey, how)
+	if _, ours := key.(*rsa.PrivateKey); err != nil && !ours && l.oaep == nil {
+		// QUIRK: tokens behind github.com/ThalesGroup/crypto11 refuse a SessionKeyLen. They
+		// show bad padding, and from here on it is a random key as well.
+		cek, err = d.Decrypt(rand.Reader, l.encryptedKey, &rsa.PKCS1v15DecryptOptions{})
+	}
 	if err != nil {
 		return nil, 0, nil
 	}

@@ -2,10 +2,17 @@ package cms_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"io"
 	"testing"
 
 	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/cms"
+	forging "github.com/postseal/postseal/internal/forge"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // node is an element of a DER structure.
@@ -112,4 +119,98 @@ func TestMutatedNodes(t *testing.T) {
 		*n = was
 	}
 	t.Logf("%d mutants", tried)
+}
+
+// Attack rows C13, D06, D07, D08 and D09 for every other kind of structure: each element
+// changed in every way of [forging.Mutants], each octet changed, and cut at each octet. All
+// errors are those that this package documents, and what a tag, a code or a digest protects
+// is the content or none.
+func TestMutatedContents(t *testing.T) {
+	kek, alice := someBytes(32), someone(t, "p256")
+	h := fixedHolders()
+	signingTime := attr(oid.SigningTime, []byte("\x17\x0d260601120000Z"))
+	sealed := func(cipher string, to ...*cms.Recipient) []byte {
+		opt := cms.EnvelopeOptions{Cipher: cipher, Derive: true}
+		if cms.AuthenticatedCipher(cipher) {
+			opt.Attributes = [][]byte{signingTime}
+		}
+		return seal(t, content, 99, opt, to...)
+	}
+	signature := newForge(t, content)
+	signature.content = nil
+	for name, c := range map[string]struct {
+		der       []byte
+		malleable bool // nothing protects the content
+	}{
+		"compressed":       {compress(t, content), true},
+		"digested":         {forging.ContentInfo(oid.DigestedData, forging.Sequence(forging.Integer(0), algorithmDER(oid.SHA256, nil), forging.Sequence(derOf(oid.Data), forging.Tagged(0, forging.Octets(content))), forging.Octets(sigalg.SHA256.Sum(content)))), true},
+		"encrypted":        {forging.ContentInfo(oid.EncryptedData, forging.Sequence(forging.Integer(0), forging.Sequence(derOf(oid.Data), forging.AESCBC(kek, make([]byte, 16)), forging.Element(0x80, forging.CBC(forging.AES(kek), make([]byte, 16), forging.Padded(content, 16)))))), true},
+		"authenticated":    {authenticated{contentType: oid.Data, content: content, mac: oid.HMACSHA256, key: someBytes(32)}.der(t, kek), false},
+		"key agreement":    {sealed("aes128-gcm", &cms.Recipient{Certificate: h["p256"].cert}, &cms.Recipient{Certificate: h["x25519"].cert, KeyID: true}), false},
+		"encapsulated key": {sealed("aes256-gcm", &cms.Recipient{Certificate: h["ml-kem"].cert}), false},
+		"secret key":       {sealed("chacha20-poly1305", &cms.Recipient{Secret: kek}), false},
+		"CCM":              {sealed("aes192-ccm", &cms.Recipient{Secret: kek}), false},
+		"CBC":              {sealed("aes256-cbc", &cms.Recipient{Secret: kek}), true},
+		"password":         {sealed("aes256-gcm", &cms.Recipient{Passphrase: []byte("p"), Iterations: 1}), false},
+		"certificates":     {cms.CertsOnly([]*x509.Certificate{alice.cert, someone(t, "p384").cert}, nil), true},
+		"detached":         {signature.signedData(t), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, taken := 0, 0
+			try := func(what string, der []byte) {
+				n++
+				for _, key := range []crypto.PrivateKey{cms.Secret(kek), cms.Passphrase("p"), h["p256"].key, h["x25519"].key, h["ml-kem"].key} {
+					c2, err := cms.Open(bytes.NewReader(der))
+					if err != nil {
+						if !typed(err) {
+							t.Errorf("%s: %v", what, err)
+						}
+						return
+					}
+					switch e := c2.(type) {
+					case *cms.EnvelopedData:
+						if len(e.Recipients()) == 0 || e.Unlock(e.Recipients()[0], key, cms.DecryptOptions{}) != nil {
+							continue
+						}
+					case *cms.EncryptedData:
+						if e.Unlock(cms.Secret(kek), cms.DecryptOptions{}) != nil {
+							continue
+						}
+					case *cms.AuthenticatedData:
+						if len(e.Recipients()) == 0 || e.Unlock(e.Recipients()[0], key, cms.DecryptOptions{}) != nil {
+							continue
+						}
+					}
+					got, err := io.ReadAll(c2)
+					if err == nil {
+						err = c2.Finish()
+					}
+					if err == nil {
+						taken++
+					}
+					if !typed(err) && err != cms.ErrDigest {
+						t.Errorf("%s: %T %v", what, err, err)
+					}
+					if err == nil && !c.malleable && !bytes.Equal(got, content) {
+						t.Errorf("%s: opens to %.40q", what, got)
+					}
+				}
+			}
+			try("the twin", c.der)
+			if taken == 0 {
+				t.Error("the twin is not taken")
+			}
+			for what, mutant := range forging.Mutants(c.der) {
+				try(what, mutant)
+			}
+			for i := range c.der {
+				flipped := bytes.Clone(c.der)
+				flipped[i] ^= 1 << (i % 8)
+				try(fmt.Sprint("octet ", i), flipped)
+				try(fmt.Sprint("cut at ", i), c.der[:i])
+			}
+			t.Log(n, "mutants,", taken, "times taken")
+		})
+	}
 }

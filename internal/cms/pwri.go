@@ -76,6 +76,15 @@ func (l *passwordLock) parse() error {
 	return nil
 }
 
+func (l *passwordLock) fits(key crypto.PrivateKey) bool {
+	if l.parameters == nil {
+		k, ok := key.(Secret)
+		return ok && len(k) == l.cipher.keyLen
+	}
+	_, ok := key.(Passphrase)
+	return ok
+}
+
 func (l *passwordLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, int, error) {
 	if l.cipher.legacy && !opt.AllowLegacyCiphers {
 		return nil, 0, &WeakError{l.cipher.name}

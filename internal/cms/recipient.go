@@ -46,6 +46,9 @@ type RecipientInfo struct {
 
 // A lock is the method of one kind of recipient. Each kind is one file.
 type lock interface {
+	// fits reports whether key can be the one, as far as everybody can see: by its type
+	// and size. It does not use the key.
+	fits(key crypto.PrivateKey) bool
 	// open recovers the content-encryption key of n octets by means of key. An error
 	// says that something public stands in the way: an algorithm, a parameter, the type
 	// of the key. All that depends on the key ends in ok being 0.
@@ -57,8 +60,8 @@ type DecryptOptions struct {
 	// AllowLegacyCiphers lets Triple-DES, DES and RC2 be read, as content ciphers and
 	// for wrapping keys, and RSA keys of fewer than 2048 bits be used.
 	AllowLegacyCiphers bool
-	// AllowShortTags lets authentication tags be as short as 12 octets with GCM and 8
-	// with CCM, instead of 16.
+	// AllowShortTags lets authentication tags be as short as 12 octets with AES-GCM,
+	// instead of 16, and 8 with AES-CCM, instead of 12.
 	AllowShortTags bool
 	// Originators are certificates among which the static key of a sender may be, for
 	// key agreement that uses one. Those inside the message need not be repeated.

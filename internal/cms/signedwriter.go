@@ -58,15 +58,15 @@ func (s *Signer) algorithm() (crypto.PublicKey, *sigalg.Algorithm, error) {
 	if s.Certificate == nil || s.Key == nil {
 		return nil, nil, errors.New("cms: signer without certificate or key")
 	}
-	if _, ok := s.Key.(crypto.Signer); !ok {
-		return nil, nil, fmt.Errorf("cms: private key of type %T is not a crypto.Signer", s.Key)
-	}
 	pub, err := sigalg.PublicKey(s.Certificate.RawSubjectPublicKeyInfo)
 	if err != nil {
 		return nil, nil, err
 	}
 	alg, err := sigalg.For(pub, sigalg.SignOptions{Hash: s.Hash(), PSS: s.PSS, Bare: true})
-	return pub, alg, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return pub, alg, alg.Fits(s.Key)
 }
 
 // SignDetached returns the DER of SignedData without content, for the content that d has

@@ -11,7 +11,12 @@ import (
 )
 
 // maxTries bounds the private key operations of one message: an RSA one takes 1 to 10 ms.
-const maxTries = 64
+// A key derived from a password may take 0.26 s, and there are no more of those than
+// maxDerivations.
+const (
+	maxTries       = 64
+	maxDerivations = 4
+)
 
 // A Try is a recipient and a key that may be the one of it.
 type Try struct {
@@ -21,50 +26,69 @@ type Try struct {
 
 // UnlockAny makes the content readable by whichever of tries has the right key. It is for
 // messages whose recipients no certificate matches, because it was renewed with the same
-// key, or lost; [EnvelopedData.Unlock] comes first.
+// key, or lost, and for secrets and passwords, which no recipient names;
+// [EnvelopedData.Unlock] comes first.
 //
-// The content is held in memory, up to limits.HeldInMemory, and deciphered once for each
-// try, whether an earlier one fitted or not. So nothing about a single recipient shows:
-// neither in time nor by a recipient that somebody added to a message that others open
-// (RFC 3218). Without authentication of the content one wrong try in about 250 seems to
-// fit; where the right one comes later the content then makes no sense.
+// If there are several the content is held in memory, up to limits.HeldInMemory, and
+// deciphered once for each try, whether an earlier one fitted or not. So nothing about a
+// single recipient shows: neither in time nor by a recipient that somebody added to a
+// message that others open (RFC 3218). Without authentication of the content one wrong try
+// in about 250 seems to fit; where the right one comes later the content then makes no
+// sense.
 //
 // Tries that everybody can see to be impossible do not count; an error says that there is
-// no other, or that there are more than 64.
+// no other, or that there are too many: more than 64, or more than 4 with a password.
 func (e *EnvelopedData) UnlockAny(tries []Try, opt DecryptOptions) error {
 	if err := e.unlockable(opt); err != nil {
 		return err
 	}
-	if len(tries) > maxTries {
-		return &limits.Exceeded{What: "keys to try", Max: maxTries}
+	var possible []int
+	derivations := 0
+	for i, t := range tries {
+		if t.Recipient.err != nil || !t.Recipient.lock.fits(t.Key) {
+			continue
+		}
+		if t.Recipient.Kind == "pwri" {
+			derivations++
+		}
+		if possible = append(possible, i); len(possible) > maxTries || derivations > maxDerivations {
+			return &limits.Exceeded{What: "keys to try", Max: maxTries}
+		}
 	}
 	opt.Originators = append(e.originatorCertificates(), opt.Originators...)
-	var keys [][]byte
+	w := &trial{e: e}
 	first := errors.New("no key to try")
-	for i, t := range tries {
-		cek, err := t.Recipient.contentKey(t.Key, e.cipher.keyLen, opt)
+	for n, i := range possible {
+		cek, err := tries[i].Recipient.contentKey(tries[i].Key, e.cipher.keyLen, opt)
 		if err == nil {
-			keys = append(keys, cek)
-		} else if i == 0 {
+			w.keys, w.index = append(w.keys, cek), append(w.index, i)
+		} else if n == 0 {
 			first = err
 		}
 	}
 	var err error
-	switch len(keys) {
+	switch len(w.keys) {
 	case 0:
 		return first
 	case 1:
-		e.plain, err = e.cipher.open(keys[0], e.content.text, e.tail)
+		e.plain, err = e.cipher.open(w.keys[0], e.content.text, e.tail)
+		e.tried = w.index[0]
+		clear(w.keys[0])
 		return err
 	}
-	e.plain = &trial{e: e, keys: keys}
+	e.plain, e.tried = w, -1
 	return nil
 }
+
+// Tried returns which of the tries of UnlockAny gave the content, or -1 as long as that is
+// not known, because nothing has been read.
+func (e *EnvelopedData) Tried() int { return e.tried }
 
 // trial deciphers a content with several keys.
 type trial struct {
 	e     *EnvelopedData
 	keys  [][]byte
+	index []int         // of each of keys among the tries
 	plain *bytes.Reader // nil before the first Read
 	err   error
 }
@@ -94,7 +118,7 @@ func (t *trial) run() error {
 	}
 	held := func() ([]byte, []byte, error) { return tag, additional, nil }
 	result := error(cipherstream.ErrOpen)
-	for _, key := range t.keys {
+	for i, key := range t.keys {
 		r, err := t.e.cipher.open(key, bytes.NewReader(text), held)
 		if err != nil {
 			return err
@@ -103,6 +127,7 @@ func (t *trial) run() error {
 		if err == nil && result != io.EOF {
 			result = io.EOF
 			t.plain.Reset(plain)
+			t.e.tried = t.index[i]
 		}
 		clear(key)
 	}

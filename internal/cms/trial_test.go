@@ -57,11 +57,17 @@ func TestUnlockAny(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := openTrying(der, all["p521"].key); err != cms.ErrDecrypt {
+	stranger, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openTrying(der, stranger); err != cms.ErrDecrypt {
 		t.Error("a stranger:", err)
 	}
-	if _, err := openTrying(der, all["ml-kem-768"].key); err == nil || err == cms.ErrDecrypt {
-		t.Error("a key no recipient can have:", err)
+	for _, name := range []string{"p521", "ml-kem-768", "x25519"} {
+		if _, err := openTrying(der, all[name].key); err == nil || err == cms.ErrDecrypt {
+			t.Errorf("a key of type %s that no recipient can have: %v", name, err)
+		}
 	}
 	if _, err := openTrying(der); err == nil {
 		t.Error("no key at all")
@@ -88,10 +94,59 @@ func TestUnlockAny(t *testing.T) {
 	var limit *limits.Exceeded
 	many := make([][]byte, 65)
 	for i := range many {
+		many[i] = ktri(all["p256"].cert, algorithmDER(oid.RSA, nil), make([]byte, 384))
+	}
+	many[64] = good // the others are for keys of another size
+	if got, err := openTrying(sealedGCM(cek, plain, many...).der(), rsaKey); err != nil || !bytes.Equal(got, plain) {
+		t.Error("one try of 65:", err)
+	}
+	for i := range many {
 		many[i] = good
 	}
 	if _, err := openTrying(sealedGCM(cek, plain, many...).der(), rsaKey); !errors.As(err, &limit) {
 		t.Error("65 tries:", err)
+	}
+}
+
+// Of several passwords and secrets, which no recipient names, the right one is found. What
+// a password costs is for the sender to choose, so there are few tries.
+func TestUnlockAnySecret(t *testing.T) {
+	plain, password, secret := []byte("what was sent"), cms.Passphrase("a password"), cms.Secret(bytes.Repeat([]byte{7}, 32))
+	several := func(n int) []*cms.Recipient {
+		var to []*cms.Recipient
+		for range n - 1 {
+			to = append(to, &cms.Recipient{Passphrase: []byte("another"), Iterations: 1000}, &cms.Recipient{Secret: bytes.Repeat([]byte{8}, 32)})
+		}
+		return append(to, &cms.Recipient{Passphrase: password, Iterations: 1000}, &cms.Recipient{Secret: secret})
+	}
+	for name, key := range map[string]any{"password": password, "secret": secret} {
+		c, err := cms.Open(bytes.NewReader(seal(t, plain, 100, cms.EnvelopeOptions{}, several(4)...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := c.(*cms.EnvelopedData)
+		var tries []cms.Try
+		for _, ri := range e.Recipients() {
+			tries = append(tries, cms.Try{Recipient: ri, Key: key})
+		}
+		if err := e.UnlockAny(tries, cms.DecryptOptions{}); err != nil || e.Tried() != -1 {
+			t.Fatal(name, err, e.Tried())
+		}
+		got, err := io.ReadAll(e)
+		if err != nil || !bytes.Equal(got, plain) || e.Finish() != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if want := e.Recipients()[e.Tried()].Kind; want != map[string]string{"password": "pwri", "secret": "kekri"}[name] || e.Tried() < 6 {
+			t.Errorf("%s: by %d, of kind %s", name, e.Tried(), want)
+		}
+	}
+	der := seal(t, plain, 100, cms.EnvelopeOptions{}, several(5)...)
+	var limit *limits.Exceeded
+	if _, err := openTrying(der, password); !errors.As(err, &limit) {
+		t.Error("five passwords:", err)
+	}
+	if got, err := openTrying(der, secret); err != nil || !bytes.Equal(got, plain) {
+		t.Error("five secrets:", err)
 	}
 }
 

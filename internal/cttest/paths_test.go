@@ -134,21 +134,17 @@ func TestDecryptionPaths(t *testing.T) {
 		op            func([]byte)
 	}
 	for _, c := range []pair{
-		{"A/A control", padding, padding, open(k, 1)},
-		{"PKCS #1 v1.5: padding or tag", padding, altered(v15, tag), open(k, 1)},
-		{"PKCS #1 v1.5: padding or another key", padding, otherKey, open(k, 1)},
-		{"PKCS #1 v1.5: length of the key or another key", rsaKey(v15, keyEnd, block(31)), otherKey, open(k, 1)},
-		{"PKCS #1 v1.5 and AES-CBC: padding of the key or of the content", rsaKey(cbc, cbcEnd, forge.RSAEncrypted(pub, badBlock)),
+		{"control", padding, padding, open(k, 1)},
+		{"PKCS1 padding or tag", padding, altered(v15, tag), open(k, 1)},
+		{"PKCS1 padding or another key", padding, otherKey, open(k, 1)},
+		{"PKCS1 length of the key or another key", rsaKey(v15, keyEnd, block(31)), otherKey, open(k, 1)},
+		{"PKCS1 and AES-CBC padding of the key or of the content", rsaKey(cbc, cbcEnd, forge.RSAEncrypted(pub, badBlock)),
 			altered(cbc, cbcText+len(content)-1), open(k, 1)},
-		{"OAEP: padding or tag", rsaKey(byOAEP, oaepEnd, oaep(32, func(db []byte) { db[0] ^= 1 })), altered(byOAEP, tag), open(k, 1)},
-		{"OAEP: first octet or label", rsaKey(byOAEP, oaepEnd, firstOctet(pub)), rsaKey(byOAEP, oaepEnd, oaep(32, func(db []byte) { db[0] ^= 1 })), open(k, 1)},
-		{"OAEP: length of the key or another key", rsaKey(byOAEP, oaepEnd, oaep(31, nil)), rsaKey(byOAEP, oaepEnd, oaep(32, nil)), open(k, 1)},
+		{"OAEP padding or tag", rsaKey(byOAEP, oaepEnd, oaep(32, func(db []byte) { db[0] ^= 1 })), altered(byOAEP, tag), open(k, 1)},
+		{"OAEP first octet or label", rsaKey(byOAEP, oaepEnd, firstOctet(pub)), rsaKey(byOAEP, oaepEnd, oaep(32, func(db []byte) { db[0] ^= 1 })), open(k, 1)},
+		{"OAEP length of the key or another key", rsaKey(byOAEP, oaepEnd, oaep(31, nil)), rsaKey(byOAEP, oaepEnd, oaep(32, nil)), open(k, 1)},
 	} {
-		r := cttest.Compare(n, c.first, c.second, c.op)
-		t.Logf("%s: %v", c.name, r)
-		if r.Leaks(share) {
-			t.Errorf("%s: %v", c.name, r)
-		}
+		t.Run(c.name, func(t *testing.T) { alike(t, n, share, c.first, c.second, c.op) })
 	}
 	p256, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
@@ -169,18 +165,14 @@ func TestDecryptionPaths(t *testing.T) {
 		key   crypto.PrivateKey
 		times int
 	}{
-		{"ECDH with P-256: check value or tag", &cms.Recipient{Certificate: bearer(t, p256.PublicKey())}, p256, 3},
-		{"X25519: check value or tag", &cms.Recipient{Certificate: bearer(t, x25519.PublicKey())}, x25519, 3},
-		{"ML-KEM-768: check value or tag", &cms.Recipient{Certificate: bearer(t, kem.EncapsulationKey())}, kem, 3},
-		{"a secret key: check value or tag", &cms.Recipient{Secret: secret}, cms.Secret(secret), 10},
-		{"a password: check value or tag", &cms.Recipient{Passphrase: secret, Iterations: 10}, cms.Passphrase(secret), 10},
+		{"P-256 check value or tag", &cms.Recipient{Certificate: bearer(t, p256.PublicKey())}, p256, 3},
+		{"X25519 check value or tag", &cms.Recipient{Certificate: bearer(t, x25519.PublicKey())}, x25519, 3},
+		{"ML-KEM-768 check value or tag", &cms.Recipient{Certificate: bearer(t, kem.EncapsulationKey())}, kem, 3},
+		{"secret key check value or tag", &cms.Recipient{Secret: secret}, cms.Secret(secret), 10},
+		{"password check value or tag", &cms.Recipient{Passphrase: secret, Iterations: 10}, cms.Passphrase(secret), 10},
 	} {
 		der, end, tag := sealed(t, "aes256-gcm", content, c.to)
-		r := cttest.Compare(n, altered(der, end-5), altered(der, tag), open(c.key, c.times))
-		t.Logf("%s: %v", c.name, r)
-		if r.Leaks(share) {
-			t.Errorf("%s: %v", c.name, r)
-		}
+		t.Run(c.name, func(t *testing.T) { alike(t, n, share, altered(der, end-5), altered(der, tag), open(c.key, c.times)) })
 	}
 
 	// What a reader does that stops where the padding is wrong.
@@ -208,10 +200,22 @@ func TestDecryptionPaths(t *testing.T) {
 			sink++
 		}
 	}
-	if r := cttest.Compare(max(n/10, 200), padding, otherKey, careless); !r.Leaks(share) {
-		t.Error("a reader that stops at the padding is not caught:", r)
-	} else {
-		t.Log("positive control:", r)
+	t.Run("positive control", func(t *testing.T) {
+		r := cttest.Compare(max(n/10, 200), padding, otherKey, careless)
+		t.Log(r)
+		if !r.Leaks(share) {
+			t.Error("a reader that stops at the padding is not caught")
+		}
+	})
+}
+
+// alike compares two inputs and fails if they differ in time.
+func alike(t *testing.T, pairs int, share float64, first, second []byte, op func([]byte)) {
+	t.Helper()
+	r := cttest.Compare(pairs, first, second, op)
+	t.Log(r)
+	if r.Leaks(share) {
+		t.Error("the inputs differ in time")
 	}
 }
 

@@ -46,6 +46,11 @@ func Integer(n int64) []byte {
 	return Build(func(b *cryptobyte.Builder) { b.AddASN1Int64(n) })
 }
 
+// BigInteger returns an INTEGER of any size.
+func BigInteger(n *big.Int) []byte {
+	return Build(func(b *cryptobyte.Builder) { b.AddASN1BigInt(n) })
+}
+
 // Null returns NULL.
 func Null() []byte { return []byte{5, 0} }
 
@@ -63,7 +68,7 @@ func ContentInfo(t oid.OID, content []byte) []byte { return Sequence(OID(t), Tag
 
 // IssuerAndSerial returns an IssuerAndSerialNumber for an encoded name.
 func IssuerAndSerial(issuer []byte, serial *big.Int) []byte {
-	return Sequence(issuer, Build(func(b *cryptobyte.Builder) { b.AddASN1BigInt(serial) }))
+	return Sequence(issuer, BigInteger(serial))
 }
 
 // Indefinite returns the DER of a constructed element with an indefinite length instead.

@@ -1,10 +1,10 @@
 package forge
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"math/big"
@@ -80,17 +80,21 @@ type Signer struct {
 	Covered   []byte // what the signature covers, if not Attributes or Content
 	Content   []byte // what it covers without Attributes
 	Signature []byte // if it is not to be made
+
+	made *madeSignature // where it was read: taken as long as what it covers stays the same
 }
+
+type madeSignature struct{ covered, signature []byte }
 
 // NewSigner returns a signer over content that is as it should be, with SHA-256.
 func NewSigner(cert *x509.Certificate, key crypto.Signer, content []byte) *Signer {
 	s := &Signer{Certificate: cert, Key: key, Content: content, Hash: crypto.SHA256, DigestAlgorithm: Algorithm(oid.SHA256, nil)}
-	switch key.(type) {
-	case *rsa.PrivateKey:
+	switch key.Public().(type) {
+	case *rsa.PublicKey:
 		s.SignatureAlgorithm = Algorithm(oid.RSA, Null())
-	case *ecdsa.PrivateKey:
+	case *ecdsa.PublicKey:
 		s.SignatureAlgorithm = Algorithm(oid.ECDSAWithSHA256, nil)
-	case ed25519.PrivateKey: // goes with SHA-512 (RFC 8419, Section 3)
+	case ed25519.PublicKey: // goes with SHA-512 (RFC 8419, Section 3)
 		s.SignatureAlgorithm = Algorithm(oid.Ed25519, nil)
 		s.Hash, s.DigestAlgorithm = crypto.SHA512, Algorithm(oid.SHA512, nil)
 	default:
@@ -113,15 +117,28 @@ func Digest(h crypto.Hash, b []byte) []byte {
 	return state.Sum(nil)
 }
 
+// SignatureOf returns the signature that the SignerInfo of s has.
+func SignatureOf(s *Signer) []byte {
+	if s.Signature != nil {
+		return s.Signature
+	}
+	covered := s.Covered
+	switch {
+	case covered != nil:
+	case s.Attributes != nil:
+		covered = Set(s.Attributes...)
+	default:
+		covered = s.Content
+	}
+	if s.made != nil && bytes.Equal(covered, s.made.covered) {
+		return s.made.signature
+	}
+	return s.sign(covered)
+}
+
 // DER returns the SignerInfo.
 func (s *Signer) DER() []byte {
-	covered, wire := s.Covered, s.Wire
-	if covered == nil {
-		covered = s.Content
-		if s.Attributes != nil {
-			covered = Set(s.Attributes...)
-		}
-	}
+	wire := s.Wire
 	if wire == nil && s.Attributes != nil {
 		wire = Tagged(0, s.Attributes...)
 	}
@@ -129,15 +146,11 @@ func (s *Signer) DER() []byte {
 	if id == nil {
 		id = IssuerAndSerial(s.Certificate.RawIssuer, s.Certificate.SerialNumber)
 	}
-	signature := s.Signature
-	if signature == nil {
-		signature = s.sign(covered)
-	}
 	var unsigned []byte
 	if s.Unsigned != nil {
 		unsigned = Tagged(1, s.Unsigned...)
 	}
-	return Sequence(Integer(1), id, s.DigestAlgorithm, wire, s.SignatureAlgorithm, Octets(signature), unsigned)
+	return Sequence(Integer(1), id, s.DigestAlgorithm, wire, s.SignatureAlgorithm, Octets(SignatureOf(s)), unsigned)
 }
 
 func (s *Signer) sign(covered []byte) []byte {
@@ -146,7 +159,7 @@ func (s *Signer) sign(covered []byte) []byte {
 	if key, ok := s.Key.(ed25519.PrivateKey); ok {
 		return ed25519.Sign(key, covered)
 	}
-	sig, err = s.Key.Sign(rand.Reader, Digest(s.Hash, covered), s.Hash)
+	sig, err = s.Key.Sign(nil, Digest(s.Hash, covered), s.Hash) // without a random source ECDSA follows RFC 6979
 	if err != nil {
 		panic(err)
 	}

@@ -1,9 +1,9 @@
 package kem
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/mlkem"
+	"crypto/subtle"
 	"errors"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -72,7 +72,7 @@ func ParsePKCS8(der []byte) (crypto.Decapsulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	if expanded != nil && !bytes.Equal(k.expanded, expanded) {
+	if expanded != nil && subtle.ConstantTimeCompare(k.expanded, expanded) != 1 {
 		return nil, errMismatch
 	}
 	switch set.oid {

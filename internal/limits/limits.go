@@ -45,6 +45,7 @@ const (
 const (
 	DecompressedSize  = 64 << 20
 	DecompressedRatio = 100
+	CompressedLayers  = 2 // in one message: each multiplies the ratio
 )
 
 // MIME (attacks.md, E14).

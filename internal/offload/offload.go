@@ -23,13 +23,14 @@ const (
 
 // A Piece is a part of a stream on its way through a [Line].
 type Piece struct {
-	In   []byte   // what is worked on, with PieceSize octets of room
-	Out  []byte   // the result, see Room
-	Err  error    // what the work has to say besides
-	Note [24]byte // what the work must know, or has found out, besides
-	done chan struct{}
-	in   *buffer
-	out  *buffer
+	In    []byte   // what is worked on, with PieceSize octets of room
+	Out   []byte   // the result, see Room
+	Err   error    // what the work has to say besides
+	Note  [24]byte // what the work must know, or has found out, besides
+	done  chan struct{}
+	ready bool // done has been received
+	in    *buffer
+	out   *buffer
 }
 
 type buffer [PieceSize]byte
@@ -97,12 +98,11 @@ type Line struct {
 // after another, in their order.
 func NewLine(serial bool, work func(*Piece)) *Line {
 	cores := runtime.GOMAXPROCS(0)
-	depth := min(2*cores, 8) // what keeps the cores busy
-	l := &Line{work: work, serial: serial, workers: min(cores, depth), depth: depth}
+	l := &Line{work: work, serial: serial, workers: cores, depth: min(3*cores, 12)} // what keeps the cores busy
 	if serial {
-		l.workers = 1
+		l.workers, l.depth = 1, 16
 	}
-	l.pieces, l.waiting = make([]*Piece, 0, depth), make([]*Piece, 0, depth)
+	l.pieces, l.waiting = make([]*Piece, 0, l.depth), make([]*Piece, 0, l.depth)
 	l.drain = func() {
 		for p := l.next(true); p != nil; p = l.next(true) {
 			l.run(p)
@@ -134,20 +134,32 @@ func (l *Line) Put(p *Piece) {
 // nobody.
 func (l *Line) Take() *Piece {
 	p := l.pieces[0]
-	l.pieces = l.pieces[:copy(l.pieces, l.pieces[1:])]
-	for {
+	for !p.ready {
 		select {
 		case <-p.done:
-			return p
+			p.ready = true
+			continue
 		default:
 		}
-		other := l.next(false)
-		if other == nil {
-			<-p.done
-			return p
+		if other := l.next(false); other != nil {
+			l.run(other)
+			continue
 		}
-		l.run(other)
+		// Waking up costs as much as some of the work, so it must be worth it: half of the
+		// line is left to work on meanwhile.
+		half := l.pieces[len(l.pieces)/2]
+		if !half.ready {
+			<-half.done
+			half.ready = true
+		}
+		if !p.ready {
+			<-p.done
+			p.ready = true
+		}
 	}
+	l.pieces = l.pieces[:copy(l.pieces, l.pieces[1:])]
+	p.ready = false
+	return p
 }
 
 // next returns a piece to work on, or nil if there is none, which ends a worker.

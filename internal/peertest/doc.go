@@ -11,9 +11,14 @@
 // A peer that is not installed makes a test skip, or leaves its column out. With
 // POSTSEAL_PEERS=required in the environment it is a failure instead: that is how CI runs.
 //
+// Some peers are there twice: as Debian 12 has them, and newer. The newer ones are run out of
+// a folder that .ci/newer fills, in the user's cache or where POSTSEAL_NEWER says.
+//
 // # Trust
 //
-// Peers are given only messages that a test has just made. One of them, the Go library
-// github.com/smallstep/pkcs7, panics or exhausts the stack on hostile input; nothing
-// outside this package may read with it.
+// Peers are given messages that a test has just made, and by the differential tests
+// mutants of those and what fuzzing finds. One of them, the Go library
+// github.com/smallstep/pkcs7, panics or exhausts the stack on hostile input, so that these
+// tests catch the one and keep it from the other; nothing outside this package may read
+// with it.
 package peertest

@@ -10,30 +10,42 @@ type Kind string
 
 // The kinds of messages.
 const (
-	Signed     Kind = "signed"     // SignedData (RFC 5652, Section 5)
-	Encrypted  Kind = "encrypted"  // EnvelopedData (RFC 5652, Section 6) or AuthEnvelopedData (RFC 5083)
-	CertsOnly  Kind = "certs-only" // SignedData without signers (RFC 8551, Section 3.8)
-	Compressed Kind = "compressed" // CompressedData (RFC 3274)
+	Signed        Kind = "signed"        // SignedData (RFC 5652, Section 5)
+	Encrypted     Kind = "encrypted"     // EnvelopedData (RFC 5652, Section 6) or AuthEnvelopedData (RFC 5083)
+	CertsOnly     Kind = "certs-only"    // SignedData without signers (RFC 8551, Section 3.8)
+	Compressed    Kind = "compressed"    // CompressedData (RFC 3274)
+	Authenticated Kind = "authenticated" // AuthenticatedData (RFC 5652, Section 9)
+	UnderKey      Kind = "under-key"     // EncryptedData (RFC 5652, Section 8)
+	Digested      Kind = "digested"      // DigestedData (RFC 5652, Section 7)
 )
 
 // A Form is one way to protect content: what a producer is asked to write.
 type Form struct {
 	Name string // as docs/interop.md has it
 	Kind Kind
+	// ReadOnly: postseal reads it and writes something better instead.
+	ReadOnly bool
 
 	Who      []string // identities: signers, recipients, or the certificates to bundle
 	KeyID    bool     // name them by subject key identifier, not by issuer and serial number
 	Streamed bool     // BER with indefinite lengths and the content in several chunks
 
 	Detached bool   // signed: the content travels beside the signature
-	Digest   string // signed: sha256, sha384 or sha512
+	Digest   string // signed, authenticated, digested: sha256, sha3-256, shake128 and so on
 	PSS      bool   // signed: RSASSA-PSS with the digest's own length of salt (RFC 4056)
+	LongSalt bool   // signed, with PSS: the longest salt there is room for
+	Bare     bool   // signed: no signed attributes
 
-	Cipher string // encrypted: aes128-cbc ... aes256-gcm
-	OAEP   string // encrypted: digest of RSAES-OAEP and of its mask (RFC 3560); "" is PKCS #1 v1.5
+	Cipher  string // encrypted: aes128-cbc, chacha20-poly1305 and so on
+	OAEP    string // encrypted: digest of RSAES-OAEP (RFC 3560); "" is PKCS #1 v1.5
+	Mask    string // encrypted, with OAEP: digest of its mask; "" is the same
+	Label   bool   // encrypted, with OAEP: with OAEPLabel
+	KDF     string // encrypted, with EC: sha1, cofactor-sha256, hkdf-sha256 and so on; "" is for the producer to choose
+	Derived bool   // encrypted: the content key is bound to the cipher (RFC 9709)
+	Marked  bool   // encrypted: with an authenticated attribute
 
-	Secret     bool // encrypted: with SecretKey and SecretID, for nobody by name (RFC 5652, Section 6.2.3)
-	Passphrase bool // encrypted: with Password, for nobody by name (RFC 5652, Section 6.2.4)
+	Secret     bool // with SecretKey and SecretID, for nobody by name (RFC 5652, Section 6.2.3)
+	Passphrase bool // with Password, for nobody by name (RFC 5652, Section 6.2.4)
 }
 
 // SecretKey and SecretID are the key-encryption key that a lab's peers share, in hex.
@@ -42,21 +54,46 @@ const (
 	SecretID  = "c0ffee"
 )
 
+// OAEPLabel is the label of RSAES-OAEP where a form has one, in hex.
+const OAEPLabel = "706f73747365616c"
+
 // Shared reports whether the content is for whoever shares a secret or a password.
 func (f Form) Shared() bool { return f.Secret || f.Passphrase }
 
-// GCM reports whether the form is an AuthEnvelopedData.
-func (f Form) GCM() bool { return strings.HasSuffix(f.Cipher, "-gcm") }
+// AEAD reports whether the form is an AuthEnvelopedData.
+func (f Form) AEAD() bool { return f.Cipher != "" && !strings.HasSuffix(f.Cipher, "-cbc") }
 
-// EC reports whether one of the identities has a key on P-256.
-func (f Form) EC() bool { return f.any("-ec") }
-
-// Edwards reports whether one of the identities has an Ed25519 key.
-func (f Form) Edwards() bool { return f.any("-ed") }
-
-func (f Form) any(suffix string) bool {
-	return slices.ContainsFunc(f.Who, func(who string) bool { return strings.HasSuffix(who, suffix) })
+// Legacy reports whether the cipher is one that nobody should use any more.
+func (f Form) Legacy() bool {
+	return f.Kind == Encrypted && !strings.HasPrefix(f.Cipher, "aes") && !f.AEAD()
 }
+
+// Has reports whether one of the identities has a key of that kind: the part of its name
+// after the hyphen, "" for RSA.
+func (f Form) Has(kinds ...string) bool {
+	return slices.ContainsFunc(f.Who, func(who string) bool { return slices.Contains(kinds, KeyKind(who)) })
+}
+
+// KeyKind returns the kind of key that an identity of a name has: "" for RSA, or what
+// follows the hyphen.
+func KeyKind(who string) string {
+	_, kind, _ := strings.Cut(who, "-")
+	return kind
+}
+
+// Agreed reports whether there is a recipient by key agreement.
+func (f Form) Agreed() bool {
+	return f.Kind != Signed && f.Has("ec", "p384", "p521", "x25519", "x448")
+}
+
+// KEM reports whether there is a recipient with an ML-KEM key.
+func (f Form) KEM() bool { return f.Has("mlkem512", "mlkem768", "mlkem1024") }
+
+// MLDSA reports whether there is a signer with an ML-DSA key.
+func (f Form) MLDSA() bool { return f.Has("mldsa44", "mldsa65", "mldsa87") }
+
+// Montgomery reports whether there is a recipient on a curve of RFC 7748.
+func (f Form) Montgomery() bool { return f.Has("x25519", "x448") }
 
 // Content returns what a test protects with the form: an S/MIME entity with CRLF line
 // ends, for streamed forms long enough to need several chunks.
@@ -67,51 +104,4 @@ func (f Form) Content() []byte {
 		return []byte(head + "The harbour opens at nine.\r\n")
 	}
 	return []byte(head + strings.Repeat("The harbour opens at nine, and closes when the last boat is in.\r\n", 3000))
-}
-
-// Forms lists every form of the matrix in the order of its tables.
-func Forms() []Form {
-	rsa, ec := []string{"alice"}, []string{"alice-ec"}
-	forms := []Form{
-		{Name: "opaque, RSA PKCS #1 v1.5, SHA-256", Who: rsa, Digest: "sha256"},
-		{Name: "opaque, RSA PKCS #1 v1.5, SHA-384", Who: rsa, Digest: "sha384"},
-		{Name: "opaque, RSA PKCS #1 v1.5, SHA-512", Who: rsa, Digest: "sha512"},
-		{Name: "opaque, RSA-PSS, SHA-256", Who: rsa, Digest: "sha256", PSS: true},
-		{Name: "opaque, ECDSA P-256, SHA-256", Who: ec, Digest: "sha256"},
-		{Name: "opaque, signer by key identifier", Who: rsa, Digest: "sha256", KeyID: true},
-		{Name: "opaque, two RSA signers", Who: []string{"alice", "bob"}, Digest: "sha256"},
-		{Name: "opaque, RSA and ECDSA signers", Who: []string{"alice", "alice-ec"}, Digest: "sha256"},
-		{Name: "opaque, streamed BER", Who: rsa, Digest: "sha256", Streamed: true},
-		{Name: "detached, RSA PKCS #1 v1.5, SHA-256", Who: rsa, Digest: "sha256", Detached: true},
-		{Name: "detached, RSA-PSS, SHA-256", Who: rsa, Digest: "sha256", Detached: true, PSS: true},
-		{Name: "detached, ECDSA P-256, SHA-256", Who: ec, Digest: "sha256", Detached: true},
-		{Name: "opaque, Ed25519", Who: []string{"alice-ed"}, Digest: "sha512"},
-		{Name: "detached, two RSA signers", Who: []string{"alice", "bob"}, Digest: "sha256", Detached: true},
-	}
-	for i := range forms {
-		forms[i].Kind = Signed
-	}
-	bob := []string{"bob"}
-	for _, mode := range []string{"cbc", "gcm"} {
-		for _, size := range []string{"128", "192", "256"} {
-			forms = append(forms, Form{Name: "AES-" + size + "-" + strings.ToUpper(mode) + ", RSA PKCS #1 v1.5",
-				Kind: Encrypted, Who: bob, Cipher: "aes" + size + "-" + mode})
-		}
-	}
-	return append(forms,
-		Form{Name: "AES-256-CBC, RSA-OAEP SHA-1", Kind: Encrypted, Who: bob, Cipher: "aes256-cbc", OAEP: "sha1"},
-		Form{Name: "AES-256-CBC, RSA-OAEP SHA-256", Kind: Encrypted, Who: bob, Cipher: "aes256-cbc", OAEP: "sha256"},
-		Form{Name: "AES-256-GCM, RSA-OAEP SHA-256", Kind: Encrypted, Who: bob, Cipher: "aes256-gcm", OAEP: "sha256"},
-		Form{Name: "AES-256-CBC, recipient by key identifier", Kind: Encrypted, Who: bob, Cipher: "aes256-cbc", KeyID: true},
-		Form{Name: "AES-128-CBC, two recipients", Kind: Encrypted, Who: []string{"alice", "bob"}, Cipher: "aes128-cbc"},
-		Form{Name: "AES-256-CBC, streamed BER", Kind: Encrypted, Who: bob, Cipher: "aes256-cbc", Streamed: true},
-		Form{Name: "AES-256-GCM, streamed BER", Kind: Encrypted, Who: bob, Cipher: "aes256-gcm", Streamed: true},
-		Form{Name: "AES-256-CBC, ECDH P-256", Kind: Encrypted, Who: []string{"bob-ec"}, Cipher: "aes256-cbc"},
-		Form{Name: "AES-256-GCM, ECDH P-256", Kind: Encrypted, Who: []string{"bob-ec"}, Cipher: "aes256-gcm"},
-		Form{Name: "AES-256-CBC, RSA and ECDH recipients", Kind: Encrypted, Who: []string{"bob", "bob-ec"}, Cipher: "aes256-cbc"},
-		Form{Name: "AES-256-CBC, key-encryption key", Kind: Encrypted, Secret: true, Cipher: "aes256-cbc"},
-		Form{Name: "AES-256-CBC, password", Kind: Encrypted, Passphrase: true, Cipher: "aes256-cbc"},
-		Form{Name: "compressed", Kind: Compressed},
-		Form{Name: "certificates only", Kind: CertsOnly, Who: []string{"alice", "bob", "alice-ec"}},
-	)
 }

@@ -19,7 +19,7 @@ import (
 // A Peer is another implementation of CMS. Its methods may be called from several
 // goroutines.
 type Peer interface {
-	Name() string    // as in the tables: OpenSSL, gpgsm, NSS, Bouncy Castle, smallstep
+	Name() string    // as in the tables: OpenSSL 3.0, gpgsm 2.2 and so on
 	Version() string // as the peer or its package states it
 
 	// CannotWrite and CannotRead say why the peer is not asked for a form, in words
@@ -55,22 +55,23 @@ type MailPeer interface {
 type MissingError struct {
 	Peer    string
 	Program string // what was looked for
-	Package string // the Debian package that brings it
+	Remedy  string // what brings it
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("peertest: %s is missing: no %s (Debian package %s)", e.Peer, e.Program, e.Package)
+	return fmt.Sprintf("peertest: %s is missing: no %s (%s)", e.Peer, e.Program, e.Remedy)
 }
 
 // Unstarted returns every peer in the order of the tables, without starting or looking for
 // it: only Name, CannotWrite and CannotRead may be called.
 func Unstarted() []Peer {
-	return []Peer{&OpenSSL{}, &gpgsm{}, &nss{}, &bouncy{}, &smallstep{}}
+	return []Peer{&OpenSSL{}, &OpenSSL{newer: true}, &gpgsm{}, &gpgsm{newer: true}, &nss{}, &nss{newer: true},
+		&bouncy{}, &bouncy{newer: true}, &smallstep{}}
 }
 
 // A Lab is a folder with a PKI, in which peers run. Close is called by the test's cleanup.
 type Lab struct {
-	Dir string // holds ca.pem, and NAME.pem, NAME.key, NAME.p12 for every identity
+	Dir string // holds ca.pem, and NAME.pem and NAME.key for every identity, NAME.p12 for some
 	PKI *PKI
 
 	files atomic.Int64
@@ -131,10 +132,10 @@ func (l *Lab) Peers(t testing.TB) []Peer {
 	return found
 }
 
-// OpenSSL starts OpenSSL, for tests that need its command line.
+// OpenSSL starts OpenSSL 3.0, for tests that need its command line.
 func (l *Lab) OpenSSL(t testing.TB) *OpenSSL {
 	t.Helper()
-	return l.Peer(t, "OpenSSL").(*OpenSSL)
+	return l.Peer(t, "OpenSSL 3.0").(*OpenSSL)
 }
 
 func refuse(t testing.TB, err error) {
@@ -152,22 +153,18 @@ func (l *Lab) start(name string) (Peer, error) {
 		return p, nil
 	}
 	var p Peer
-	var stop func()
-	var err error
-	switch name {
-	case "OpenSSL":
-		p, err = startOpenSSL(l)
-	case "gpgsm":
-		p, stop, err = startGPGSM(l)
-	case "NSS":
-		p, err = startNSS(l)
-	case "Bouncy Castle":
-		p, stop, err = startBouncy(l)
-	case "smallstep":
-		p = startSmallstep(l)
-	default:
-		err = fmt.Errorf("peertest: no peer is called %q", name)
+	for _, one := range Unstarted() {
+		if one.Name() == name {
+			p = one
+		}
 	}
+	starter, ok := p.(interface {
+		start(*Lab) (stop func(), err error)
+	})
+	if !ok {
+		return nil, fmt.Errorf("peertest: no peer is called %q", name)
+	}
+	stop, err := starter.start(l)
 	if stop != nil {
 		l.stops = append(l.stops, stop)
 	}
@@ -202,7 +199,7 @@ func (l *Lab) file(suffix string, data []byte) (string, error) {
 func look(peer, program, pkg string) (string, error) {
 	path, err := exec.LookPath(program)
 	if err != nil {
-		return "", &MissingError{Peer: peer, Program: program, Package: pkg}
+		return "", &MissingError{Peer: peer, Program: program, Remedy: "Debian package " + pkg}
 	}
 	return path, nil
 }

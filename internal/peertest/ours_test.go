@@ -2,14 +2,19 @@ package peertest_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/peertest"
 	"github.com/postseal/postseal/internal/sigalg"
@@ -23,8 +28,8 @@ func (ours) Version() string                 { return "" }
 func (ours) CannotRead(peertest.Form) string { return "" }
 
 func (ours) CannotWrite(f peertest.Form) string {
-	if f.OAEP == "sha1" {
-		return "postseal writes RSA-OAEP with SHA-256 only"
+	if f.ReadOnly {
+		return "postseal reads it, and writes something better"
 	}
 	return ""
 }
@@ -39,10 +44,14 @@ func (o ours) Write(f peertest.Form, content []byte) ([]byte, error) {
 	case peertest.Compressed:
 		w, err = cms.NewCompressedWriter(&out)
 	case peertest.Encrypted:
-		w, err = cms.NewEnvelopedWriter(&out, o.recipients(f), cms.EnvelopeOptions{Cipher: f.Cipher})
+		opt := cms.EnvelopeOptions{Cipher: f.Cipher, Derive: f.Derived}
+		if f.Marked {
+			opt.Attributes = [][]byte{hint()}
+		}
+		w, err = cms.NewEnvelopedWriter(&out, o.recipients(f), opt)
 	case peertest.Signed:
 		if f.Detached {
-			d := cms.NewDigests(hashes()...)
+			d := cms.NewDigests(hash(f))
 			d.Write(content)
 			return cms.SignDetached(d, o.signers(f), o.certificates(f))
 		}
@@ -60,7 +69,19 @@ func (o ours) Write(f peertest.Form, content []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func hashes() []sigalg.Hash { return []sigalg.Hash{sigalg.SHA256, sigalg.SHA384, sigalg.SHA512} }
+func hash(f peertest.Form) sigalg.Hash {
+	h, ok := sigalg.HashByName(f.Digest)
+	if !ok {
+		panic("no hash function is called " + f.Digest)
+	}
+	return h
+}
+
+// hint is an attribute to authenticate: a contentHint (RFC 2634, Section 2.9).
+func hint() []byte {
+	text := forge.Element(casn1.UTF8String, []byte("a hint"))
+	return forge.Attribute(oid.OID([]byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x04}), forge.Sequence(text, forge.OID(oid.Data)))
+}
 
 func (o ours) certificates(f peertest.Form) []*x509.Certificate {
 	var certs []*x509.Certificate
@@ -71,11 +92,10 @@ func (o ours) certificates(f peertest.Form) []*x509.Certificate {
 }
 
 func (o ours) signers(f peertest.Form) []*cms.Signer {
-	digest := hashes()[slices.Index([]string{"sha256", "sha384", "sha512"}, f.Digest)]
 	var signers []*cms.Signer
 	for _, who := range f.Who {
 		id := o.lab.PKI.ID(who)
-		signers = append(signers, &cms.Signer{Certificate: id.Cert, Key: id.Key, Digest: digest, PSS: f.PSS, KeyID: f.KeyID})
+		signers = append(signers, &cms.Signer{Certificate: id.Cert, Key: id.Key, Digest: hash(f), PSS: f.PSS, KeyID: f.KeyID})
 	}
 	return signers
 }
@@ -103,7 +123,7 @@ func unhex(s string) []byte {
 }
 
 func (o ours) Read(f peertest.Form, msg, content []byte) ([]byte, error) {
-	if f.Kind != peertest.Encrypted {
+	if f.Kind != peertest.Encrypted && f.Kind != peertest.Authenticated {
 		return o.read(f, msg, content, "")
 	}
 	if f.Shared() {
@@ -125,13 +145,26 @@ func (o ours) read(f peertest.Form, msg, beside []byte, who string) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	if e, ok := c.(*cms.EnvelopedData); ok {
-		if e.Cipher() != f.Cipher || e.Authenticated() != f.GCM() {
+	switch e := c.(type) {
+	case *cms.EnvelopedData:
+		if e.Cipher() != f.Cipher || e.Authenticated() != f.AEAD() || e.Derived() != f.Derived {
+			return nil, fmt.Errorf("the cipher is %s, derived %t", e.Cipher(), e.Derived())
+		}
+		err = o.unlock(f, e, who)
+	case *cms.AuthenticatedData:
+		err = o.unlock(f, e, who)
+	case *cms.EncryptedData:
+		if e.Cipher() != f.Cipher {
 			return nil, fmt.Errorf("the cipher is %s", e.Cipher())
 		}
-		if err := o.unlock(f, e, who); err != nil {
-			return nil, err
+		err = e.Unlock(unhex(peertest.SecretKey), cms.DecryptOptions{})
+	case *cms.DigestedData:
+		if e.Hash() != hash(f) {
+			return nil, fmt.Errorf("the digest is %v", e.Hash())
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	content, err := io.ReadAll(c)
 	if err != nil {
@@ -139,6 +172,16 @@ func (o ours) read(f peertest.Form, msg, beside []byte, who string) ([]byte, err
 	}
 	if err := c.Finish(); err != nil {
 		return nil, err
+	}
+	switch e := c.(type) {
+	case *cms.EnvelopedData:
+		if f.Marked && len(e.Attributes()) == 0 {
+			return nil, errors.New("no authenticated attribute")
+		}
+	case *cms.AuthenticatedData:
+		if !e.Verified() || f.Marked != (len(e.Attributes()) > 0) {
+			return nil, fmt.Errorf("verified %t, with %d attributes", e.Verified(), len(e.Attributes()))
+		}
 	}
 	sd, ok := c.(*cms.SignedData)
 	if !ok {
@@ -154,24 +197,60 @@ func (o ours) read(f peertest.Form, msg, beside []byte, who string) ([]byte, err
 		if sd.HasContent() {
 			return nil, errors.New("two contents")
 		}
-		digests, content = cms.NewDigests(hashes()...), beside
+		digests, content = cms.NewDigests(hash(f)), beside
 		digests.Write(beside)
 	}
 	return content, o.verify(f, sd, digests)
 }
 
-func (o ours) unlock(f peertest.Form, e *cms.EnvelopedData, who string) error {
+// A locked content is one whose key the recipients are given.
+type locked interface {
+	Recipients() []*cms.RecipientInfo
+	Unlock(*cms.RecipientInfo, crypto.PrivateKey, cms.DecryptOptions) error
+}
+
+func (o ours) unlock(f peertest.Form, e locked, who string) error {
+	opt := cms.DecryptOptions{AllowLegacyCiphers: f.Legacy()}
 	for _, ri := range e.Recipients() {
 		switch {
 		case f.Secret && ri.MatchesKeyID(unhex(peertest.SecretID)):
-			return e.Unlock(ri, cms.Secret(unhex(peertest.SecretKey)), cms.DecryptOptions{})
+			return e.Unlock(ri, cms.Secret(unhex(peertest.SecretKey)), opt)
 		case f.Passphrase && ri.Kind == "pwri":
-			return e.Unlock(ri, cms.Passphrase(peertest.Password), cms.DecryptOptions{})
+			return e.Unlock(ri, cms.Passphrase(peertest.Password), opt)
 		case who != "" && ri.Matches(o.lab.PKI.ID(who).Cert):
-			return e.Unlock(ri, o.lab.PKI.ID(who).Key, cms.DecryptOptions{})
+			if named := strings.HasPrefix(ri.ID, "key "); named != f.KeyID {
+				return fmt.Errorf("the recipient is %s", ri.ID)
+			}
+			if want := transport(f, who); !strings.HasPrefix(ri.Algorithm, want) {
+				return fmt.Errorf("the algorithm is %s, not %s", ri.Algorithm, want)
+			}
+			return e.Unlock(ri, o.lab.PKI.ID(who).Key, opt)
 		}
 	}
 	return errors.New("no recipient")
+}
+
+// transport is how the name of the algorithm begins that a recipient was to be given the
+// key with.
+func transport(f peertest.Form, who string) string {
+	switch peertest.KeyKind(who) {
+	case "":
+		switch {
+		case f.Mask != "":
+			return "rsa-oaep-" + f.OAEP + "-mgf1-" + f.Mask
+		case f.OAEP != "":
+			return "rsa-oaep-" + f.OAEP
+		}
+		return "rsa-pkcs1"
+	case "ec", "p384", "p521":
+		if f.KDF != "" {
+			return "ecdh-" + f.KDF + "-"
+		}
+		return "ecdh-"
+	case "x25519", "x448":
+		return "ecdh-hkdf-"
+	}
+	return "ml-kem-" + strings.TrimPrefix(peertest.KeyKind(who), "mlkem")
 }
 
 // verify asks of every signature that it is good, by somebody of the lab's PKI.
@@ -180,8 +259,6 @@ func (o ours) verify(f peertest.Form, sd *cms.SignedData, d *cms.Digests) error 
 	if len(infos) != len(f.Who) {
 		return fmt.Errorf("%d signers", len(infos))
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(o.lab.PKI.Root)
 	for _, si := range infos {
 		i := slices.IndexFunc(o.lab.PKI.IDs, func(id *peertest.ID) bool { return si.Matches(id.Cert) })
 		if i < 0 {
@@ -191,11 +268,18 @@ func (o ours) verify(f peertest.Form, sd *cms.SignedData, d *cms.Digests) error 
 		if !slices.ContainsFunc(sd.Certificates(), func(der []byte) bool { return bytes.Equal(der, cert.Raw) }) {
 			return errors.New("the signer's certificate is not there")
 		}
-		if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}}); err != nil {
+		if err := cert.CheckSignatureFrom(o.lab.PKI.Root); err != nil {
 			return err
 		}
-		if r := si.Verify(cert, oid.Data, d, cms.VerifyOptions{}); r.State != "valid" {
-			return fmt.Errorf("%s %v", r.State, r.Codes)
+		if (si.SignerID().KeyID != nil) != f.KeyID {
+			return fmt.Errorf("the signer is named %v", si.SignerID())
+		}
+		r := si.Verify(cert, oid.Data, d, cms.VerifyOptions{AllowSHA1: f.Digest == "sha1"})
+		if r.State != "valid" {
+			return fmt.Errorf("%s %v: %s, %s", r.State, r.Codes, r.Digest, r.Algorithm)
+		}
+		if (r.ContentDigest == nil) != f.Bare || !f.MLDSA() && r.Digest != f.Digest || strings.Contains(r.Algorithm, "pss") != f.PSS {
+			return fmt.Errorf("signed otherwise: digest %x, %s, %s", r.ContentDigest, r.Digest, r.Algorithm)
 		}
 	}
 	return nil

@@ -1,9 +1,12 @@
 package peertest
 
 import (
+	"crypto"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/smallstep/pkcs7"
@@ -16,7 +19,10 @@ type smallstep struct {
 	mu  sync.Mutex // the library takes its cipher from a package variable
 }
 
-func startSmallstep(l *Lab) Peer { return &smallstep{lab: l} }
+func (p *smallstep) start(l *Lab) (stop func(), err error) {
+	p.lab = l
+	return nil, nil
+}
 
 func (p *smallstep) Name() string { return "smallstep" }
 
@@ -25,46 +31,48 @@ func (p *smallstep) Version() string { return "" }
 
 func (p *smallstep) CannotWrite(f Form) string {
 	switch {
-	case f.Kind == Compressed:
-		return "pkcs7 has no CompressedData"
-	case f.Edwards():
-		return "pkcs7 has no Ed25519"
-	case f.Kind == Encrypted && (f.EC() || f.Shared()):
-		return "pkcs7 has RSA recipients only"
-	case f.PSS:
-		return "pkcs7 has no RSA-PSS"
 	case f.KeyID:
 		return "pkcs7 names signers and recipients by issuer and serial number only"
 	case f.Streamed:
 		return "pkcs7 writes DER only"
-	case f.GCM():
+	case f.AEAD() && strings.HasSuffix(f.Cipher, "-gcm"):
 		return "pkcs7 has no AuthEnvelopedData: it puts GCM into EnvelopedData, which nobody else reads"
-	case f.Cipher == "aes192-cbc":
-		return "pkcs7 has no AES-192"
 	case f.OAEP != "":
 		return "pkcs7 writes OAEP parameters that others cannot read"
+	case f.Cipher == "3des-cbc":
+		return "pkcs7 writes no Triple-DES"
 	}
-	return ""
+	return p.CannotRead(f)
 }
 
 func (p *smallstep) CannotRead(f Form) string {
 	switch {
-	case f.Kind == Compressed:
-		return "pkcs7 has no CompressedData"
-	case f.Edwards():
-		return "pkcs7 has no Ed25519"
-	case f.Kind == Encrypted && (f.EC() || f.Shared()):
+	case !slices.Contains([]Kind{Signed, Encrypted, CertsOnly}, f.Kind):
+		return "pkcs7 has no CompressedData, AuthenticatedData, EncryptedData and DigestedData"
+	case f.Kind == Encrypted && (f.Agreed() || f.Shared() || f.KEM()):
 		return "pkcs7 has RSA recipients only"
+	case f.Has("ed", "ed448", "bp", "pss") || f.MLDSA():
+		return "pkcs7 has RSA, DSA and the curves of NIST only"
 	case f.PSS:
 		return "pkcs7 has no RSA-PSS"
+	case strings.HasPrefix(f.Digest, "sha3-") || strings.HasPrefix(f.Digest, "shake"):
+		return "pkcs7 has no SHA3 and SHAKE"
 	case f.Kind == Signed && f.KeyID:
 		return "pkcs7 reads no signer named by key identifier: it reports none"
 	case f.Kind == Encrypted && f.KeyID:
 		return "pkcs7 finds no recipient named by key identifier"
-	case f.GCM():
+	case f.AEAD():
 		return "pkcs7 has no AuthEnvelopedData"
-	case f.Cipher == "aes192-cbc":
-		return "pkcs7 has no AES-192"
+	case f.Derived:
+		return "pkcs7 does not know RFC 9709"
+	case f.Cipher == "aes192-cbc" || f.Cipher == "rc2-cbc":
+		return "pkcs7 has no AES-192 and RC2"
+	case f.Mask != "" || f.Label:
+		return "pkcs7 ignores the label of RSA-OAEP and the digest of its mask"
+	case f.Has("dsa"):
+		return "pkcs7 has DSA with SHA-1 only"
+	case f.Digest == "sha224":
+		return "pkcs7 has no SHA-224 with RSA"
 	}
 	return ""
 }
@@ -87,8 +95,11 @@ func (p *smallstep) Write(f Form, content []byte) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES256CBC
-	if f.Cipher == "aes128-cbc" {
+	switch f.Cipher {
+	case "aes128-cbc":
 		pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES128CBC
+	case "des-cbc":
+		pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmDESCBC
 	}
 	return pkcs7.Encrypt(content, to)
 }
@@ -96,6 +107,10 @@ func (p *smallstep) Write(f Form, content []byte) ([]byte, error) {
 func (p *smallstep) sign(f Form, content []byte) ([]byte, error) {
 	var digest asn1.ObjectIdentifier
 	switch f.Digest {
+	case "sha1":
+		digest = pkcs7.OIDDigestAlgorithmSHA1
+	case "sha224":
+		digest = pkcs7.OIDDigestAlgorithmSHA224
 	case "sha256":
 		digest = pkcs7.OIDDigestAlgorithmSHA256
 	case "sha384":
@@ -110,7 +125,15 @@ func (p *smallstep) sign(f Form, content []byte) ([]byte, error) {
 	sd.SetDigestAlgorithm(digest)
 	for _, who := range f.Who {
 		id := p.lab.PKI.ID(who)
-		if err := sd.AddSigner(id.Cert, id.Key, pkcs7.SignerInfoConfig{}); err != nil {
+		add := func(cert *x509.Certificate, key crypto.PrivateKey) error {
+			return sd.AddSigner(cert, key, pkcs7.SignerInfoConfig{})
+		}
+		if f.Bare {
+			add = func(cert *x509.Certificate, key crypto.PrivateKey) error {
+				return sd.SignWithoutAttr(cert, key, pkcs7.SignerInfoConfig{})
+			}
+		}
+		if err := add(id.Cert, id.Key); err != nil {
 			return nil, err
 		}
 	}

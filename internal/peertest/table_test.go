@@ -28,9 +28,14 @@ func TestInteropTable(t *testing.T) {
 	if *update {
 		var versions strings.Builder
 		for _, p := range peertest.New(t).Peers(t) {
-			if p.Version() != "" {
-				fmt.Fprintf(&versions, "- %s %s\n", p.Name(), p.Version())
+			if p.Version() == "" {
+				continue
 			}
+			name, series, _ := cutLast(p.Name(), " ")
+			if !strings.HasPrefix(p.Version(), series) {
+				t.Errorf("the column is called %s, but it is %s that is measured", p.Name(), p.Version())
+			}
+			fmt.Fprintf(&versions, "- %s %s\n", name, p.Version())
 		}
 		want = replace(t, want, beginVersions, versions.String())
 		if err := os.WriteFile(tableFile, []byte(want), 0o644); err != nil {
@@ -52,15 +57,23 @@ func replace(t *testing.T, text, begin, middle string) string {
 	return head + begin + middle + endTables + tail
 }
 
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
 // tables returns the two tables and their notes.
 func tables() string {
 	var b strings.Builder
 	peers := peertest.Unstarted()
-	fmt.Fprintf(&b, "| Form |")
+	fmt.Fprintf(&b, "| Form | postseal |")
 	for _, p := range peers {
 		fmt.Fprintf(&b, " %s |", p.Name())
 	}
-	fmt.Fprintf(&b, "\n|---|%s\n", strings.Repeat("---|", len(peers)))
+	fmt.Fprintf(&b, "\n|---|---|%s\n", strings.Repeat("---|", len(peers)))
 	var notes []string
 	note := func(reason string) int {
 		if i := slices.Index(notes, reason); i >= 0 {
@@ -70,23 +83,32 @@ func tables() string {
 		return len(notes)
 	}
 	for _, f := range peertest.Forms() {
-		fmt.Fprintf(&b, "| %s |", f.Name)
+		can := "both"
+		if f.ReadOnly {
+			can = "reads"
+		}
+		fmt.Fprintf(&b, "| %s | %s |", f.Name, can)
 		for _, p := range peers {
+			reasons := []string{p.CannotWrite(f)}
+			if !f.ReadOnly {
+				reasons = append(reasons, p.CannotRead(f))
+			}
 			var why []string
-			for _, reason := range []string{p.CannotWrite(f), p.CannotRead(f)} {
+			for _, reason := range reasons {
 				if reason != "" {
 					if n := fmt.Sprint(note(reason)); !slices.Contains(why, n) {
 						why = append(why, n)
 					}
 				}
 			}
+			reads, writes := !f.ReadOnly && p.CannotRead(f) == "", p.CannotWrite(f) == ""
 			can := "no"
 			switch {
-			case len(why) == 0:
+			case reads && writes:
 				can = "both"
-			case p.CannotRead(f) == "":
+			case reads:
 				can = "reads"
-			case p.CannotWrite(f) == "":
+			case writes:
 				can = "writes"
 			}
 			if len(why) > 0 {
@@ -100,7 +122,7 @@ func tables() string {
 	for i, n := range notes {
 		fmt.Fprintf(&b, "%d. %s.\n", i+1, n)
 	}
-	fmt.Fprint(&b, "\n### Among all\n\nA row's cell lists whose messages the program of the column reads, by initial: ")
+	fmt.Fprint(&b, "\n### Among all\n\nA row's cell lists whose messages the program of the column reads, by letter, a small one for the older of two versions: ")
 	everybody := append([]peertest.Peer{ours{}}, peers...)
 	var initials []string
 	for _, p := range everybody {
@@ -130,5 +152,14 @@ func tables() string {
 	return b.String()
 }
 
-// initial tells the peers apart in one letter.
-func initial(p peertest.Peer) string { return strings.ToUpper(p.Name()[:1]) }
+// initial tells the peers apart in one letter, which is small for the older of two.
+func initial(p peertest.Peer) string {
+	first := strings.ToUpper(p.Name()[:1])
+	peers := peertest.Unstarted()
+	for i, one := range peers[:len(peers)-1] {
+		if one.Name() == p.Name() && peers[i+1].Name()[:1] == p.Name()[:1] {
+			return strings.ToLower(first)
+		}
+	}
+	return first
+}

@@ -8,6 +8,8 @@ import (
 	"crypto/rsa"
 
 	"filippo.io/mldsa"
+
+	"github.com/postseal/postseal/internal/oid"
 )
 
 // Cost estimates what one verification with a key takes, in tenths of one with P-256, which
@@ -52,4 +54,38 @@ func costRSA(key *rsa.PublicKey) int {
 		cost *= 3
 	}
 	return cost
+}
+
+// Strength is the security that the key in a SubjectPublicKeyInfo gives, in bits of a
+// symmetric key, roughly: for ranking. It is 0 for a key that cannot be used here.
+func Strength(spki []byte) int {
+	key, err := PublicKey(spki)
+	if err != nil {
+		return 0
+	}
+	switch k := key.(type) {
+	case *ecdsa.PublicKey:
+		return k.Params().BitSize / 2
+	case *CurvePublicKey:
+		return 4 * k.Size()
+	case Ed448PublicKey, X448PublicKey:
+		return 224
+	case *mldsa.PublicKey:
+		return map[oid.OID]int{oid.MLDSA44: 128, oid.MLDSA65: 192, oid.MLDSA87: 256}[mldsaOID(k)]
+	case *MLKEMPublicKey:
+		return map[oid.OID]int{oid.MLKEM512: 128, oid.MLKEM768: 192, oid.MLKEM1024: 256}[k.Parameters]
+	}
+	switch n := Modulus(key); {
+	case n == 0:
+		return 128 // Ed25519 and X25519
+	case n >= 15360:
+		return 256
+	case n >= 7680:
+		return 192
+	case n >= 3072:
+		return 128
+	case n >= 2048:
+		return 112
+	}
+	return 80
 }

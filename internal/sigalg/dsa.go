@@ -9,7 +9,46 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/oid"
 )
+
+// DSAParameters returns the DER of the parameters of a DSA key, the SubjectPublicKeyInfo
+// spki. They are empty if the key has those of its issuer's (RFC 3279, Section 2.3.2); it
+// returns false for any other key.
+func DSAParameters(spki []byte) (parameters []byte, ok bool) {
+	parameters, _, ok = splitDSA(spki)
+	return parameters, ok
+}
+
+// InheritDSA returns the SubjectPublicKeyInfo of a DSA key with the parameters of another,
+// which must be the key that certified it: with parameters of somebody else's choice
+// anybody can sign.
+func InheritDSA(spki, parameters []byte) []byte {
+	_, key, _ := splitDSA(spki)
+	var b cryptobyte.Builder
+	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(casn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes([]byte(oid.DSA)) })
+			b.AddBytes(parameters)
+		})
+		b.AddBytes(key)
+	})
+	return b.BytesOrPanic()
+}
+
+// splitDSA returns the parameters of a DSA key and the BIT STRING that holds it.
+func splitDSA(spki []byte) (parameters, key []byte, ok bool) {
+	s := cryptobyte.String(spki)
+	var body, alg, id, bits cryptobyte.String
+	if !s.ReadASN1(&body, casn1.SEQUENCE) || !body.ReadASN1(&alg, casn1.SEQUENCE) || !body.ReadASN1Element(&bits, casn1.BIT_STRING) ||
+		!alg.ReadASN1(&id, casn1.OBJECT_IDENTIFIER) || oid.OID(id) != oid.DSA {
+		return nil, nil, false
+	}
+	if alg.PeekASN1Tag(casn1.NULL) {
+		alg = nil
+	}
+	return alg, bits, true
+}
 
 func (a *Algorithm) verifyDSA(pub crypto.PublicKey, digest, sig []byte) error {
 	key, ok := pub.(*dsa.PublicKey)

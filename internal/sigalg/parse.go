@@ -43,85 +43,73 @@ func Parse(algID []byte) (*Algorithm, error) {
 	return a, nil
 }
 
+// identifiers are the signature algorithms, each with the hash that it names, if it names
+// one. Of several for the same the first is written. The table is never written to.
+var identifiers = [...]struct {
+	oid    oid.OID
+	scheme scheme
+	hash   Hash
+}{
+	{oid.RSA, rsaPKCS1, 0},
+	{oid.MD5WithRSA, rsaPKCS1, MD5},
+	{oid.SHA1WithRSA, rsaPKCS1, SHA1},
+	{oid.SHA1WithRSAOIW, rsaPKCS1, SHA1},
+	{oid.SHA224WithRSA, rsaPKCS1, SHA224},
+	{oid.SHA256WithRSA, rsaPKCS1, SHA256},
+	{oid.SHA384WithRSA, rsaPKCS1, SHA384},
+	{oid.SHA512WithRSA, rsaPKCS1, SHA512},
+	{oid.SHA512_224WithRSA, rsaPKCS1, SHA512_224},
+	{oid.SHA512_256WithRSA, rsaPKCS1, SHA512_256},
+	{oid.SHA3_224WithRSA, rsaPKCS1, SHA3_224},
+	{oid.SHA3_256WithRSA, rsaPKCS1, SHA3_256},
+	{oid.SHA3_384WithRSA, rsaPKCS1, SHA3_384},
+	{oid.SHA3_512WithRSA, rsaPKCS1, SHA3_512},
+	{oid.RSAPSS, rsaPSS, 0},
+	{oid.RSAPSSShake128, rsaPSS, SHAKE128},
+	{oid.RSAPSSShake256, rsaPSS, SHAKE256},
+	{oid.ECPublicKey, ecdsaScheme, 0},
+	{oid.ECDSAWithSHA1, ecdsaScheme, SHA1},
+	{oid.ECDSAWithSHA224, ecdsaScheme, SHA224},
+	{oid.ECDSAWithSHA256, ecdsaScheme, SHA256},
+	{oid.ECDSAWithSHA384, ecdsaScheme, SHA384},
+	{oid.ECDSAWithSHA512, ecdsaScheme, SHA512},
+	{oid.ECDSAWithSHA3_224, ecdsaScheme, SHA3_224},
+	{oid.ECDSAWithSHA3_256, ecdsaScheme, SHA3_256},
+	{oid.ECDSAWithSHA3_384, ecdsaScheme, SHA3_384},
+	{oid.ECDSAWithSHA3_512, ecdsaScheme, SHA3_512},
+	{oid.ECDSAShake128, ecdsaScheme, SHAKE128},
+	{oid.ECDSAShake256, ecdsaScheme, SHAKE256},
+	{oid.DSA, dsaScheme, 0},
+	{oid.DSAWithSHA1, dsaScheme, SHA1},
+	{oid.DSAWithSHA224, dsaScheme, SHA224},
+	{oid.DSAWithSHA256, dsaScheme, SHA256},
+	{oid.DSAWithSHA384, dsaScheme, SHA384},
+	{oid.DSAWithSHA512, dsaScheme, SHA512},
+	{oid.Ed25519, ed25519Scheme, 0},
+	{oid.Ed448, ed448Scheme, 0},
+	{oid.MLDSA44, mldsaScheme, 0},
+	{oid.MLDSA65, mldsaScheme, 0},
+	{oid.MLDSA87, mldsaScheme, 0},
+}
+
 // schemeByOID returns the scheme that o names, and the hash, if it names one.
 func schemeByOID(o oid.OID) (scheme, Hash) {
-	switch o {
-	case oid.RSA:
-		return rsaPKCS1, 0
-	case oid.MD5WithRSA:
-		return rsaPKCS1, MD5
-	case oid.SHA1WithRSA, oid.SHA1WithRSAOIW:
-		return rsaPKCS1, SHA1
-	case oid.SHA224WithRSA:
-		return rsaPKCS1, SHA224
-	case oid.SHA256WithRSA:
-		return rsaPKCS1, SHA256
-	case oid.SHA384WithRSA:
-		return rsaPKCS1, SHA384
-	case oid.SHA512WithRSA:
-		return rsaPKCS1, SHA512
-	case oid.SHA512_224WithRSA:
-		return rsaPKCS1, SHA512_224
-	case oid.SHA512_256WithRSA:
-		return rsaPKCS1, SHA512_256
-	case oid.SHA3_224WithRSA:
-		return rsaPKCS1, SHA3_224
-	case oid.SHA3_256WithRSA:
-		return rsaPKCS1, SHA3_256
-	case oid.SHA3_384WithRSA:
-		return rsaPKCS1, SHA3_384
-	case oid.SHA3_512WithRSA:
-		return rsaPKCS1, SHA3_512
-	case oid.RSAPSS:
-		return rsaPSS, 0
-	case oid.RSAPSSShake128:
-		return rsaPSS, SHAKE128
-	case oid.RSAPSSShake256:
-		return rsaPSS, SHAKE256
-	case oid.ECPublicKey:
-		return ecdsaScheme, 0
-	case oid.ECDSAWithSHA1:
-		return ecdsaScheme, SHA1
-	case oid.ECDSAWithSHA224:
-		return ecdsaScheme, SHA224
-	case oid.ECDSAWithSHA256:
-		return ecdsaScheme, SHA256
-	case oid.ECDSAWithSHA384:
-		return ecdsaScheme, SHA384
-	case oid.ECDSAWithSHA512:
-		return ecdsaScheme, SHA512
-	case oid.ECDSAWithSHA3_224:
-		return ecdsaScheme, SHA3_224
-	case oid.ECDSAWithSHA3_256:
-		return ecdsaScheme, SHA3_256
-	case oid.ECDSAWithSHA3_384:
-		return ecdsaScheme, SHA3_384
-	case oid.ECDSAWithSHA3_512:
-		return ecdsaScheme, SHA3_512
-	case oid.ECDSAShake128:
-		return ecdsaScheme, SHAKE128
-	case oid.ECDSAShake256:
-		return ecdsaScheme, SHAKE256
-	case oid.DSA:
-		return dsaScheme, 0
-	case oid.DSAWithSHA1:
-		return dsaScheme, SHA1
-	case oid.DSAWithSHA224:
-		return dsaScheme, SHA224
-	case oid.DSAWithSHA256:
-		return dsaScheme, SHA256
-	case oid.DSAWithSHA384:
-		return dsaScheme, SHA384
-	case oid.DSAWithSHA512:
-		return dsaScheme, SHA512
-	case oid.Ed25519:
-		return ed25519Scheme, 0
-	case oid.Ed448:
-		return ed448Scheme, 0
-	case oid.MLDSA44, oid.MLDSA65, oid.MLDSA87:
-		return mldsaScheme, 0
+	for i := range identifiers {
+		if identifiers[i].oid == o {
+			return identifiers[i].scheme, identifiers[i].hash
+		}
 	}
 	return 0, 0
+}
+
+// identifier returns the identifier of a scheme with a hash.
+func identifier(s scheme, h Hash) oid.OID {
+	for i := range identifiers {
+		if identifiers[i].scheme == s && identifiers[i].hash == h {
+			return identifiers[i].oid
+		}
+	}
+	return ""
 }
 
 // pssParameters are the parameters of RSASSA-PSS.

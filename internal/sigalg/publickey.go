@@ -195,7 +195,7 @@ func ecPublicKey(params cryptobyte.String, b []byte) (crypto.PublicKey, error) {
 //	  q INTEGER,
 //	  g INTEGER }
 //
-// (RFC 3279, Section 2.3.2). Parameters inherited from the issuer are not supported.
+// (RFC 3279, Section 2.3.2). They may be absent in a certificate; see InheritDSA.
 func dsaPublicKey(params cryptobyte.String, b []byte) (*dsa.PublicKey, error) {
 	key := &dsa.PublicKey{Y: new(big.Int)}
 	key.P, key.Q, key.G = new(big.Int), new(big.Int), new(big.Int)

@@ -2,10 +2,13 @@ package sigalg
 
 import (
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha3"
 	"crypto/subtle"
 	"math/big"
+
+	"filippo.io/bigmod"
 
 	"github.com/postseal/postseal/internal/limits"
 )
@@ -106,6 +109,47 @@ func verifyPSS(key *rsa.PublicKey, p pssParameters, digest, sig []byte) error {
 		return ErrInvalid
 	}
 	return nil
+}
+
+// signPSS is RSASSA-PSS-SIGN (RFC 8017, Section 8.1.1) for what package crypto/rsa does not
+// sign with. The arithmetic is constant in time, as that package's is, without its use of
+// the prime factors: the caller verifies the signature in any case.
+func signPSS(key *rsa.PrivateKey, p pssParameters, digest []byte) ([]byte, error) {
+	bits := key.N.BitLen() - 1
+	size := (bits + 7) / 8
+	if size < p.hash.Size()+p.salt+2 {
+		return nil, &WeakKeyError{Bits: bits + 1, Min: 8 * (p.hash.Size() + p.salt + 2)}
+	}
+	// EMSA-PSS-ENCODE (RFC 8017, Section 9.1.1)
+	em := make([]byte, key.Size())
+	db := em[key.Size()-size:][:size-p.hash.Size()-1]
+	salt := db[len(db)-p.salt:]
+	rand.Read(salt)
+	db[len(db)-p.salt-1] = 1
+	m := p.hash.New()
+	m.Write(make([]byte, 8))
+	m.Write(digest)
+	m.Write(salt)
+	h := m.Sum(nil)
+	p.mask(db, h)
+	db[0] &= 0xff >> (8*size - bits)
+	copy(em[len(em)-len(h)-1:], h)
+	em[len(em)-1] = 0xbc
+
+	n, err := bigmod.NewModulus(key.N.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	x, err := bigmod.NewNat().SetBytes(em, n)
+	if err != nil {
+		return nil, err
+	}
+	if key.D == nil || key.D.BitLen() > key.N.BitLen() {
+		return nil, &UnsupportedError{What: "RSA key: private exponent larger than the modulus"}
+	}
+	d := key.D.FillBytes(make([]byte, key.Size()))
+	defer clear(d)
+	return bigmod.NewNat().Exp(x, d, n).Bytes(n), nil
 }
 
 // mask xors db with the mask generated from seed.

@@ -140,6 +140,8 @@ func keys(t testing.TB) map[string]crypto.Signer {
 	}
 	r, err := rsa.GenerateKey(rand.Reader, 2048)
 	must("rsa", r, err)
+	r, err = rsa.GenerateKey(rand.Reader, 2049)
+	must("rsa 2049", r, err)
 	for name, c := range map[string]elliptic.Curve{"p256": elliptic.P256(), "p384": elliptic.P384(), "p521": elliptic.P521()} {
 		k, err := ecdsa.GenerateKey(c, rand.Reader)
 		must(name, k, err)
@@ -167,6 +169,9 @@ func TestSignVerify(t *testing.T) {
 		{"rsa", sigalg.SignOptions{Bare: true}, "rsa-pkcs1", oid.RSA},
 		{"rsa", sigalg.SignOptions{PSS: true}, "rsa-pss", oid.RSAPSS},
 		{"rsa", sigalg.SignOptions{PSS: true, Hash: sigalg.SHA384}, "rsa-pss", oid.RSAPSS},
+		{"rsa", sigalg.SignOptions{Hash: sigalg.SHAKE128}, "rsa-pss", oid.RSAPSSShake128},
+		{"rsa", sigalg.SignOptions{Hash: sigalg.SHAKE256, PSS: true}, "rsa-pss", oid.RSAPSSShake256},
+		{"rsa 2049", sigalg.SignOptions{Hash: sigalg.SHAKE256}, "rsa-pss", oid.RSAPSSShake256}, // the encoded message is an octet shorter
 		{"p256", sigalg.SignOptions{}, "ecdsa", oid.ECDSAWithSHA256},
 		{"p256", sigalg.SignOptions{Hash: sigalg.SHAKE128}, "ecdsa", oid.ECDSAShake128},
 		{"p384", sigalg.SignOptions{}, "ecdsa", oid.ECDSAWithSHA384},
@@ -176,6 +181,7 @@ func TestSignVerify(t *testing.T) {
 		{"ml-dsa-44", sigalg.SignOptions{}, "ml-dsa-44", oid.MLDSA44},
 		{"ml-dsa-44", sigalg.SignOptions{Hash: sigalg.SHA256}, "ml-dsa-44", oid.MLDSA44},
 		{"ml-dsa-65", sigalg.SignOptions{}, "ml-dsa-65", oid.MLDSA65},
+		{"ml-dsa-65", sigalg.SignOptions{Hash: sigalg.SHAKE256}, "ml-dsa-65", oid.MLDSA65},
 		{"ml-dsa-87", sigalg.SignOptions{}, "ml-dsa-87", oid.MLDSA87},
 	} {
 		key := keys[c.key]
@@ -520,6 +526,25 @@ func signPSS(k *rsa.PrivateKey, digest, salt []byte, hash sigalg.Hash, mask func
 	return em.Exp(em, k.D, k.N).FillBytes(make([]byte, k.Size()))
 }
 
+// A device cannot be asked for RSASSA-PSS with a SHAKE, and nothing else is signed instead.
+func TestShakeInDevice(t *testing.T) {
+	k, _ := rsa.GenerateKey(rand.Reader, 2048)
+	device := struct{ crypto.Signer }{k}
+	for _, h := range []sigalg.Hash{sigalg.SHAKE128, sigalg.SHAKE256} {
+		alg, err := sigalg.For(&k.PublicKey, sigalg.SignOptions{Hash: h})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, typed := errors.AsType[*sigalg.UnsupportedError](alg.Fits(device))
+		if sig, err := alg.Sign(device, &k.PublicKey, h, []byte("x")); !typed || err == nil {
+			t.Errorf("%v: %x, %v", h, sig, err)
+		}
+		if err := alg.Fits(k); err != nil {
+			t.Errorf("%v: the twin: %v", h, err)
+		}
+	}
+}
+
 // RFC 8702, Section 3.2.1: the mask is the SHAKE itself.
 func TestPSSShake(t *testing.T) {
 	k, _ := rsa.GenerateKey(rand.Reader, 2048)
@@ -710,4 +735,30 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(h)
 		}
 	})
+}
+
+// Ranking needs no more than an order: of sizes, and nothing for what cannot be used.
+func TestStrength(t *testing.T) {
+	of := map[string]int{}
+	for name, key := range keys(t) {
+		der, err := mldsax509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		of[name] = sigalg.Strength(der)
+	}
+	for name, want := range map[string]int{"rsa": 112, "p256": 128, "p384": 192, "p521": 260, "ed25519": 128, "ml-dsa-44": 128, "ml-dsa-65": 192, "ml-dsa-87": 256} {
+		if of[name] != want {
+			t.Errorf("%s: %d, want %d", name, of[name], want)
+		}
+	}
+	for o, want := range map[oid.OID]int{oid.MLKEM768: 192, oid.X448: 224} {
+		size := map[oid.OID]int{oid.MLKEM768: 1184, oid.X448: 56}[o]
+		if got := sigalg.Strength(spki(algorithm(o, nil), make([]byte, size))); got != want {
+			t.Errorf("%v: %d, want %d", o, got, want)
+		}
+	}
+	if got := sigalg.Strength([]byte{0x30, 0}); got != 0 {
+		t.Errorf("no key: %d", got)
+	}
 }

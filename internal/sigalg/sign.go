@@ -47,18 +47,15 @@ func NaturalHash(pub crypto.PublicKey) Hash {
 }
 
 // For returns the algorithm that the private key of pub signs with. It refuses hash
-// functions weaker than SHA-256, RSA keys below limits.RSAModulusMin, and P-224.
+// functions weaker than SHA-256, RSA keys below limits.RSAModulusMin, and P-224. An RSA key
+// signs with a SHAKE by RSASSA-PSS, whatever opts.PSS says.
 func For(pub crypto.PublicKey, opts SignOptions) (*Algorithm, error) {
 	h := opts.Hash
 	if h == 0 {
 		h = NaturalHash(pub)
 	}
 	switch h {
-	case SHA256, SHA384, SHA512:
-	case SHAKE128, SHAKE256:
-		if _, ok := pub.(*ecdsa.PublicKey); !ok {
-			return nil, &UnsupportedError{What: "hash function to sign with", OID: h.OID()}
-		}
+	case SHA256, SHA384, SHA512, SHAKE128, SHAKE256:
 	default:
 		return nil, &UnsupportedError{What: "hash function to sign with", OID: h.OID()}
 	}
@@ -71,25 +68,28 @@ func For(pub crypto.PublicKey, opts SignOptions) (*Algorithm, error) {
 	case *rsa.PublicKey:
 		params = []byte{5, 0}
 		switch {
+		case h == SHAKE128 || h == SHAKE256: // RFC 8702, Section 3.2, has nothing else for RSA
+			o, params = identifier(rsaPSS, h), nil
 		case opts.PSS:
 			o, params = oid.RSAPSS, naturalPSS(h).der()
 		case opts.Bare:
 			o = oid.RSA
 		default:
-			o = map[Hash]oid.OID{SHA256: oid.SHA256WithRSA, SHA384: oid.SHA384WithRSA, SHA512: oid.SHA512WithRSA}[h]
+			o = identifier(rsaPKCS1, h)
 		}
 	case *PSSPublicKey:
 		p := naturalPSS(h)
 		if !k.takes(p) {
 			return nil, &UnsupportedError{What: "parameters of the key, which is restricted to others than " + h.String()}
 		}
-		o, params = oid.RSAPSS, p.der()
+		if o, params = oid.RSAPSS, p.der(); h == SHAKE128 || h == SHAKE256 {
+			o, params = identifier(rsaPSS, h), nil
+		}
 	case *ecdsa.PublicKey:
 		if k.Curve.Params().BitSize < 256 {
 			return nil, &WeakKeyError{Bits: k.Curve.Params().BitSize, Min: 256}
 		}
-		o = map[Hash]oid.OID{SHA256: oid.ECDSAWithSHA256, SHA384: oid.ECDSAWithSHA384, SHA512: oid.ECDSAWithSHA512,
-			SHAKE128: oid.ECDSAShake128, SHAKE256: oid.ECDSAShake256}[h]
+		o = identifier(ecdsaScheme, h)
 	case ed25519.PublicKey:
 		o = oid.Ed25519
 	case *mldsa.PublicKey:
@@ -109,6 +109,19 @@ func For(pub crypto.PublicKey, opts SignOptions) (*Algorithm, error) {
 
 // naturalPSS returns the parameters everybody reads: one hash function, as long a salt.
 func naturalPSS(h Hash) pssParameters { return pssParameters{hash: h, mgf: h, salt: h.Size()} }
+
+// Fits reports why key cannot be asked to sign with a, or nil. Package crypto has no way
+// to ask a device for RSASSA-PSS with a SHAKE, so that takes a key in memory.
+func (a *Algorithm) Fits(key crypto.PrivateKey) error {
+	if _, ok := key.(crypto.Signer); !ok {
+		return &UnsupportedError{What: fmt.Sprintf("private key of type %T: not a crypto.Signer", key)}
+	}
+	_, inMemory := key.(*rsa.PrivateKey)
+	if !inMemory && a.scheme == rsaPSS && a.hash.row().std == 0 {
+		return &UnsupportedError{What: fmt.Sprintf("private key of type %T to sign with", key), OID: a.oid}
+	}
+	return nil
+}
 
 // Sign signs message with key, whose public key is pub. For an algorithm that leaves the
 // hash open, h is the hash; otherwise h must be the algorithm's own or 0. A key that
@@ -142,9 +155,14 @@ func (a *Algorithm) Sign(key crypto.PrivateKey, pub crypto.PublicKey, h Hash, me
 		opts = &rsa.PSSOptions{SaltLength: a.pss.salt, Hash: h.row().std}
 	}
 	digest := h.Sum(message)
-	if opts.HashFunc() != 0 {
+	switch {
+	case opts.HashFunc() != 0:
 		sig, err = crypto.SignMessage(signer, rand.Reader, message, opts)
-	} else {
+	case a.scheme == rsaPSS:
+		if err = a.Fits(key); err == nil {
+			sig, err = signPSS(key.(*rsa.PrivateKey), a.pss, digest)
+		}
+	default:
 		// ECDSA with a SHAKE: package crypto has no number for it, and to the key a digest
 		// of 32 or 64 octets is like any other.
 		sig, err = signer.Sign(rand.Reader, digest, map[Hash]crypto.Hash{SHAKE128: crypto.SHA256, SHAKE256: crypto.SHA512}[h])
