@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"time"
 
 	"github.com/postseal/postseal/certstore"
 )
@@ -63,3 +64,12 @@ func (s *Store) FillPlain(ctx context.Context, n int, make func(i int) *x509.Cer
 
 // MarshalKey is what is sealed of a key.
 func MarshalKey(key crypto.PrivateKey) ([]byte, error) { return marshalKey(key) }
+
+// ReadCRL reads the head of a revocation list.
+func ReadCRL(der []byte) (issuer []byte, thisUpdate, nextUpdate time.Time, err error) {
+	c, err := readCRL(der)
+	if err != nil {
+		return nil, thisUpdate, nextUpdate, err
+	}
+	return c.issuer, c.thisUpdate, c.nextUpdate, nil
+}
