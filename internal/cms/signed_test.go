@@ -468,6 +468,9 @@ func TestData(t *testing.T) {
 
 func FuzzSigned(f *testing.F) {
 	alice := someone(f, "p256")
+	for _, der := range openStructures(f) {
+		f.Add(der)
+	}
 	f.Add(signOpaque(f, content, alice.signer()))
 	f.Add(signDetached(f, content, alice.signer()))
 	f.Add(indefinite(f, signOpaque(f, content, alice.signer())))
