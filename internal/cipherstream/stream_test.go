@@ -654,9 +654,13 @@ func TestLargeWritesAreOnlyRead(t *testing.T) {
 	b, _ := aes.NewCipher(random(32))
 	key, nonce := random(32), random(12)
 	for name, open := range map[string]func(io.Writer) (*cipherstream.Writer, error){
-		"cbc":    func(w io.Writer) (*cipherstream.Writer, error) { return cipherstream.NewCBCWriter(w, b, make([]byte, 16)) },
-		"gcm":    func(w io.Writer) (*cipherstream.Writer, error) { return cipherstream.NewGCMWriter(w, key, nonce, nil) },
-		"chacha": func(w io.Writer) (*cipherstream.Writer, error) { return cipherstream.NewChaChaWriter(w, key, nonce, nil) },
+		"cbc": func(w io.Writer) (*cipherstream.Writer, error) {
+			return cipherstream.NewCBCWriter(w, b, make([]byte, 16))
+		},
+		"gcm": func(w io.Writer) (*cipherstream.Writer, error) { return cipherstream.NewGCMWriter(w, key, nonce, nil) },
+		"chacha": func(w io.Writer) (*cipherstream.Writer, error) {
+			return cipherstream.NewChaChaWriter(w, key, nonce, nil)
+		},
 	} {
 		plain := random(3<<20 + 77)
 		encipher := func(step int) []byte {
