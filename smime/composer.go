@@ -79,6 +79,10 @@ type Composer struct {
 	RecipientKeyID bool
 	// Compress compresses what is encrypted or, without Recipients, the message (RFC 3274).
 	Compress bool
+	// Pad hides how long an encrypted message is: it grows to the next of few lengths, by an
+	// eighth at most and to 4 KiB at least (RFC 8551, Section 6). The padding is line ends
+	// behind what is signed or compressed, so that it needs Signers or Compress.
+	Pad bool
 	// Triple signs the encrypted message again (RFC 2634, Section 1.1). It needs Signers
 	// and Recipients.
 	Triple bool
@@ -179,6 +183,7 @@ type plan struct {
 	envelope   cms.EnvelopeOptions
 	opaque     bool
 	compress   bool
+	pad        bool
 	triple     bool
 	headers    *hp.Option // nil leaves them unprotected
 	cover      []*x509.Certificate
@@ -187,7 +192,7 @@ type plan struct {
 }
 
 func (c *Composer) plan() (*plan, error) {
-	p := &plan{opaque: c.Opaque, compress: c.Compress, triple: c.Triple, result: &Composed{}}
+	p := &plan{opaque: c.Opaque, compress: c.Compress, pad: c.Pad, triple: c.Triple, result: &Composed{}}
 	if len(c.Bcc) > 0 {
 		return nil, errors.New("smime: a Composer with Bcc composes copies; see ComposeCopies")
 	}
@@ -211,6 +216,9 @@ func (c *Composer) plan() (*plan, error) {
 	}
 	if c.Triple && (len(c.Signers) == 0 || !c.encrypts()) {
 		return nil, errors.New("smime: Triple needs Signers and Recipients")
+	}
+	if c.Pad && (len(c.Recipients) == 0 || len(c.Signers) == 0 && !c.Compress) {
+		return nil, errors.New("smime: Pad needs Recipients, and Signers or Compress")
 	}
 	now := time.Now()
 	if c.Time != nil {

@@ -2,9 +2,11 @@ package smime_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/peertest"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -113,12 +116,12 @@ func TestEvidenceReported(t *testing.T) {
 func TestStampedBeforeRevocation(t *testing.T) {
 	pki := smimetest.NewPKI(t)
 	issuing := pki.Root.Authority("Issuing")
-	authority := issuing.Issue(stampsLeaf())
+	authority := issuing.Issue(smimetest.TimeStamps())
 	alice := issuing.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048, CRLSources: []string{"http://crl.invalid/1"}})
 	message := func(at time.Time, crls ...[]byte) string {
-		s := forged(filePart, alice)
+		s := catalogue.Forged(filePart, alice)
 		s.CRLs = crls
-		s.Signers[0].Unsigned = [][]byte{stampToken{authority: authority, over: signatureOf(s), at: at}.attribute()}
+		s.Signers[0].Unsigned = [][]byte{catalogue.StampToken{Authority: authority, Over: forge.SignatureOf(s.Signers[0]), At: at}.Attribute()}
 		return opaqueMail(s.DER())
 	}
 	opener := &smime.Opener{Chain: pki.Verifier()}
@@ -146,7 +149,7 @@ func TestStampedBeforeRevocation(t *testing.T) {
 func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 	pki := smimetest.NewPKI(t)
 	issuing := pki.Root.Authority("Issuing")
-	authority := issuing.Issue(stampsLeaf())
+	authority := issuing.Issue(smimetest.TimeStamps())
 	alice := issuing.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048,
 		NotBefore: days(-500), NotAfter: days(-50), CRLSources: []string{"http://crl.invalid/1"}})
 	list := func(at time.Time, revoked ...*x509.Certificate) []byte { return crlAt(t, issuing, at, revoked...) }
@@ -161,9 +164,9 @@ func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 		{"a list of then that names it", [][]byte{list(days(-100), alice.Certificate())}, smime.NotAuthentic},
 		{"none", nil, smime.NotAuthentic},
 	} {
-		s := forged(filePart, alice)
+		s := catalogue.Forged(filePart, alice)
 		s.CRLs = tt.crls
-		s.Signers[0].Unsigned = [][]byte{stampToken{authority: authority, over: signatureOf(s), at: days(-100)}.attribute()}
+		s.Signers[0].Unsigned = [][]byte{catalogue.StampToken{Authority: authority, Over: forge.SignatureOf(s.Signers[0]), At: days(-100)}.Attribute()}
 		if r := reported(t, &smime.Opener{Chain: pki.Verifier()}, opaqueMail(s.DER())); r.Verdict != tt.want {
 			t.Errorf("%s: %s %q", tt.name, r.Verdict, r.Codes)
 		}
@@ -174,10 +177,10 @@ func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 // more done than a message may cost.
 func TestEvidenceFlood(t *testing.T) {
 	people := readOpenIdentities(t)
-	s := forged(filePart, slices.Repeat([]*certstore.Identity{people.alice}, 16)...)
+	s := catalogue.Forged(filePart, slices.Repeat([]*certstore.Identity{people.alice}, 16)...)
 	var flood [][]byte
 	for _, id := range []*certstore.Identity{people.others["timestamps"], people.others["timestamps-stranger"], people.eve} {
-		flood = append(flood, stampToken{authority: id, over: signatureOf(s), at: days(-10)}.der())
+		flood = append(flood, catalogue.StampToken{Authority: id, Over: forge.SignatureOf(s.Signers[0]), At: days(-10)}.DER())
 	}
 	tokens := forge.Attribute(oid.TimeStampToken, slices.Repeat(flood, 6)...)
 	counter := forge.Attribute(oid.Countersignature, slices.Repeat([][]byte{s.Signers[0].DER()}, 20)...)
@@ -201,6 +204,20 @@ func TestEvidenceFlood(t *testing.T) {
 			t.Errorf("codes of the last: %q", last)
 		}
 	})
+}
+
+// crlAt returns a CRL of the authority of another time than now.
+func crlAt(t *testing.T, a *smimetest.Authority, at time.Time, revoked ...*x509.Certificate) []byte {
+	t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(at.Unix()), ThisUpdate: at.AddDate(0, 0, -1), NextUpdate: at.AddDate(0, 0, 7)}
+	for _, c := range revoked {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: at.AddDate(0, 0, -2)})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.Certificate(), a.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 // Evidence of other makers: a DigiCert token as Windows adds it, and a Bouncy Castle
@@ -250,18 +267,18 @@ func TestOpenSSLTimestamp(t *testing.T) {
 	}
 	// Its authority knows no clock but that of the machine.
 	pki := smimetest.NewAt(time.Now())
-	authority, dir := pki.Issue(stampsLeaf()), t.TempDir()
+	authority, dir := pki.Issue(smimetest.TimeStamps()), t.TempDir()
 	old := pki.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048, NotAfter: time.Now().AddDate(0, 1, 0)})
 	key, err := x509.MarshalPKCS8PrivateKey(authority.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
-	message := forged(filePart, old)
+	message := catalogue.Forged(filePart, old)
 	for name, data := range map[string][]byte{
 		"tsa.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
 		"tsa.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate().Raw}),
 		"ca.crt":  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pki.Issuing.Certificate().Raw}),
-		"value":   signatureOf(message),
+		"value":   forge.SignatureOf(message.Signers[0]),
 		"tsa.cnf": []byte("[tsa]\ndefault_tsa = one\n[one]\nserial = serial\ncrypto_device = builtin\nsigner_cert = tsa.crt\ncerts = ca.crt\nsigner_key = tsa.key\n" +
 			"signer_digest = sha256\ndefault_policy = 1.2.3.4\ndigests = sha256, sha512\naccuracy = secs:1, millisecs:500\nordering = yes\ntsa_name = yes\ness_cert_id_chain = yes\ness_cert_id_alg = sha256\n"),
 		"serial": []byte("01\n"),

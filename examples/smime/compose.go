@@ -83,6 +83,7 @@ func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writ
 	if name == "seal" {
 		o.composer.Opaque = true
 		f.Lookup("opaque").DefValue = "true"
+		f.BoolVar(&o.composer.Pad, "pad", false, "hide how long the message is")
 		f.BoolVar(&o.composer.Triple, "triple", false, "sign again outside the encryption")
 	}
 	// What seal writes hides the subject; sign and encrypt leave the header where it is
