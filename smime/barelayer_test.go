@@ -17,6 +17,7 @@ import (
 	"github.com/postseal/postseal/internal/keywrap"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 )
 
 func rsaPublic(id *certstore.Identity) *rsa.PublicKey {
@@ -70,7 +71,7 @@ func TestBareStructures(t *testing.T) {
 		return forge.ContentInfo(oid.AuthenticatedData, forge.Sequence(forge.Integer(0), forge.Set(recipients...), forge.Algorithm(oid.HMACSHA256, nil),
 			forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, forge.Octets([]byte(content)))), forge.Octets(m.Sum(nil))))
 	}
-	transported := transport(people.bob, macKey)
+	transported := catalogue.Transport(people.bob, macKey)
 	withSecret := func(o *smime.Opener) { o.Secret = secret }
 	otherSecret := func(o *smime.Opener) { o.Secret = []byte("another secret that one side has") }
 	sum := forge.Digest(crypto.SHA256, []byte(filePart))
@@ -94,10 +95,10 @@ func TestBareStructures(t *testing.T) {
 		{"authenticated", authenticated(filePart, shared), withSecret, smime.Unsigned, "",
 			`{"kind":"authenticated","algorithm":"hmac-sha256","authenticated":true,"recipients":[{"kind":"kekri","algorithm":"aes256-wrap","id":"key 6b","used":true}]}`},
 		{"authenticated, by a certificate", authenticated(filePart, transported), nil, smime.Unsigned, "", ""},
-		{"authenticated, the second secret", authenticated(filePart, transport(people.eve, macKey), shared), withSecret, smime.Unsigned, "", ""},
+		{"authenticated, the second secret", authenticated(filePart, catalogue.Transport(people.eve, macKey), shared), withSecret, smime.Unsigned, "", ""},
 		{"authenticated, no key", authenticated(filePart, shared), nil, smime.NotAuthentic, "decrypt.no_key", ""},
 		{"authenticated, another secret", authenticated(filePart, shared), otherSecret, smime.NotAuthentic, "decrypt.failed", ""},
-		{"authenticated, other content", authenticated(otherPart, shared), withSecret, smime.NotAuthentic, "decrypt.failed",
+		{"authenticated, other content", authenticated(catalogue.OtherPart, shared), withSecret, smime.NotAuthentic, "decrypt.failed",
 			`{"kind":"authenticated","algorithm":"hmac-sha256","authenticated":false,"recipients":[{"kind":"kekri","algorithm":"aes256-wrap","id":"key 6b","used":true}]}`},
 	} {
 		o := people.opener()
@@ -134,8 +135,8 @@ func TestBareStructures(t *testing.T) {
 // Section 3.2). It takes a named option.
 func TestShortTags(t *testing.T) {
 	people := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: people}
-	signed := m.sealedPart()
+	m := newMaker(t, people)
+	signed := m.SealedPart()
 	key, nonce := []byte(fileKey), []byte(fileNonce)
 	by := func(cipher []byte, n int) []byte {
 		return []byte(authSealedMail(people.authEnvelope(signed, func(e *forge.Enveloped) { e.Cipher, e.MAC = cipher, e.MAC[:n] })))

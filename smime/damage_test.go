@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/sigalg"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 )
 
 // detachedAt signs a part at a time.
@@ -37,7 +38,7 @@ func TestDamage(t *testing.T) {
 	// What was signed, and what arrived.
 	signed := func(part string) (head, tail string) {
 		id := p.alice
-		sig := fileSigHeader + base64Lines(detachedAt(t, id, part, p.now))
+		sig := fileSigHeader + catalogue.Base64Lines(detachedAt(t, id, part, p.now))
 		return "From: alice@example.com\r\n" + fileSigned + "\r\n--outer\r\n", "\r\n--outer\r\n" + sig + "--outer--\r\n"
 	}
 	for _, c := range []struct{ what, sent, arrived, code string }{

@@ -24,6 +24,7 @@ import (
 	"github.com/postseal/postseal/internal/keywrap"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -83,8 +84,8 @@ func mustFail(t *testing.T, o *smime.Opener, faults iter.Seq2[string, []byte]) (
 // and sixteen opens.
 func TestC04Tags(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
-	signed := m.sealedPart()
+	m := newMaker(t, p)
+	signed := m.SealedPart()
 	opened := 0
 	for announced := -1; announced <= 20; announced++ {
 		for _, sent := range []int{-1, 0, 1, 4, 8, 11, 12, 13, 14, 15, 16, 17, 32} {
@@ -203,7 +204,7 @@ func (m *mimeMaker) transported(id *certstore.Identity, algorithm, encryptedKey,
 	return []byte(sealedMail(m.people.envelope("", func(e *forge.Enveloped) {
 		e.Recipients = [][]byte{forge.KeyTransport(id.Certificate(), algorithm, encryptedKey)}
 		e.Cipher = forge.AESCBC(cipher, []byte(fileIV))
-		e.Text = forge.CBC(forge.AES(cipher), []byte(fileIV), forge.Padded([]byte(m.sealedPart()), aes.BlockSize))
+		e.Text = forge.CBC(forge.AES(cipher), []byte(fileIV), forge.Padded([]byte(m.SealedPart()), aes.BlockSize))
 	})))
 }
 
@@ -211,7 +212,7 @@ func (m *mimeMaker) transported(id *certstore.Identity, algorithm, encryptedKey,
 // open, and all others fail in the one way.
 func vectors(t *testing.T, file string, algorithm func(g encryptionGroup, label []byte) []byte) (n int) {
 	t.Helper()
-	m := &mimeMaker{t: t, people: readOpenIdentities(t)}
+	m := newMaker(t, readOpenIdentities(t))
 	for _, g := range corpus.Wycheproof[encryptionGroup](t, file) {
 		id := vectorIdentity(t, g.PrivateKeyPkcs8)
 		keys := new(certstore.Memory)
@@ -276,13 +277,13 @@ func TestC09Vectors(t *testing.T) {
 // reader's decides alone.
 func TestC08Permutations(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
-	signed := m.sealedPart()
+	m := newMaker(t, p)
+	signed := m.SealedPart()
 	recipients := map[string][]byte{
-		"good":    transport(p.bob, []byte(fileKey)),
-		"bad":     transport(p.bob, make([]byte, 32)),
+		"good":    catalogue.Transport(p.bob, []byte(fileKey)),
+		"bad":     catalogue.Transport(p.bob, make([]byte, 32)),
 		"chosen":  forge.KeyTransport(p.bob.Certificate(), forge.Algorithm(oid.RSA, forge.Null()), make([]byte, 256)),
-		"theirs":  transport(p.eve, []byte(fileKey)),
+		"theirs":  catalogue.Transport(p.eve, []byte(fileKey)),
 		"unknown": forge.Tagged(9, forge.Null()),
 	}
 	var walk func(chosen []string)
@@ -373,7 +374,7 @@ func (m *mimeMaker) keyFaults() iter.Seq2[string, []byte] {
 // paddingFaults yields every last octet, every cut, and changes of every block of a
 // ciphertext of AES-CBC.
 func (m *mimeMaker) paddingFaults() iter.Seq2[string, []byte] {
-	signed := m.sealedPart()
+	signed := m.SealedPart()
 	for len(signed)%16 != 5 {
 		signed += " "
 	}
@@ -428,7 +429,7 @@ func TestC10Vectors(t *testing.T) {
 		for _, v := range g.Tests {
 			n++
 			der := p.envelope("", func(e *forge.Enveloped) {
-				e.Recipients = [][]byte{transport(p.bob, v.Key)}
+				e.Recipients = [][]byte{catalogue.Transport(p.bob, v.Key)}
 				e.Cipher, e.Text = forge.AESCBC(v.Key, v.IV), v.Ct
 			})
 			var content bytes.Buffer
@@ -450,7 +451,7 @@ func TestC10Vectors(t *testing.T) {
 // wrapFaults yields wrapped keys of every length and with every octet changed, under a
 // key that both sides have.
 func (m *mimeMaker) wrapFaults(secret []byte) iter.Seq2[string, []byte] {
-	signed := m.sealedPart()
+	signed := m.SealedPart()
 	return func(yield func(string, []byte) bool) {
 		one := func(name string, wrapped []byte) bool {
 			return yield(name, []byte(sealedMail(m.people.envelope(signed, func(e *forge.Enveloped) {
@@ -489,10 +490,10 @@ func (m *mimeMaker) wrapFaults(secret []byte) iter.Seq2[string, []byte] {
 // TestOneDecryptionError: rows C04 to C11. All that can fail after a key was chosen, and
 // more than a thousand ways of it, is one error with one text.
 func TestOneDecryptionError(t *testing.T) {
-	m := &mimeMaker{t: t, people: readOpenIdentities(t)}
+	m := newMaker(t, readOpenIdentities(t))
 	o := m.people.opener()
 	o.Secret = bytes.Repeat([]byte("k"), 32)
-	signed := m.sealedPart()
+	signed := m.SealedPart()
 	twin, err := keywrap.Wrap(forge.AES(o.Secret), []byte(fileKey))
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,11 @@ func (p *plan) open(w *stack) error {
 			return err
 		}
 	}
+	if p.pad {
+		pad := &padder{dst: w.top}
+		w.closers = append(w.closers, pad)
+		w.top = pad
+	}
 	if p.compress {
 		if err := w.openCMS("compressed-data", "smime.p7z", func(dst io.Writer) (io.WriteCloser, error) {
 			return cms.NewCompressedWriter(dst)

@@ -2,9 +2,13 @@ package smime_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,9 +17,12 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/corpus"
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/peertest"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -109,12 +116,12 @@ func TestEvidenceReported(t *testing.T) {
 func TestStampedBeforeRevocation(t *testing.T) {
 	pki := smimetest.NewPKI(t)
 	issuing := pki.Root.Authority("Issuing")
-	authority := issuing.Issue(stampsLeaf())
+	authority := issuing.Issue(smimetest.TimeStamps())
 	alice := issuing.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048, CRLSources: []string{"http://crl.invalid/1"}})
 	message := func(at time.Time, crls ...[]byte) string {
-		s := forged(filePart, alice)
+		s := catalogue.Forged(filePart, alice)
 		s.CRLs = crls
-		s.Signers[0].Unsigned = [][]byte{stampToken{authority: authority, over: signatureOf(s), at: at}.attribute()}
+		s.Signers[0].Unsigned = [][]byte{catalogue.StampToken{Authority: authority, Over: forge.SignatureOf(s.Signers[0]), At: at}.Attribute()}
 		return opaqueMail(s.DER())
 	}
 	opener := &smime.Opener{Chain: pki.Verifier()}
@@ -142,7 +149,7 @@ func TestStampedBeforeRevocation(t *testing.T) {
 func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 	pki := smimetest.NewPKI(t)
 	issuing := pki.Root.Authority("Issuing")
-	authority := issuing.Issue(stampsLeaf())
+	authority := issuing.Issue(smimetest.TimeStamps())
 	alice := issuing.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048,
 		NotBefore: days(-500), NotAfter: days(-50), CRLSources: []string{"http://crl.invalid/1"}})
 	list := func(at time.Time, revoked ...*x509.Certificate) []byte { return crlAt(t, issuing, at, revoked...) }
@@ -157,9 +164,9 @@ func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 		{"a list of then that names it", [][]byte{list(days(-100), alice.Certificate())}, smime.NotAuthentic},
 		{"none", nil, smime.NotAuthentic},
 	} {
-		s := forged(filePart, alice)
+		s := catalogue.Forged(filePart, alice)
 		s.CRLs = tt.crls
-		s.Signers[0].Unsigned = [][]byte{stampToken{authority: authority, over: signatureOf(s), at: days(-100)}.attribute()}
+		s.Signers[0].Unsigned = [][]byte{catalogue.StampToken{Authority: authority, Over: forge.SignatureOf(s.Signers[0]), At: days(-100)}.Attribute()}
 		if r := reported(t, &smime.Opener{Chain: pki.Verifier()}, opaqueMail(s.DER())); r.Verdict != tt.want {
 			t.Errorf("%s: %s %q", tt.name, r.Verdict, r.Codes)
 		}
@@ -170,10 +177,10 @@ func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 // more done than a message may cost.
 func TestEvidenceFlood(t *testing.T) {
 	people := readOpenIdentities(t)
-	s := forged(filePart, slices.Repeat([]*certstore.Identity{people.alice}, 16)...)
+	s := catalogue.Forged(filePart, slices.Repeat([]*certstore.Identity{people.alice}, 16)...)
 	var flood [][]byte
 	for _, id := range []*certstore.Identity{people.others["timestamps"], people.others["timestamps-stranger"], people.eve} {
-		flood = append(flood, stampToken{authority: id, over: signatureOf(s), at: days(-10)}.der())
+		flood = append(flood, catalogue.StampToken{Authority: id, Over: forge.SignatureOf(s.Signers[0]), At: days(-10)}.DER())
 	}
 	tokens := forge.Attribute(oid.TimeStampToken, slices.Repeat(flood, 6)...)
 	counter := forge.Attribute(oid.Countersignature, slices.Repeat([][]byte{s.Signers[0].DER()}, 20)...)
@@ -197,4 +204,111 @@ func TestEvidenceFlood(t *testing.T) {
 			t.Errorf("codes of the last: %q", last)
 		}
 	})
+}
+
+// crlAt returns a CRL of the authority of another time than now.
+func crlAt(t *testing.T, a *smimetest.Authority, at time.Time, revoked ...*x509.Certificate) []byte {
+	t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(at.Unix()), ThisUpdate: at.AddDate(0, 0, -1), NextUpdate: at.AddDate(0, 0, 7)}
+	for _, c := range revoked {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: at.AddDate(0, 0, -2)})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.Certificate(), a.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// Evidence of other makers: a DigiCert token as Windows adds it, and a Bouncy Castle
+// countersignature. Their authorities count where the caller names them, and only then.
+func TestCorpusEvidence(t *testing.T) {
+	const counterSig = "bc-java/pkix/src/test/resources/org/bouncycastle/cms/test/counterSig.p7m"
+	for file, want := range map[string]string{
+		"dotnet/SignedDocuments.IndefiniteLengthContentDocument.cms": "stamp valid 2018-06-23",
+		counterSig: "stamp valid 2001-01-01, counter valid, with stamp valid 1:00PM",
+	} {
+		opener := &smime.Opener{Chain: chain.NewVerifier(new(chain.Collection), chain.Revocation{}), AllowSHA1: true, AllowLegacyCiphers: true}
+		r, err := opener.InspectCMS(t.Context(), bytes.NewReader(corpus.Read(t, filepath.FromSlash(file))), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range r.Layers[0].Signatures {
+			for _, stamp := range s.Timestamps {
+				got = append(got, "stamp "+stamp.Crypto+" "+stamp.Time.Format(time.DateOnly))
+				if stamp.Trust == "valid" || stamp.Used || stamp.Path != nil || stamp.Signer == nil {
+					t.Errorf("%s: trusted by nobody: %+v", file, stamp)
+				}
+			}
+			for _, c := range s.Countersignatures {
+				got = append(got, "counter "+c.Crypto)
+				for _, stamp := range c.Timestamps {
+					got = append(got, "with stamp "+stamp.Crypto+" "+stamp.Time.Format(time.Kitchen))
+				}
+				if c.Trust == "valid" {
+					t.Errorf("%s: trusted by nobody: %+v", file, c)
+				}
+			}
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("%s: %s, want %s", file, text, want)
+		}
+	}
+}
+
+// A token that OpenSSL's authority makes is one.
+func TestOpenSSLTimestamp(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if peertest.Required() {
+			t.Fatal(err)
+		}
+		t.Skip("openssl is not installed")
+	}
+	// Its authority knows no clock but that of the machine.
+	pki := smimetest.NewAt(time.Now())
+	authority, dir := pki.Issue(smimetest.TimeStamps()), t.TempDir()
+	old := pki.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048, NotAfter: time.Now().AddDate(0, 1, 0)})
+	key, err := x509.MarshalPKCS8PrivateKey(authority.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := catalogue.Forged(filePart, old)
+	for name, data := range map[string][]byte{
+		"tsa.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		"tsa.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate().Raw}),
+		"ca.crt":  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pki.Issuing.Certificate().Raw}),
+		"value":   forge.SignatureOf(message.Signers[0]),
+		"tsa.cnf": []byte("[tsa]\ndefault_tsa = one\n[one]\nserial = serial\ncrypto_device = builtin\nsigner_cert = tsa.crt\ncerts = ca.crt\nsigner_key = tsa.key\n" +
+			"signer_digest = sha256\ndefault_policy = 1.2.3.4\ndigests = sha256, sha512\naccuracy = secs:1, millisecs:500\nordering = yes\ntsa_name = yes\ness_cert_id_chain = yes\ness_cert_id_alg = sha256\n"),
+		"serial": []byte("01\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"ts", "-query", "-data", "value", "-sha512", "-cert", "-out", "query"},
+		{"ts", "-reply", "-config", "tsa.cnf", "-queryfile", "query", "-token_out", "-out", "token"},
+	} {
+		cmd := exec.Command("openssl", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("openssl %q: %v\n%s", args, err, out)
+		}
+	}
+	der, err := os.ReadFile(filepath.Join(dir, "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	message.Signers[0].Unsigned = [][]byte{forge.Attribute(oid.TimeStampToken, der)}
+	for name, at := range map[string]time.Time{"now": time.Now().Add(time.Minute), "after the end": old.Certificate().NotAfter.AddDate(0, 0, 1)} {
+		v := pki.Verifier()
+		v.Time = func() time.Time { return at }
+		r := reported(t, &smime.Opener{Chain: v}, opaqueMail(message.DER()))
+		stamps := r.Layers[0].Signatures[0].Timestamps
+		if r.Verdict != smime.Authentic || len(stamps) != 1 || stamps[0].Trust != "valid" || stamps[0].Used != (name != "now") || time.Since(stamps[0].Time).Abs() > time.Hour {
+			t.Errorf("%s: %s %q, %d time stamps", name, r.Verdict, r.Codes, len(stamps))
+		}
+	}
 }

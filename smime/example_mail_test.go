@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/emersion/go-message/mail"
+
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/smime"
@@ -116,6 +118,90 @@ func ExampleComposer_NewWriter() {
 	_, err = (&smime.Opener{Chain: pki.Verifier()}).Open(ctx, &mail)
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// A draft is encrypted to its author alone, before it is stored anywhere. It keeps what no
+// message that is sent may keep: who is to be in Bcc.
+func ExampleComposer_draft() {
+	composer := &smime.Composer{Recipients: certificates(bob), Draft: true, Time: pki.Time}
+	var draft bytes.Buffer
+	if _, err := composer.Compose(&draft, strings.NewReader("From: bob@good.example\r\nBcc: carol@good.example\r\nSubject: The offer\r\n\r\nDear all,\r\n")); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("readable:", strings.Contains(draft.String(), "carol"))
+
+	// Nobody signed the draft; its author knows what he put there.
+	keys := new(certstore.Memory)
+	keys.AddIdentity(bob)
+	opener := &smime.Opener{Chain: pki.Verifier(), Keys: keys, AllowUnsigned: true, AllowMalleable: true}
+	msg, err := opener.Open(ctx, &draft)
+	if err != nil {
+		log.Fatal(err)
+	}
+	header := msg.Header()
+	fmt.Println("Bcc:", header.Get("Bcc"))
+	// Output:
+	// readable: false
+	// Bcc: carol@good.example
+}
+
+// An attachment of any size goes through a Composer in constant memory: go-message writes
+// the parts, and each is encrypted as it comes.
+func ExampleComposer_attachment() {
+	var sealed bytes.Buffer // in earnest, a file or a connection
+	composer := &smime.Composer{Signers: []*certstore.Identity{alice}, Recipients: certificates(bob), Opaque: true, Time: pki.Time}
+	w, err := composer.NewWriter(&sealed)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var header mail.Header
+	header.SetAddressList("From", []*mail.Address{{Address: "alice@good.example"}})
+	header.SetSubject("The plans")
+	parts, err := mail.CreateWriter(w, header)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var about mail.AttachmentHeader
+	about.Set("Content-Type", "application/octet-stream")
+	about.SetFilename("plans.bin")
+	attachment, err := parts.CreateAttachment(about)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := io.CopyN(attachment, zeros{}, 1<<20); err != nil {
+		log.Fatal(err)
+	}
+	for _, c := range []io.Closer{attachment, parts, w} { // the last one signs
+		if err := c.Close(); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	keys := new(certstore.Memory)
+	keys.AddIdentity(bob)
+	msg, err := (&smime.Opener{Chain: pki.Verifier(), Keys: keys}).Open(ctx, &sealed)
+	if err != nil {
+		log.Fatal(err)
+	}
+	entity, err := mail.CreateReader(msg.Entity())
+	if err != nil {
+		log.Fatal(err)
+	}
+	part, err := entity.NextPart()
+	if err != nil {
+		log.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, part.Body)
+	fmt.Println(n, err)
+	// Output: 1048576 <nil>
+}
+
+// zeros are octets without end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }
 
 func certificates(ids ...*certstore.Identity) []*x509.Certificate {

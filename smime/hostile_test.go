@@ -21,6 +21,7 @@ import (
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -83,29 +84,29 @@ func refusedCode(t *testing.T, o *smime.Opener, name, code string, message []byt
 // stand, and one just below and above the limit.
 func TestD01DepthBombs(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	places := map[string]func(tower []byte) []byte{
 		"alone": func(b []byte) []byte { return b },
 		"content": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Encapsulated = forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, b))
 			}).DER()
 		},
 		"announced": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Announced = [][]byte{b} }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Announced = [][]byte{b} }).DER()
 		},
 		"certificates": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Certificates = [][]byte{b} }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Certificates = [][]byte{b} }).DER()
 		},
-		"crls": func(b []byte) []byte { return m.forged(filePart, func(s *forge.Signed) { s.CRLs = [][]byte{b} }).DER() },
+		"crls": func(b []byte) []byte { return m.Forged(filePart, func(s *forge.Signed) { s.CRLs = [][]byte{b} }).DER() },
 		"signers": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Infos = [][]byte{b} }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Infos = [][]byte{b} }).DER()
 		},
 		"signed": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Signers[0].Attributes = [][]byte{b} }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Signers[0].Attributes = [][]byte{b} }).DER()
 		},
 		"unsigned": func(b []byte) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].Unsigned = [][]byte{forge.Attribute("\x2a\x03\x04", b)}
 			}).DER()
 		},
@@ -135,15 +136,15 @@ func TestD01DepthBombs(t *testing.T) {
 			"sequences":     forge.Nested(1_000_000, 0x30, 0x80),
 			"strings":       forge.Nested(1_000_000, 0x24, 0x80),
 			"tagged":        forge.Nested(1_000_000, 0xa0, 0x80),
-			"definite":      deep(300),
-			"just too deep": deep(65),
-			"just not":      deep(40),
+			"definite":      catalogue.Deep(300),
+			"just too deep": catalogue.Deep(65),
+			"just not":      catalogue.Deep(40),
 		} {
 			anyAnswer(t, p.opener(), "a tower of "+name+" in "+place, nil, put(tower))
 		}
 	}
-	refusedCode(t, p.opener(), "a tower", "limit.exceeded", []byte(opaqueMail(places["unsigned"](deep(65)))))
-	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(places["unsigned"](deep(50))))); err != nil {
+	refusedCode(t, p.opener(), "a tower", "limit.exceeded", []byte(opaqueMail(places["unsigned"](catalogue.Deep(65)))))
+	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(places["unsigned"](catalogue.Deep(50))))); err != nil {
 		t.Error("the twin:", err)
 	}
 }
@@ -151,8 +152,8 @@ func TestD01DepthBombs(t *testing.T) {
 // TestD02Claims (row D02): lengths that are claimed and not there cost nothing.
 func TestD02Claims(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
-	valid := m.forged(filePart, nil).DER()
+	m := newMaker(t, p)
+	valid := m.Forged(filePart, nil).DER()
 	if _, err := p.opener().Open(t.Context(), strings.NewReader(opaqueMail(valid))); err != nil {
 		t.Fatal("the twin:", err)
 	}
@@ -176,10 +177,10 @@ func TestD02Claims(t *testing.T) {
 // structures are one of each kind of CMS structure that mail has, for Bob and by Alice.
 func structures(t *testing.T, p *openIdentities) map[string][]byte {
 	t.Helper()
-	m := &mimeMaker{t: t, people: p}
-	inner := m.sealedPart()
+	m := newMaker(t, p)
+	inner := m.SealedPart()
 	all := map[string][]byte{
-		"signed": m.forged(filePart, func(s *forge.Signed) {
+		"signed": m.Forged(filePart, func(s *forge.Signed) {
 			s.Signers[0].Unsigned = [][]byte{forge.Attribute(oid.SigningTime, []byte("\x17\x0d260601120000Z"))}
 		}).DER(),
 		"enveloped":      p.envelope(inner, nil),
@@ -202,7 +203,7 @@ func TestD06Nodes(t *testing.T) {
 	p := readOpenIdentities(t)
 	count := 0
 	for kind, der := range structures(t, p) {
-		genuine := map[string]bool{filePart: true, (&mimeMaker{t: t, people: p}).sealedPart(): true}
+		genuine := map[string]bool{filePart: true, newMaker(t, p).SealedPart(): true}
 		for name, mutant := range forge.Mutants(der) {
 			count++
 			o := p.opener()
@@ -273,11 +274,11 @@ func TestD09EveryFile(t *testing.T) {
 // malformed.
 func TestJ01EveryCut(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	for name, mail := range map[string]string{
-		"multipart": detachedMail(filePart, detachedFrom(m.forged(filePart, nil))),
-		"opaque":    opaqueMail(m.forged(filePart, nil).DER()),
-		"enveloped": sealedMail(p.envelope(m.sealedPart(), nil)),
+		"multipart": detachedMail(filePart, catalogue.Detached(m.Forged(filePart, nil))),
+		"opaque":    opaqueMail(m.Forged(filePart, nil).DER()),
+		"enveloped": sealedMail(p.envelope(m.SealedPart(), nil)),
 	} {
 		if _, err := p.opener().Open(t.Context(), strings.NewReader(mail)); err != nil {
 			t.Fatal("the twin", name, err)
@@ -305,7 +306,7 @@ func TestJ01EveryCut(t *testing.T) {
 // one more, and a hundred thousand.
 func TestD10Floods(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	filler := p.eve.Certificate().Raw
 	crl := p.crl
 	for _, c := range []struct {
@@ -314,38 +315,38 @@ func TestD10Floods(t *testing.T) {
 		of    func(n int) []byte
 	}{
 		{"certificates", 256, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Certificates = append(s.Certificates, slices.Repeat([][]byte{filler}, n-len(s.Certificates))...)
 			}).DER()
 		}},
 		{"CRLs", 64, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.CRLs = slices.Repeat([][]byte{crl}, n) }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.CRLs = slices.Repeat([][]byte{crl}, n) }).DER()
 		}},
 		{"signers", 16, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Infos = slices.Repeat([][]byte{s.Signers[0].DER()}, n-1) }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Infos = slices.Repeat([][]byte{s.Signers[0].DER()}, n-1) }).DER()
 		}},
 		{"digests", 16, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.Announced = slices.Repeat(s.Announced, n) }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.Announced = slices.Repeat(s.Announced, n) }).DER()
 		}},
 		{"signed attributes", 64, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				for i := range n - 2 {
 					s.Signers[0].Attributes = append(s.Signers[0].Attributes, forge.Attribute(oid.OID([]byte{0x2a, 0x84, byte(0x80 | i>>7&0x7f), byte(i & 0x7f)}), forge.Null()))
 				}
 			}).DER()
 		}},
 		{"unsigned attributes", 64, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].Unsigned = slices.Repeat([][]byte{forge.Attribute("\x2a\x03\x04", forge.Null())}, n)
 			}).DER()
 		}},
 		{"values of an attribute", 64, func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].Attributes = append(s.Signers[0].Attributes, forge.Attribute("\x2a\x03\x04", slices.Repeat([][]byte{forge.Null()}, n)...))
 			}).DER()
 		}},
 		{"recipients", 10_000, func(n int) []byte {
-			return p.envelope(m.sealedPart(), func(e *forge.Enveloped) {
+			return p.envelope(m.SealedPart(), func(e *forge.Enveloped) {
 				other := forge.SharedKey([]byte("x"), forge.Algorithm(oid.AES256Wrap, nil), make([]byte, 40))
 				e.Recipients = append(e.Recipients, slices.Repeat([][]byte{other}, n-1)...)
 			})
@@ -389,10 +390,10 @@ func linear(t *testing.T, name string, of func(size int) func()) {
 // it, and ten million of them within the bounds.
 func TestD03Chunks(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	chunks := func(n int) []byte {
 		content := bytes.Repeat([]byte("x"), n)
-		return m.forged(string(content), func(s *forge.Signed) {
+		return m.Forged(string(content), func(s *forge.Signed) {
 			s.Encapsulated = forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, forge.Indefinite(forge.Element(0x24, bytes.Repeat([]byte{4, 1, 'x'}, n)))))
 		}).DER()
 	}
@@ -415,34 +416,34 @@ func TestD03Chunks(t *testing.T) {
 // TestD04Doubling (row D04): work that could grow faster than the input does not.
 func TestD04Doubling(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	name := func(rdn []byte, n int) []byte { return forge.Element(casn1.SEQUENCE, bytes.Repeat(rdn, n)) }
 	comma := forge.Set(forge.Sequence(forge.OID(oid.CommonName), forge.Element(casn1.UTF8String, []byte(",,,,,,,,,,,,,,,,"))))
 	for what, of := range map[string]func(n int) []byte{
 		"attributes in falling order": func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				for i := range n * 8 {
 					s.Signers[0].Attributes = append([][]byte{forge.Attribute(oid.OID([]byte{0x2a, 3, byte(i)}), forge.Octets(make([]byte, 4000)))}, s.Signers[0].Attributes...)
 				}
 			}).DER()
 		},
 		"an object identifier": func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) { s.ContentType = oid.OID(bytes.Repeat([]byte{0x81, 0x01}, n<<16)) }).DER()
+			return m.Forged(filePart, func(s *forge.Signed) { s.ContentType = oid.OID(bytes.Repeat([]byte{0x81, 0x01}, n<<16)) }).DER()
 		},
 		"a name full of commas": func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].ID = forge.IssuerAndSerial(name(comma, n*250), p.alice.Certificate().SerialNumber)
 			}).DER()
 		},
-		"a content of nothing but line ends": func(n int) []byte { return m.forged(strings.Repeat("\r\n", n<<18), nil).DER() },
+		"a content of nothing but line ends": func(n int) []byte { return m.Forged(strings.Repeat("\r\n", n<<18), nil).DER() },
 		"a long serial number": func(n int) []byte {
-			return m.forged(filePart, func(s *forge.Signed) {
+			return m.Forged(filePart, func(s *forge.Signed) {
 				s.Signers[0].ID = forge.Sequence(p.alice.Certificate().RawIssuer, forge.Element(casn1.INTEGER, bytes.Repeat([]byte{0x5a}, n*6000)))
 			}).DER()
 		},
 		"recipients that are others": func(n int) []byte {
 			return p.envelope(filePart, func(e *forge.Enveloped) {
-				e.Recipients = slices.Repeat([][]byte{transport(p.eve, []byte(fileKey))}, n*1000)
+				e.Recipients = slices.Repeat([][]byte{catalogue.Transport(p.eve, []byte(fileKey))}, n*1000)
 			})
 		},
 	} {
@@ -457,10 +458,10 @@ func TestD04Doubling(t *testing.T) {
 	}
 	for what, of := range map[string]func(n int) string{
 		"header fields": func(n int) string {
-			return strings.Repeat("X: y\r\n", n*120) + opaqueMail(m.forged(filePart, nil).DER())
+			return strings.Repeat("X: y\r\n", n*120) + opaqueMail(m.Forged(filePart, nil).DER())
 		},
 		"one long field": func(n int) string {
-			return "X: " + strings.Repeat("y ", n*60000) + "\r\n" + opaqueMail(m.forged(filePart, nil).DER())
+			return "X: " + strings.Repeat("y ", n*60000) + "\r\n" + opaqueMail(m.Forged(filePart, nil).DER())
 		},
 		"folds":             func(n int) string { return "X: y" + strings.Repeat("\r\n y", n*30000) + "\r\n" + fileFields + "\r\n" },
 		"nearly delimiters": func(n int) string { return detachedMail(strings.Repeat("--oute\r\n", n<<16), nil) },

@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -38,7 +39,31 @@ func (p *pass) layerOf(e *mimeraw.Entity) (layerReader, error) {
 			return nil, &syntaxError{"cms.malformed", "the attachment named as CMS is not CMS: " + err.Error()}
 		}
 		return layer, err
+	case labelled && maybeCMS(mt):
+		return p.hiddenLayer(e, mt)
 	}
+	return nil, nil
+}
+
+// hiddenLayer returns the layer that an entity is whose label does not say so, or nil if it
+// is ordinary content; e then still has all of its body.
+func (p *pass) hiddenLayer(e *mimeraw.Entity, mt mimeraw.MediaType) (layerReader, error) {
+	seen := &recorder{r: e.Body}
+	body, err := (&mimeraw.Entity{Header: e.Header, Body: seen}).Decoded()
+	if err != nil {
+		return nil, nil // content, in an encoding that nobody has to know
+	}
+	data := bufio.NewReader(body)
+	if start, _ := data.Peek(64); cmsStart(start) {
+		problems, warnings := len(p.problems), len(p.warnings)
+		if layer, err := p.cmsLayer(data, &mt); err == nil {
+			seen.stop()
+			p.warnings = append(p.warnings, "mime.hidden_type")
+			return layer, nil
+		}
+		p.problems, p.warnings = p.problems[:problems], p.warnings[:warnings]
+	}
+	e.Body = seen.again()
 	return nil, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/sigalg"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -25,7 +26,7 @@ import (
 // and two values. None of them may be there twice, or with other than one value.
 func TestA09Repeats(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	cert := p.alice.Certificate()
 	named := forge.IssuerAndSerial(cert.RawIssuer, cert.SerialNumber)
 	ess := func(h crypto.Hash) []byte {
@@ -57,7 +58,7 @@ func TestA09Repeats(t *testing.T) {
 				for range times {
 					attributes = append(attributes, forge.Attribute(probe, slices.Repeat([][]byte{value}, values)...))
 				}
-				message := opaqueMail(m.forged(filePart, func(s *forge.Signed) { s.Signers[0].Attributes = sorted(attributes) }).DER())
+				message := opaqueMail(m.Forged(filePart, func(s *forge.Signed) { s.Signers[0].Attributes = catalogue.Sorted(attributes) }).DER())
 				want := times == 1 && values == 1 || times == 0 && !must
 				_, err := p.opener().Open(t.Context(), strings.NewReader(message))
 				if (err == nil) != want {
@@ -81,12 +82,12 @@ func TestA09Repeats(t *testing.T) {
 // decides; a label that says something else is told.
 func TestA19Labels(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
-	signed := m.forged(filePart, nil)
+	m := newMaker(t, p)
+	signed := m.Forged(filePart, nil)
 	var compressed bytes.Buffer
 	w, err := cms.NewCompressedWriter(&compressed)
 	if err == nil {
-		_, err = io.WriteString(w, m.sealedPart())
+		_, err = io.WriteString(w, m.SealedPart())
 	}
 	if err == nil {
 		err = w.Close()
@@ -94,7 +95,7 @@ func TestA19Labels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certsOnly := m.forged("", func(s *forge.Signed) { s.Signers, s.Content = nil, nil })
+	certsOnly := m.Forged("", func(s *forge.Signed) { s.Signers, s.Content = nil, nil })
 	labels := []string{"signed-data", "enveloped-data", "authEnveloped-data", "compressed-data", "certs-only", ""}
 	for _, structure := range []struct {
 		label   string
@@ -103,11 +104,11 @@ func TestA19Labels(t *testing.T) {
 		kinds   string
 	}{
 		{"signed-data", signed.DER(), smime.Authentic, "signed"},
-		{"enveloped-data", p.envelope(m.sealedPart(), nil), smime.Authentic, "signed>encrypted"},
-		{"authEnveloped-data", p.authEnvelope(m.sealedPart(), nil), smime.Authentic, "signed>encrypted"},
+		{"enveloped-data", p.envelope(m.SealedPart(), nil), smime.Authentic, "signed>encrypted"},
+		{"authEnveloped-data", p.authEnvelope(m.SealedPart(), nil), smime.Authentic, "signed>encrypted"},
 		{"compressed-data", compressed.Bytes(), smime.Authentic, "signed>compressed"},
 		{"certs-only", certsOnly.DER(), smime.NotAuthentic, "certs-only"},
-		{"signed-data", detachedFrom(signed), smime.NotAuthentic, "signed"},
+		{"signed-data", catalogue.Detached(signed), smime.NotAuthentic, "signed"},
 	} {
 		for _, label := range labels {
 			for _, media := range []string{"application/pkcs7-mime", "application/x-pkcs7-mime", "application/octet-stream"} {
@@ -115,7 +116,7 @@ func TestA19Labels(t *testing.T) {
 				if label != "" {
 					field += "; smime-type=" + label
 				}
-				mail := fileFields + field + "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64Lines(structure.der)
+				mail := fileFields + field + "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + catalogue.Base64Lines(structure.der)
 				r, err := p.opener().Inspect(t.Context(), strings.NewReader(mail))
 				if err != nil {
 					t.Fatal(err)
@@ -157,9 +158,9 @@ func openers(p *openIdentities) map[string]*smime.Opener {
 // nothing weak is written under any.
 func TestB06Policies(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	hashed := func(h crypto.Hash, o oid.OID) string {
-		return opaqueMail(m.forged(filePart, func(s *forge.Signed) {
+		return opaqueMail(m.Forged(filePart, func(s *forge.Signed) {
 			s.Announced = [][]byte{forge.Algorithm(o, nil)}
 			s.Signers[0].Hash, s.Signers[0].DigestAlgorithm = h, s.Announced[0]
 			s.Signers[0].Attributes[1] = forge.MessageDigest(forge.Digest(h, []byte(filePart)))
@@ -170,10 +171,10 @@ func TestB06Policies(t *testing.T) {
 		{"SHA-256, the twin", hashed(crypto.SHA256, oid.SHA256), "*", ""},
 		{"SHA-1", hashed(crypto.SHA1, oid.SHA1), "AllowSHA1", "alg.weak_hash"},
 		{"MD5", hashed(crypto.MD5, oid.MD5), "AllowMD5", "alg.weak_hash"},
-		{"AES-256, the twin", sealedMail(p.envelope(m.sealedPart(), nil)), "*", ""},
+		{"AES-256, the twin", sealedMail(p.envelope(m.SealedPart(), nil)), "*", ""},
 	}
-	for _, c := range oldCiphers(t) {
-		messages = append(messages, message{c.note, sealedMail(c.envelope(p, m.sealedPart())), "AllowLegacyCiphers", "decrypt.weak_cipher"})
+	for _, c := range catalogue.OldCiphers() {
+		messages = append(messages, message{c.Note, sealedMail(c.Envelope(p.maker(), m.SealedPart())), "AllowLegacyCiphers", "decrypt.weak_cipher"})
 	}
 	for _, c := range messages {
 		for policy, o := range openers(p) {
@@ -193,7 +194,7 @@ func TestB06Policies(t *testing.T) {
 	keys := new(certstore.Memory)
 	keys.AddIdentity(small)
 	pub := small.Certificate().PublicKey.(*rsa.PublicKey)
-	sealed := sealedMail(p.envelope(m.sealedPart(), func(e *forge.Enveloped) {
+	sealed := sealedMail(p.envelope(m.SealedPart(), func(e *forge.Enveloped) {
 		e.Recipients = [][]byte{forge.KeyTransport(small.Certificate(), forge.Algorithm(oid.RSA, forge.Null()), forge.RSAEncrypted(pub, forge.EncryptionBlock(pub.Size(), []byte(fileKey))))}
 	}))
 	for policy, o := range openers(p) {
@@ -202,7 +203,7 @@ func TestB06Policies(t *testing.T) {
 			t.Errorf("RSA of 1024 bits to decrypt, %s: %v", policy, err)
 		}
 		o.Chain = pki.Verifier()
-		if _, err := o.Open(t.Context(), strings.NewReader(opaqueMail(forged(filePart, small).DER()))); err == nil || !strings.Contains(err.Error(), "alg.weak_key") {
+		if _, err := o.Open(t.Context(), strings.NewReader(opaqueMail(catalogue.Forged(filePart, small).DER()))); err == nil || !strings.Contains(err.Error(), "alg.weak_key") {
 			t.Errorf("RSA of 1024 bits to sign, %s: %v", policy, err)
 		}
 	}
@@ -270,7 +271,7 @@ func TestB08Usages(t *testing.T) {
 				keys := new(certstore.Memory)
 				keys.AddIdentity(id)
 				o := &smime.Opener{Chain: pki.Verifier(), Keys: keys, AllowUnsigned: true, AllowMalleable: true}
-				r, err := o.Inspect(t.Context(), strings.NewReader(opaqueMail(forged(filePart, id).DER())))
+				r, err := o.Inspect(t.Context(), strings.NewReader(opaqueMail(catalogue.Forged(filePart, id).DER())))
 				if err != nil || (r.Verdict == smime.Authentic) != signs {
 					t.Errorf("%s, opening: %+v, %v", name, r, err)
 				}
@@ -286,7 +287,7 @@ func TestB08Usages(t *testing.T) {
 // none there is none. It decides nothing. We write the two forms of RFC 5652, Section 11.3.
 func TestD12Times(t *testing.T) {
 	p := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: p}
+	m := newMaker(t, p)
 	for value, want := range map[string]string{
 		"\x17\x0d260601120000Z":         "2026-06-01T12:00:00Z",
 		"\x17\x0b2606011200Z":           "2026-06-01T12:00:00Z",
@@ -304,8 +305,8 @@ func TestD12Times(t *testing.T) {
 		"\x05\x00":                      "",
 		"\x30\x0f\x17\x0d260601120000Z": "",
 	} {
-		mail := opaqueMail(m.forged(filePart, func(s *forge.Signed) {
-			s.Signers[0].Attributes = sorted(append(s.Signers[0].Attributes, forge.Attribute(oid.SigningTime, []byte(value))))
+		mail := opaqueMail(m.Forged(filePart, func(s *forge.Signed) {
+			s.Signers[0].Attributes = catalogue.Sorted(append(s.Signers[0].Attributes, forge.Attribute(oid.SigningTime, []byte(value))))
 		}).DER())
 		r, err := p.opener().Inspect(t.Context(), strings.NewReader(mail))
 		if err != nil || r.Verdict != smime.Authentic {

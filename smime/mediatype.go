@@ -24,6 +24,17 @@ func smimeProtocol(protocol string) bool {
 	return false
 }
 
+// What an entity is, in this order (attacks.md, E15; RFC 8551, Section 3.9):
+//
+//  1. multipart/signed with the protocol of S/MIME, or with none, is signed.
+//  2. application/pkcs7-mime and -signature, with x- too, must be CMS.
+//  3. application/ms-tnef, and application/octet-stream named winmail.dat, may hold one of these.
+//  4. application/octet-stream, or no type, named .p7m, .p7s or .p7z must be CMS.
+//  5. Any other application type is CMS if its data begin as CMS does, whatever its name.
+//  6. Everything else is content: text and pictures are never taken for CMS.
+//
+// smime-type, protocol, micalg and names decide nothing; the CMS structure says what it is.
+
 // cmsType reports whether a media type announces CMS (RFC 8551, Section 3.2).
 func cmsType(t string) bool {
 	switch t {
@@ -53,3 +64,6 @@ func fileName(h *mimeraw.Header, mt mimeraw.MediaType) string {
 	}
 	return name
 }
+
+// maybeCMS reports whether the data of an entity say if it is CMS.
+func maybeCMS(mt mimeraw.MediaType) bool { return strings.HasPrefix(mt.Type, "application/") }

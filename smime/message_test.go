@@ -18,6 +18,7 @@ import (
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/certtest"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -70,10 +71,10 @@ func TestParts(t *testing.T) {
 	opaque := string(composed(t, p.composer(true, false, true), plain))
 	cbc, gcm := p.composer(false, true, false), p.composer(false, true, false)
 	gcm.Cipher = "aes256-gcm"
-	tree := "From: alice@example.com\r\nList-Id: <list.example.com>\r\n" + multipart("mixed",
+	tree := "From: alice@example.com\r\nList-Id: <list.example.com>\r\n" + catalogue.MultipartAt("layout", "mixed",
 		signed,
 		"\r\nhello\r\n",
-		multipartAt("deeper", "mixed", "Content-Type: message/rfc822\r\n\r\n"+opaque, string(composed(t, cbc, plain))),
+		catalogue.MultipartAt("deeper", "mixed", "Content-Type: message/rfc822\r\n\r\n"+opaque, string(composed(t, cbc, plain))),
 		"Content-Disposition: attachment; filename=smime.p7m\r\n"+strings.Replace(entityOf(string(composed(t, gcm, plain))), "application/pkcs7-mime", "application/octet-stream", 1),
 		"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\nbm90aGluZw==\r\n",
 	)

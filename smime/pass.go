@@ -222,6 +222,7 @@ func (p *pass) walkCMS(r io.Reader) error {
 		return nil
 	}
 	p.shareHash()
+	p.content.Type = "application/octet-stream" // it is octets, whatever they mean
 	_, err = io.Copy(p.out(), content)
 	return err
 }

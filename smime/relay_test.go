@@ -9,74 +9,17 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
-
-// What relays do to lines on their way. hazard is a body that the relay changes.
-var relays = []struct {
-	name, hazard string
-	relay        func(line string) string
-}{
-	{"strips white space", "a \t\r\n", func(l string) string { return strings.TrimRight(l, " \t\r\n") + "\r\n" }},
-	{"quotes From", "From now on\r\n", func(l string) string {
-		if strings.HasPrefix(l, "From ") {
-			return ">" + l
-		}
-		return l
-	}},
-	{"doubles dots", ".a\r\n", func(l string) string {
-		if strings.HasPrefix(l, ".") {
-			return "." + l
-		}
-		return l
-	}},
-	{"ends at a dot", "a\r\n.\r\nb\r\n", func(l string) string {
-		if l == ".\r\n" {
-			return ""
-		}
-		return l
-	}},
-	{"clears the eighth bit", "Gr\xc3\xbc\xc3\x9fe\r\n", func(l string) string {
-		b := []byte(l)
-		for i := range b {
-			b[i] &= 0x7f
-		}
-		return string(b)
-	}},
-	{"converts the character set", "Gr\xfc\xdfe\r\n", func(l string) string { return strings.ToValidUTF8(l, "\u00fc") }},
-	{"breaks long lines", strings.Repeat("a", 1200) + "\r\n", func(l string) string {
-		if len(l) > 1000 {
-			return l[:998] + "\r\n" + l[998:]
-		}
-		return l
-	}},
-	{"takes CR for a line end", "a\rb\r\n", func(l string) string { return strings.ReplaceAll(strings.TrimSuffix(l, "\r\n"), "\r", "\r\n") + "\r\n" }},
-	{"drops NUL", "a\x00b\r\n", func(l string) string { return strings.ReplaceAll(l, "\x00", "") }},
-	{"drops control characters", "a\x0bb\x7f\r\n", func(l string) string {
-		return strings.Map(func(r rune) rune {
-			if r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f {
-				return -1
-			}
-			return r
-		}, l)
-	}},
-}
-
-func relayed(message []byte, relay func(string) string) []byte {
-	var b bytes.Buffer
-	for line := range strings.Lines(string(message)) {
-		b.WriteString(relay(line))
-	}
-	return b.Bytes()
-}
 
 // What relays do to text breaks a signature over text as it is, and none of ours: E12, I04.
 func TestRelays(t *testing.T) {
 	pki := smimetest.NewPKI(t)
 	opener := &smime.Opener{Chain: pki.Verifier()}
 	everything := ""
-	for _, r := range relays {
-		everything += r.hazard
+	for _, r := range catalogue.Relays() {
+		everything += r.Hazard
 	}
 	head := "From: Alice <alice@good.example>\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
 	for _, opaqueForm := range []bool{false, true} {
@@ -85,9 +28,9 @@ func TestRelays(t *testing.T) {
 		if _, err := c.Compose(&ours, strings.NewReader(head+everything)); err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range relays {
-			if _, err := opener.Open(t.Context(), bytes.NewReader(relayed(ours.Bytes(), r.relay))); err != nil {
-				t.Errorf("a relay that %s breaks our message: %v", r.name, err)
+		for _, r := range catalogue.Relays() {
+			if _, err := opener.Open(t.Context(), strings.NewReader(r.Message(ours.String()))); err != nil {
+				t.Errorf("a relay that %s breaks our message: %v", r.Does, err)
 			}
 		}
 		lf := bytes.ReplaceAll(ours.Bytes(), []byte("\r\n"), []byte("\n"))
@@ -95,15 +38,15 @@ func TestRelays(t *testing.T) {
 			t.Errorf("LF line ends break our message: %v", err)
 		}
 	}
-	maker := &mimeMaker{t: t, people: &openIdentities{alice: pki.Alice()}}
-	for _, r := range relays {
-		message := []byte(maker.message("Content-Type: text/plain\r\n\r\n" + r.hazard))
-		if _, err := opener.Open(t.Context(), bytes.NewReader(message)); err != nil {
-			t.Errorf("before a relay that %s: %v", r.name, err)
+	maker := newMaker(t, &openIdentities{alice: pki.Alice()})
+	for _, r := range catalogue.Relays() {
+		message := maker.Message("Content-Type: text/plain\r\n\r\n" + r.Hazard)
+		if _, err := opener.Open(t.Context(), strings.NewReader(message)); err != nil {
+			t.Errorf("before a relay that %s: %v", r.Does, err)
 		}
-		report, err := opener.Inspect(t.Context(), bytes.NewReader(relayed(message, r.relay)))
+		report, err := opener.Inspect(t.Context(), strings.NewReader(r.Message(message)))
 		if err != nil || report.Verdict != smime.NotAuthentic {
-			t.Errorf("a relay that %s goes unnoticed: %v, %v", r.name, report.Verdict, err)
+			t.Errorf("a relay that %s goes unnoticed: %v, %v", r.Does, report.Verdict, err)
 		}
 	}
 }
@@ -112,8 +55,8 @@ func TestRelays(t *testing.T) {
 func TestMIMELimits(t *testing.T) {
 	pki := smimetest.NewPKI(t)
 	opener := &smime.Opener{Chain: pki.Verifier()}
-	maker := &mimeMaker{t: t, people: &openIdentities{alice: pki.Alice()}}
-	message := maker.message(filePart)
+	maker := newMaker(t, &openIdentities{alice: pki.Alice()})
+	message := maker.Message(filePart)
 	fields := strings.Count(fileFields+fileSigned, "\r\n") - 1 // one is folded
 	size := len(fileFields + fileSigned + "\r\n")
 	deep := strings.Repeat("Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n", 10000)
@@ -126,7 +69,7 @@ func TestMIMELimits(t *testing.T) {
 		{"longest header", "X: " + strings.Repeat("y", limits.HeaderSize-size-5) + "\r\n" + message, smime.Authentic},
 		{"an octet more", "X: " + strings.Repeat("y", limits.HeaderSize-size-4) + "\r\n" + message, smime.Unreadable},
 		{"many parts behind the signature", strings.Replace(message, "--outer--", strings.Repeat("--outer\r\n\r\n", 100000)+"--outer--", 1), smime.NotAuthentic},
-		{"parts within parts, signed", maker.message(deep), smime.Authentic}, // nobody walks into them
+		{"parts within parts, signed", maker.Message(deep), smime.Authentic}, // nobody walks into them
 		{"parts within parts", fileFields + deep, smime.Unsigned},
 		{"a line of 100 MB", fileFields + "\r\n" + strings.Repeat("y", 100<<20), smime.Unsigned},
 	} {

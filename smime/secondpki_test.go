@@ -23,7 +23,6 @@ var secondFolder = filepath.Join(openFolder, "pki", "second")
 // readSecond reads the folder.
 func (p *openIdentities) readSecond(t testing.TB) {
 	t.Helper()
-	p.second = map[string]*certstore.Identity{}
 	names, err := filepath.Glob(filepath.Join(secondFolder, "*.pem"))
 	if err != nil || len(names) < 4 {
 		t.Fatalf("%d identities in %s, %v", len(names), secondFolder, err)
@@ -45,7 +44,7 @@ func (p *openIdentities) readSecond(t testing.TB) {
 		if err != nil || len(ids) != 1 {
 			t.Fatalf("%s: %d identities, %v", name, len(ids), err)
 		}
-		p.second[stem] = ids[0]
+		p.others[stem] = ids[0]
 	}
 }
 

@@ -224,13 +224,31 @@ func (p *pass) verifyOptions() cms.VerifyOptions {
 	return cms.VerifyOptions{AllowSHA1: p.o.AllowSHA1, AllowMD5: p.o.AllowMD5, AllowLegacyKeys: p.o.AllowLegacyCiphers}
 }
 
+// Remarks about what a valid signature says.
+const (
+	// The claimed time of signing and the date of the message are more than an hour apart,
+	// which some readers take for a forgery (attacks.md, A13).
+	codeDateDiffers = "time.date_differs"
+	// The signer asks for a signed receipt (RFC 2634, Section 2.7). Nothing here sends one:
+	// that is for a person to decide, and never for mail of a list (attacks.md, A22).
+	codeReceiptRequested = "receipt.requested"
+)
+
+const maxDateDifference = time.Hour
+
 func (p *pass) describe(s *Signature, r *cms.SignatureResult) {
 	s.Digest, s.Algorithm = r.Digest, r.Algorithm
 	s.Codes = append(s.Codes, r.Codes...)
+	if r.ReceiptRequested {
+		s.Codes = append(s.Codes, codeReceiptRequested)
+	}
 	s.capabilities, s.keyPreference = r.Capabilities, r.EncryptionCertificate
 	if !r.ClaimedTime.IsZero() {
 		t := r.ClaimedTime
 		s.ClaimedTime = &t
+		if date, ok := p.date(); ok && date.Sub(t).Abs() > maxDateDifference {
+			s.Codes = append(s.Codes, codeDateDiffers)
+		}
 	}
 }
 

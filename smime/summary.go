@@ -87,7 +87,9 @@ func (r *Report) complaint() string {
 		return "A delivery of certificates; nobody signed it"
 	case has("cms.two_contents", "cms.no_signers", "cms.", "mime.", "attr."):
 		return "Damaged or made to mislead; it counts as not signed"
-	case has("address.", "from."):
+	case has("from."):
+		return "Signed by " + r.signerNames() + ", but it does not say who sent it"
+	case has("address."):
 		return "Signed by " + r.signerNames() + ", who is not the sender"
 	case has("rev.revoked", "rev.on_hold"):
 		return "Signed with a certificate that was revoked"

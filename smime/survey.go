@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"bufio"
 	"io"
 	"strconv"
 	"strings"
@@ -103,9 +104,28 @@ func (s *surveyor) entity(e *mimeraw.Entity, place string, depth int) bool {
 				l.Place = place
 				s.found = append(s.found, l)
 			}
+		case labelled && maybeCMS(mt) && !strings.HasSuffix(mt.Type, "-signature"):
+			if l := hiddenIn(e); l != nil {
+				l.Place = place
+				s.found = append(s.found, l)
+			}
 		}
 		return true
 	}
+}
+
+// hiddenIn says what a part is whose data begin as CMS does, though its label does not say
+// so, or nil.
+func hiddenIn(e *mimeraw.Entity) *Layer {
+	body, err := e.Decoded()
+	if err != nil {
+		return nil
+	}
+	data := bufio.NewReader(body)
+	if start, _ := data.Peek(64); !cmsStart(start) {
+		return nil
+	}
+	return structureIn(data)
 }
 
 // structureOf says what a part labelled as CMS is, from the beginning of it.
@@ -114,6 +134,10 @@ func structureOf(e *mimeraw.Entity) *Layer {
 	if err != nil {
 		return nil
 	}
+	return structureIn(body)
+}
+
+func structureIn(body io.Reader) *Layer {
 	content, err := cms.Open(&boundedReader{body, limits.SignaturePart})
 	if err != nil {
 		return nil

@@ -3,39 +3,14 @@ package smime_test
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/binary"
 	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 )
-
-// winmail puts one attachment into TNEF.
-func winmail(content []byte, beside string) []byte {
-	out := []byte("\x78\x9f\x3e\x22\x01\x00")
-	attr := func(level byte, id uint32, value []byte) {
-		out = append(out, level)
-		out = binary.LittleEndian.AppendUint32(out, id)
-		out = binary.LittleEndian.AppendUint32(out, uint32(len(value)))
-		out = append(out, value...)
-		var sum uint16
-		for _, b := range value {
-			sum += uint16(b)
-		}
-		out = binary.LittleEndian.AppendUint16(out, sum)
-	}
-	attr(1, 0x00078008, []byte("IPM.Note.SMIME\x00"))
-	attr(2, 0x00069002, make([]byte, 14))
-	attr(2, 0x0006800f, content)
-	attr(2, 0x00018010, []byte("smime.p7m\x00"))
-	if beside != "" {
-		attr(2, 0x00069002, make([]byte, 14))
-		attr(2, 0x0006800f, []byte(beside))
-	}
-	return out
-}
 
 func wrapped76(data []byte) string {
 	var b strings.Builder
@@ -71,7 +46,7 @@ func TestWinmail(t *testing.T) {
 		outer := "From: alice@example.com\r\nSubject: The offer\r\nMIME-Version: 1.0\r\n"
 		for _, label := range []string{"application/ms-tnef; name=winmail.dat", "application/octet-stream; name=\"WINMAIL.DAT\"", "Application/VND.MS-TNEF"} {
 			entity := outer + "Content-Type: " + label + "\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-			m, err := p.opener().Open(t.Context(), strings.NewReader(entity+wrapped76(winmail(object, ""))))
+			m, err := p.opener().Open(t.Context(), strings.NewReader(entity+wrapped76(catalogue.Winmail(object, ""))))
 			if err != nil {
 				t.Errorf("%s as %s: %v", c.what, label, err)
 				continue
@@ -80,12 +55,12 @@ func TestWinmail(t *testing.T) {
 			if got := kinds(m.Report()); got != c.kinds || string(content) != entityOf(plain) || !slices.Contains(m.Report().Warnings, "mime.tnef") {
 				t.Errorf("%s: layers %s, content %q, warnings %v", c.what, got, content, m.Report().Warnings)
 			}
-			r := refused(t, p.opener(), []byte(entity+wrapped76(winmail(object, "unsigned text beside"))), "a second attachment")
+			r := refused(t, p.opener(), []byte(entity+wrapped76(catalogue.Winmail(object, "unsigned text beside"))), "a second attachment")
 			// Every failure around a decryption is the same one.
 			if !slices.Contains(r.Codes, "tnef.malformed") && (c.kinds == "signed" || !slices.Contains(r.Codes, "decrypt.failed")) {
 				t.Errorf("%s with another attachment: %v", c.what, r.Codes)
 			}
-			damaged := winmail(object, "")
+			damaged := catalogue.Winmail(object, "")
 			damaged[len(damaged)/2] ^= 1
 			refused(t, p.opener(), []byte(entity+wrapped76(damaged)), "a wrong checksum")
 		}
@@ -96,12 +71,12 @@ func TestWinmail(t *testing.T) {
 func TestWinmailContent(t *testing.T) {
 	p := newParty(t)
 	for what, data := range map[string][]byte{
-		"a document":    winmail([]byte("hello world"), ""),
-		"several files": winmail([]byte("hello"), "world"),
+		"a document":    catalogue.Winmail([]byte("hello world"), ""),
+		"several files": catalogue.Winmail([]byte("hello"), "world"),
 		"no TNEF":       []byte("this is something else"),
 		"empty":         {},
-		"large":         winmail(bytes.Repeat([]byte("hello world "), 300_000), ""),
-		"plain entity":  winmail([]byte("Content-Type: text/plain\r\n\r\nhi"), ""),
+		"large":         catalogue.Winmail(bytes.Repeat([]byte("hello world "), 300_000), ""),
+		"plain entity":  catalogue.Winmail([]byte("Content-Type: text/plain\r\n\r\nhi"), ""),
 		"large start":   append([]byte("\x78\x9f\x3e\x22\x01\x00\x01\x0c\x80\x02\x00\x00\x00\x00\x20"), make([]byte, 3<<20)...),
 	} {
 		entity := "Content-Type: application/ms-tnef\r\nContent-Transfer-Encoding: base64\r\n\r\n" + wrapped76(data)

@@ -90,6 +90,7 @@ func (g *gardener) composer(p *party) (*smime.Composer, bool) {
 		c.KeyTransport = g.pick("", "pkcs1", "oaep")
 		c.RecipientKeyID = g.IntN(2) == 0
 		c.Triple = len(c.Signers) > 0 && g.IntN(3) == 0
+		c.Pad = len(c.Signers) > 0 && g.IntN(3) == 0
 	}
 	c.Opaque, c.PSS, c.SignerKeyID = g.IntN(2) == 0, g.IntN(4) == 0, g.IntN(2) == 0
 	c.Digest, c.Include = g.pick("", "sha256", "sha384", "sha512"), g.pick("", "leaf", "chain", "chain+root")
@@ -148,34 +149,56 @@ func contentOf(message string) string {
 	return strings.Join(keep, "\r\n") + "\r\n\r\n" + body
 }
 
-// TestAnyTreeWithOpenSSL does the same with OpenSSL as the reader.
+// TestAnyTreeWithOpenSSL does the same with OpenSSL as the reader: every mode, several
+// signers and recipients, triple wrapping and padding, with whatever options OpenSSL reads.
 func TestAnyTreeWithOpenSSL(t *testing.T) {
 	lab := peertest.New(t)
 	openssl := lab.OpenSSL(t)
-	alice, bob := lab.PKI.ID("alice"), lab.PKI.ID("bob")
-	id, err := certstore.NewIdentity(alice.Cert, alice.Key)
-	if err != nil {
-		t.Fatal(err)
+	identity := func(name string) *certstore.Identity {
+		p := lab.PKI.ID(name)
+		id, err := certstore.NewIdentity(p.Cert, p.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
 	}
+	alice, bob := identity("alice"), identity("bob")
 	seed := rand.Uint64()
 	g := &gardener{Rand: rand.New(rand.NewPCG(seed, 2))}
-	for n := range 12 {
+	for n := range 28 {
 		message := g.message()
-		c := &smime.Composer{ProtectHeaders: g.pick("", "shy", "off"), Digest: g.pick("", "sha512"), Include: "leaf"}
-		var got []byte
-		switch n % 4 {
-		case 0, 1:
-			c.Signers, c.Opaque = []*certstore.Identity{id}, n%4 == 1
-			got, err = openssl.VerifyMail(composed(t, c, message))
-		case 2:
-			c.Recipients, c.Cipher = []*x509.Certificate{bob.Cert}, "aes256-cbc"
-			got, err = openssl.DecryptMail(composed(t, c, message), "bob")
-		case 3:
-			c.Signers, c.Recipients, c.Opaque = []*certstore.Identity{id}, []*x509.Certificate{bob.Cert}, true
-			if got, err = openssl.DecryptMail(composed(t, c, message), "bob"); err == nil {
-				got, err = openssl.VerifyMail(got)
+		c := &smime.Composer{
+			ProtectHeaders: g.pick("", "shy", "no-confidentiality", "off"), Digest: g.pick("", "sha256", "sha384", "sha512"),
+			Include: g.pick("leaf", "chain", "chain+root"), SignerKeyID: g.IntN(2) == 0, RecipientKeyID: g.IntN(2) == 0,
+			PSS: g.IntN(3) == 0, KeyTransport: g.pick("", "pkcs1", "oaep"),
+			Cipher: g.pick("", "aes128-cbc", "aes192-cbc", "aes256-cbc", "aes128-gcm", "aes256-gcm"),
+		}
+		mode := n % 7
+		if mode != 2 {
+			c.Signers = []*certstore.Identity{alice}
+			if g.IntN(3) == 0 {
+				c.Signers = append(c.Signers, bob)
 			}
 		}
+		if mode >= 2 {
+			c.Recipients = []*x509.Certificate{bob.Certificate()}
+			if g.IntN(3) == 0 {
+				c.Recipients = append(c.Recipients, alice.Certificate())
+			}
+		}
+		c.Opaque = mode == 1 || mode == 3 || mode == 5
+		c.Triple, c.Pad = mode == 5 || mode == 6, mode >= 3 && g.IntN(2) == 0
+		got := composed(t, c, message)
+		var err error
+		step := func(f func([]byte) ([]byte, error), does bool) {
+			if does && err == nil {
+				got, err = f(got)
+			}
+		}
+		decrypt := func(mail []byte) ([]byte, error) { return openssl.DecryptMail(mail, "bob") }
+		step(openssl.VerifyMail, c.Triple)
+		step(decrypt, mode >= 2)
+		step(openssl.VerifyMail, c.Signers != nil)
 		if err != nil {
 			t.Fatalf("seed %d, round %d: %+v: %v\n%s", seed, n, c, err, message)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -71,8 +72,8 @@ func noKey() failure {
 // decides, and nothing is tried.
 func TestTryKeysTellsNothing(t *testing.T) {
 	people := readOpenIdentities(t)
-	m := &mimeMaker{t: t, people: people}
-	signed := m.sealedPart()
+	m := newMaker(t, people)
+	signed := m.SealedPart()
 	bob, key := people.bob, []byte(fileKey)
 	old, err := certstore.NewIdentity(people.eve.Certificate(), people.eve.Key())
 	if err != nil {
@@ -124,7 +125,7 @@ func TestTryKeysTellsNothing(t *testing.T) {
 		}
 	}
 	// Bob's certificate is named, with another key; trying would find the right one.
-	named := by(nil, transport(bob, make([]byte, 32)), good)
+	named := by(nil, catalogue.Transport(bob, make([]byte, 32)), good)
 	if f := failureOf(t, opener(bob), "named", named); f != theFailure() {
 		t.Errorf("%+v", f)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -175,11 +176,11 @@ func TestC17NestedCompression(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			entity = "Content-Type: application/pkcs7-mime; smime-type=compressed-data; name=smime.p7z\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64Lines(b.Bytes())
+			entity = "Content-Type: application/pkcs7-mime; smime-type=compressed-data; name=smime.p7z\r\nContent-Transfer-Encoding: base64\r\n\r\n" + catalogue.Base64Lines(b.Bytes())
 		}
 		return entity
 	}
-	signed := fileOpaque + base64Lines(forged(filePart, p.alice).DER())
+	signed := fileOpaque + catalogue.Base64Lines(catalogue.Forged(filePart, p.alice).DER())
 	bomb := "Content-Type: text/plain\r\n\r\n" + strings.Repeat("0", 200<<20)
 	for _, c := range []struct {
 		name, entity string
@@ -231,7 +232,7 @@ func TestA22NothingIsSent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		without, err := p.opener().Inspect(t.Context(), strings.NewReader(opaqueMail(forged(filePart, p.alice).DER())))
+		without, err := p.opener().Inspect(t.Context(), strings.NewReader(opaqueMail(catalogue.Forged(filePart, p.alice).DER())))
 		if err != nil {
 			t.Fatal(err)
 		}

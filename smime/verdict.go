@@ -1,8 +1,10 @@
 package smime
 
 import (
+	"net/mail"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/postseal/postseal/internal/mimeraw"
 )
@@ -30,11 +32,18 @@ func (p *pass) readOuter(h *mimeraw.Header) {
 	}
 }
 
+// maxShownFrom is how much is shown of a From that names nobody, in characters.
+const maxShownFrom = 200
+
 // authorOf reads From: exactly one field with exactly one well-formed mailbox, or nobody
 // (attacks.md, F01 to F04).
 func authorOf(h *mimeraw.Header) author {
 	value, n := h.Get("From")
-	a := author{shown: strings.TrimSpace(value)}
+	shown, _ := mimeraw.DisplayText(value)
+	a := author{shown: strings.TrimSpace(shown)}
+	if r := []rune(a.shown); len(r) > maxShownFrom {
+		a.shown = string(r[:maxShownFrom]) + "..."
+	}
 	switch n {
 	case 0:
 		a.code = "from.absent"
@@ -52,6 +61,25 @@ func authorOf(h *mimeraw.Header) author {
 	a.address = from.Addr()
 	a.shown = a.address
 	return a
+}
+
+// date returns what the message says about when it was written: the protected Date, or the
+// one outside.
+func (p *pass) date() (time.Time, bool) {
+	if p.outer == nil {
+		return time.Time{}, false
+	}
+	value, n := p.outer.Get("Date")
+	if q := p.protection; q != nil {
+		if inner, m := q.header.Get("Date"); m > 0 {
+			value, n = inner, m
+		}
+	}
+	if n != 1 {
+		return time.Time{}, false
+	}
+	t, err := mail.ParseDate(value)
+	return t, err == nil
 }
 
 // judge verifies signatures once the whole message has been read. Signatures inside a
@@ -256,7 +284,8 @@ func (s *Signature) reasons() []string {
 // remark reports whether a code of this package or of a valid signature is no reason.
 func remark(code string) bool {
 	switch code {
-	case "address.case_folded", "address.subject_only", "attr.not_der", "mime.canonicalised", "mime.not_canonical":
+	case "address.case_folded", "address.subject_only", "attr.not_der", "mime.canonicalised", "mime.not_canonical",
+		codeDateDiffers, codeReceiptRequested:
 		return true
 	}
 	return false

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/postseal/postseal/internal/certtest"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/smimetest"
 )
 
 func (d *desk) write(name, text string) {
@@ -194,4 +196,62 @@ func TestNetworkIsAskedFor(t *testing.T) {
 	}
 	d.report(0, "--revocation soft @signed.eml")
 	d.report(0, "--revocation off @signed.eml")
+}
+
+// A structure without its signer's certificate opens with --intermediates naming it, its
+// content has a type, and a text without a header is signed as one and loses nothing.
+func TestOpenCorners(t *testing.T) {
+	dir := t.TempDir()
+	pki := smimetest.NewPKI(t)
+	write := func(name string, data []byte) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	roots, alice := write("roots.der", pki.Root.Certificate().Raw), write("alice.pem", identityPEM(t, pki.Alice()))
+	bag := write("alice.der", pki.Alice().Certificate().Raw)
+	issuing := write("issuing.der", pki.Issuing.Certificate().Raw)
+	clock := []string{"--time", "2026-06-01T12:00:00Z"}
+	do := func(stdin string, args ...string) (string, int) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		exit := run(append(args, clock...), strings.NewReader(stdin), &out, &errs)
+		return out.String(), exit
+	}
+	bare, exit := do(string(smimetest.Mail{}.Bytes()), "sign", "--identity", alice, "--include", "none", "--opaque", "-")
+	if exit != exitGood {
+		t.Fatal(exit, bare)
+	}
+	if out, exit := do(bare, "open", "--json", "--roots", roots, "-"); exit != exitNotGood || !strings.Contains(out, "signer.no_certificate") {
+		t.Errorf("without the certificate: %d, %s", exit, out)
+	}
+	if out, exit := do(bare, "open", "--json", "--roots", roots, "--intermediates", bag, "--intermediates", issuing, "-"); exit != exitGood {
+		t.Errorf("with --intermediates: %d, %s", exit, out)
+	}
+	_, body, _ := strings.Cut(bare, "\r\n\r\n")
+	der, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(body, "\r\n", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, exit := do(string(der), "open", "--cms", "--json", "--roots", roots, "--intermediates", bag, "--intermediates", issuing, "-")
+	if exit != exitGood || !strings.Contains(out, `"content":{"type":"application/octet-stream"`) {
+		t.Errorf("--cms: %d, %s", exit, out)
+	}
+	headless, exit := do("Pay Eve 100.\n\nAlice\n", "sign", "--identity", alice, "-")
+	if exit != exitGood {
+		t.Fatal(exit, headless)
+	}
+	if out, exit := do(headless, "open", "--roots", roots, "--allow", "mismatched-sender", "-"); exit != exitGood || out != "\r\nPay Eve 100.\r\n\r\nAlice\r\n" {
+		t.Errorf("a text without a header: %d, %q", exit, out)
+	}
+	if out, exit := do(headless, "open", "--json", "--roots", roots, "-"); exit != exitNotGood || !strings.Contains(out, "from.absent") || !strings.Contains(out, "does not say who sent it") {
+		t.Errorf("a text without a header, strictly: %d, %s", exit, out)
+	}
+	long := "From: " + strings.Repeat("x", 100_000) + "\x1b[2J\r\n" + "Subject: x\r\n\r\nhi\r\n"
+	if out, _ := do(long, "open", "--json", "--inspect", "-"); len(out) > 2000 || strings.Contains(out, "\\u001b") {
+		t.Errorf("a From without end: %d octets", len(out))
+	}
 }

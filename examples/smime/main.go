@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 )
 
 // Exit statuses of every command but chain, whose own are in its contract.
@@ -103,12 +104,13 @@ func exitOf(err error) int {
 	return exitUnreadable
 }
 
-// printable keeps a reason on one line and free of control characters.
+// printable keeps a text on one line and free of control characters, those that change the
+// direction of what follows among them.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
 		return r
-	}, s)
+	}, strings.ToValidUTF8(s, "\ufffd"))
 }

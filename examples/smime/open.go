@@ -33,6 +33,7 @@ type openOptions struct {
 	passphrase string
 	policy     policyFile
 	out        string
+	color      string
 }
 
 func (o *openOptions) register(f *pflag.FlagSet) {
@@ -50,6 +51,7 @@ func (o *openOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.secret, "secret", "", "key-encryption key in hexadecimal")
 	f.BoolVar(&o.tryKeys, "try-keys", false, "try every identity on a message that names none of them")
 	f.StringVar(&o.passphrase, "passphrase", "", "password of a password recipient")
+	f.StringVar(&o.color, "color", "auto", "auto, always or never: the report for people in colour")
 	f.StringVar(&o.out, "out", "", "write the content to this file instead of to standard output")
 }
 
@@ -74,6 +76,9 @@ func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = wrongUsage("--batch writes no content")
 	case o.content != "" && !o.cms:
 		err = wrongUsage("--content goes with --cms")
+	}
+	if err == nil {
+		_, err = paletteFor(o.color, stdout)
 	}
 	var opener *smime.Opener
 	if err == nil {
@@ -136,7 +141,9 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	if err != nil {
 		return nil, err
 	}
-	op.Certs = stores.store()
+	if op.Certs, err = o.signers(stores); err != nil {
+		return nil, err
+	}
 	if op.Chain, err = o.chain.verifier(stores); err != nil {
 		return nil, err
 	}
@@ -154,6 +161,22 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 		op = o.policy.policy.Opener(op)
 	}
 	return op, nil
+}
+
+// signers is where certificates of signers are looked for that a message does not carry:
+// the stores, and what --intermediates names.
+func (o *openOptions) signers(stores places) (certstore.Store, error) {
+	given := new(certstore.Memory)
+	if err := eachCertificate(o.chain.intermediates, given.Add); err != nil {
+		return nil, err
+	}
+	if len(o.chain.intermediates) == 0 {
+		return stores.store(), nil
+	}
+	if s := stores.store(); s != nil {
+		return certstore.Multi(given, s), nil
+	}
+	return given, nil
 }
 
 // openOne opens one message and reports for a person or a program.
@@ -190,14 +213,20 @@ func (o *openOptions) openOne(op *smime.Opener, name string, stdin io.Reader, st
 		writeJSON(stdout, report)
 	case exit == exitGood && held != nil:
 		stdout.Write(held.Bytes())
-		printReport(stderr, report)
-	case exit == exitGood:
-		printReport(stdout, report)
+		o.print(stderr, report)
+	case exit == exitGood, onTerminal(stdout): // elsewhere nothing but content stands on standard output
+		o.print(stdout, report)
 	}
 	if exit != exitGood {
 		fail(stderr, "open", errors.New(why))
 	}
 	return exit
+}
+
+// print writes the report for people.
+func (o *openOptions) print(w io.Writer, r *smime.Report) {
+	p, _ := paletteFor(o.color, w) // which the options have passed
+	printReport(w, r, p)
 }
 
 // open runs the opener; the error is nil whenever there is a report.

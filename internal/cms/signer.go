@@ -66,6 +66,7 @@ type SignatureResult struct {
 	Capabilities          []byte         // DER of SMIMECapabilities; nil unless State is "valid"
 	EncryptionCertificate *CertificateID // preferred for replies; nil unless State is "valid"
 	ContentDigest         []byte         // message-digest; nil if absent or malformed
+	ReceiptRequested      bool           // the signer asks for a signed receipt (RFC 2634, Section 2.7); false unless State is "valid"
 }
 
 func (r *SignatureResult) fail(code string) { r.end("invalid", code) }
@@ -134,6 +135,7 @@ func (si *SignerInfo) verify(cert *x509.Certificate, eContentType oid.OID, d *Di
 		r.State = "valid"
 		r.Capabilities = attrs.capabilities()
 		r.EncryptionCertificate = attrs.encryptionCertificate()
+		r.ReceiptRequested = attrs.has(oid.ReceiptRequest)
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -79,17 +80,21 @@ type Signer struct {
 	Covered   []byte // what the signature covers, if not Attributes or Content
 	Content   []byte // what it covers without Attributes
 	Signature []byte // if it is not to be made
+
+	made *madeSignature // where it was read: taken as long as what it covers stays the same
 }
+
+type madeSignature struct{ covered, signature []byte }
 
 // NewSigner returns a signer over content that is as it should be, with SHA-256.
 func NewSigner(cert *x509.Certificate, key crypto.Signer, content []byte) *Signer {
 	s := &Signer{Certificate: cert, Key: key, Content: content, Hash: crypto.SHA256, DigestAlgorithm: Algorithm(oid.SHA256, nil)}
-	switch key.(type) {
-	case *rsa.PrivateKey:
+	switch key.Public().(type) {
+	case *rsa.PublicKey:
 		s.SignatureAlgorithm = Algorithm(oid.RSA, Null())
-	case *ecdsa.PrivateKey:
+	case *ecdsa.PublicKey:
 		s.SignatureAlgorithm = Algorithm(oid.ECDSAWithSHA256, nil)
-	case ed25519.PrivateKey: // goes with SHA-512 (RFC 8419, Section 3)
+	case ed25519.PublicKey: // goes with SHA-512 (RFC 8419, Section 3)
 		s.SignatureAlgorithm = Algorithm(oid.Ed25519, nil)
 		s.Hash, s.DigestAlgorithm = crypto.SHA512, Algorithm(oid.SHA512, nil)
 	default:
@@ -114,15 +119,21 @@ func Digest(h crypto.Hash, b []byte) []byte {
 
 // SignatureOf returns the signature that the SignerInfo of s has.
 func SignatureOf(s *Signer) []byte {
-	switch {
-	case s.Signature != nil:
+	if s.Signature != nil {
 		return s.Signature
-	case s.Covered != nil:
-		return s.sign(s.Covered)
-	case s.Attributes != nil:
-		return s.sign(Set(s.Attributes...))
 	}
-	return s.sign(s.Content)
+	covered := s.Covered
+	switch {
+	case covered != nil:
+	case s.Attributes != nil:
+		covered = Set(s.Attributes...)
+	default:
+		covered = s.Content
+	}
+	if s.made != nil && bytes.Equal(covered, s.made.covered) {
+		return s.made.signature
+	}
+	return s.sign(covered)
 }
 
 // DER returns the SignerInfo.

@@ -19,7 +19,8 @@ const heldLeaf = 4 << 20
 // relay would have to re-encode (RFC 8551, Section 3.1).
 //
 // A body that is 7bit as RFC 2045, Section 2.7 has it stays as it is, octet for octet but
-// for LF line ends. Any other part, at any depth, is re-encoded: text in quoted-printable,
+// for LF line ends, unless it is text declared as 8bit or binary with lines that relays are
+// known to change. Any other part, at any depth, is re-encoded: text in quoted-printable,
 // the rest in base64; its Content-Transfer-Encoding field is replaced. What cannot be
 // re-encoded is an error with the code [CodeUnsafe]: the inside of another
 // multipart/signed, and octets that come more than 4 MiB into a body that is not declared
@@ -140,7 +141,9 @@ func (s *sevenBit) leaf(e *Entity, mediaType, encoding string) error {
 		return err
 	}
 	declared := encoding == "8bit" || encoding == "binary"
-	if good && (whole && check.complete() || !whole && !declared) {
+	// Text that says it is 8bit may be encoded, and is where a relay might touch it.
+	fragile := declared && whole && strings.HasPrefix(mediaType, "text/") && s.fragile()
+	if good && !fragile && (whole && check.complete() || !whole && !declared) {
 		if err := s.header(e.Header, encoding, "7bit"); err != nil {
 			return err
 		}
@@ -170,6 +173,49 @@ func (s *sevenBit) leaf(e *Entity, mediaType, encoding string) error {
 		return err
 	}
 	return encode(Base64Encoder(s.dst), body)
+}
+
+// fragile reports whether the text that is held has what relays are known to change: lines
+// with white space at their end, with a dot at their beginning, or like a separator of a
+// mailbox file, and control characters.
+func (s *sevenBit) fragile() bool {
+	var line []byte // the beginning of the line, and its last octet
+	for _, p := range s.held {
+		for text := p.In; len(text) > 0; {
+			n := bytes.IndexByte(text, '\n')
+			end := n
+			if n < 0 {
+				end = len(text)
+			}
+			for _, b := range text[:end] {
+				if b < ' ' && b != '\t' && b != '\r' || b == 0x7f {
+					return true
+				}
+				if len(line) < 8 {
+					line = append(line, b)
+				} else if b != '\r' {
+					line[7] = b
+				}
+			}
+			if n < 0 {
+				break
+			}
+			if fragileLine(line) {
+				return true
+			}
+			line, text = line[:0], text[n+1:]
+		}
+	}
+	return fragileLine(line)
+}
+
+func fragileLine(line []byte) bool {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) == 0 {
+		return false
+	}
+	last := line[len(line)-1]
+	return last == ' ' || last == '\t' || line[0] == '.' || bytes.HasPrefix(line, []byte("From "))
 }
 
 // hold reads up to heldLeaf octets of a body and keeps them. good says that check has

@@ -27,6 +27,7 @@ const (
 	EncryptionKeyPreference   OID = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x0b" // 1.2.840.113549.1.9.16.2.11 (RFC 8551, Section 2.5.3)
 	MSEncryptionKeyPreference OID = "\x2b\x06\x01\x04\x01\x82\x37\x10\x04"         // 1.3.6.1.4.1.311.16.4 (Microsoft's form: a bare IssuerAndSerialNumber)
 	SigningCertificate        OID = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x0c" // 1.2.840.113549.1.9.16.2.12 (RFC 2634, Section 5.4)
+	ReceiptRequest            OID = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x01" // 1.2.840.113549.1.9.16.2.1 (RFC 2634, Section 2.7)
 	SigningCertificateV2      OID = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x2f" // 1.2.840.113549.1.9.16.2.47 (RFC 5035, Section 3)
 	AlgorithmProtection       OID = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x34"         // 1.2.840.113549.1.9.52 (RFC 6211, Section 2)
 	TimeStampToken            OID = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x0e" // 1.2.840.113549.1.9.16.2.14 (RFC 3161, Appendix A)

@@ -152,7 +152,13 @@ func (a *Authority) issue(leaf Leaf) (*certstore.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return certstore.NewIdentity(cert, key, a.above...)
+	id, err := certstore.NewIdentity(cert, key, a.above...)
+	if err == nil {
+		a.pki.mu.Lock()
+		a.pki.identities = append(a.pki.identities, id)
+		a.pki.mu.Unlock()
+	}
+	return id, err
 }
 
 func subject(name string) stdpkix.Name {

@@ -1,12 +1,14 @@
 package smimetest_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
 	"strings"
 
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/smime"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -59,4 +61,40 @@ func ExampleMail() {
 	// Content-Transfer-Encoding: 7bit
 	//
 	// At noon?
+}
+
+// A harness forges a message with each defect there is and holds what a program says about
+// it against the catalogue.
+func ExampleForge() {
+	pki := smimetest.New() // in a test: smimetest.NewPKI(t)
+	msg := pki.Message(smimetest.Opaque, smimetest.Mail{Text: "At noon?\n"})
+	opener := &smime.Opener{Chain: pki.Verifier()} // or any other program that reads mail
+	for _, defect := range []smimetest.Defect{smimetest.StrippedAttributes, smimetest.TwoFrom, smimetest.OtherSigner} {
+		forged, err := smimetest.Forge(defect, msg)
+		if err != nil {
+			fmt.Println(err) // the defect does not apply to such a message
+			continue
+		}
+		report, err := opener.Inspect(context.Background(), bytes.NewReader(forged))
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(defect, report.Verdict, report.Codes[0])
+	}
+	// Output:
+	// a02-attributes-as-content not-authentic attr.forgery
+	// e07-two-from not-authentic from.several
+	// f01-other-signer not-authentic address.mismatch
+}
+
+// The catalogue says what is to be answered about every defect.
+func ExampleCases() {
+	for c := range smimetest.Cases() {
+		if c.Row == "A08" && c.Needs == "signed" && c.Defect == smimetest.AlteredContent {
+			fmt.Println(c.Note, "->", c.Verdict, c.Codes)
+		}
+	}
+	// Output:
+	// other content than was signed -> not-authentic [digest.mismatch]
 }

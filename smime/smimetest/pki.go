@@ -23,6 +23,9 @@ type PKI struct {
 	serial int64
 	issued map[person]int // how many keys a name has had
 	people map[string]*certstore.Identity
+	others map[string]*certstore.Identity
+
+	identities []*certstore.Identity // all that were issued
 }
 
 // Now returns noon of June 1, 2026 (UTC), where the clock of a PKI stands.
@@ -52,9 +55,11 @@ func newPKI(now time.Time, fail func(error)) *PKI {
 		fail:   func(err error) { fail(fmt.Errorf("smimetest: %w", err)) },
 		issued: map[person]int{},
 		people: map[string]*certstore.Identity{},
+		others: map[string]*certstore.Identity{},
 	}
 	p.Root = p.authority(nil, "Postseal Test Root")
 	p.Issuing = p.Root.Authority("Postseal Test Issuing CA")
+	enlist(p)
 	return p
 }
 
