@@ -52,7 +52,7 @@ func (e *RecipientError) Error() string {
 }
 
 // A panicError is a panic of ours, or of a store, key, reader or writer of the caller's,
-// that must not end the program of whoever opens a stranger's message (attacks.md, D09 and
+// that must not end the program of whoever opens a stranger's message (threats.md, D09 and
 // J04). It is never success.
 type panicError struct {
 	value any

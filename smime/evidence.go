@@ -15,7 +15,7 @@ import (
 // What stands beside a signature without being covered by it: time stamps and
 // countersignatures. Anybody can add one or take it away, so neither can make a message
 // worse, and only a time stamp of an authority that leads to an anchor can make it better
-// (attacks.md, A13 and A15).
+// (threats.md, A13 and A15).
 
 // timestamps judges the time stamps of a signature, once.
 func (p *pass) timestamps(l *signedLayer, si *cms.SignerInfo) []*Signature {

@@ -21,7 +21,7 @@ func (e *syntaxError) Error() string { return e.detail }
 func (e *syntaxError) Code() string  { return e.code }
 
 // layerOf returns the layer that an entity is, or nil if it is content. The label only
-// says where to look; what the layer is, the CMS structure decides (attacks.md, A19).
+// says where to look; what the layer is, the CMS structure decides (threats.md, A19).
 func (p *pass) layerOf(e *mimeraw.Entity) (layerReader, error) {
 	mt, labelled := mediaType(e)
 	switch {
@@ -239,7 +239,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 		return &syntaxError{"cms.unsupported", "the signature part holds no SignedData"}
 	}
 	// Two contents never agree about what was signed, not even when they are equal
-	// (attacks.md, A01).
+	// (threats.md, A01).
 	if sd.HasContent() {
 		return &syntaxError{"cms.two_contents", "the detached signature carries a content of its own"}
 	}
@@ -263,7 +263,7 @@ func (p *pass) signaturePart(l *signedLayer, parts *mimeraw.Multipart) error {
 func (p *pass) opaqueSigned(sd *cms.SignedData) (layerReader, error) {
 	l := &signedLayer{layer: &Layer{Kind: "signed", Form: "opaque"}, depth: len(p.layers) + 1}
 	if sd.HasContent() {
-		// The announced digests need not be those the signers use (attacks.md, A12).
+		// The announced digests need not be those the signers use (threats.md, A12).
 		sd.Compute(p.digests...)
 		if len(sd.Digests().Hashes()) == 0 {
 			sd.Compute(usualHashes()...)

@@ -24,7 +24,7 @@ func smimeProtocol(protocol string) bool {
 	return false
 }
 
-// What an entity is, in this order (attacks.md, E15; RFC 8551, Section 3.9):
+// What an entity is, in this order (threats.md, E15; RFC 8551, Section 3.9):
 //
 //  1. multipart/signed with the protocol of S/MIME, or with none, is signed.
 //  2. application/pkcs7-mime and -signature, with x- too, must be CMS.

@@ -53,7 +53,7 @@ func (t *tape) Read(b []byte) (int, error) {
 var largeOperations = []string{"sign", "sign-opaque", "encrypt", "seal", "open-signed", "open-opaque", "open-encrypted", "open-sealed", "inspect-sealed"}
 
 // TestConstantMemory bounds the resident memory of every streaming call, measured in a
-// process of its own (design, guarantee 8; attacks.md, J07). A message of 1 GiB that was
+// process of its own (design, guarantee 8; threats.md, J07). A message of 1 GiB that was
 // signed, encrypted and opened again tells the most in one go; the others make do with
 // less, and BenchmarkLarge has 1 GiB of each.
 func TestConstantMemory(t *testing.T) {

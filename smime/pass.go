@@ -138,7 +138,7 @@ func endsCall(err error) bool {
 // settle completes the account of layer i. A decryption that failed takes everything
 // found inside it along, so that no trace of the garbage shows which step failed; so does
 // anything malformed inside encryption that does not protect integrity (RFC 8551,
-// Section 6; attacks.md, C07 to C10).
+// Section 6; threats.md, C07 to C10).
 func (p *pass) settle(i int, err error) error {
 	e, ok := p.layers[i].(*encryptedLayer)
 	if !ok {
@@ -185,7 +185,7 @@ func (p *pass) walkMIME(r io.Reader) error {
 			return &syntaxError{mimeraw.CodeNoHeader, "the input does not begin with a header"}
 		case first:
 			p.readOuter(entity.Header)
-		case headless: // all of it is content (attacks.md, E16)
+		case headless: // all of it is content (threats.md, E16)
 			p.warnings = append(p.warnings, mimeraw.CodeNoHeader)
 		}
 		layer, err := p.layerOf(entity)
@@ -272,7 +272,7 @@ func (p *pass) shareHash() {
 // oddOctets notices control characters, which neither a header holds nor a body that says
 // of itself, by saying nothing, that it is text (RFC 2045, Section 5.2). What came out of
 // encryption that does not protect integrity is otherwise hard to tell from what another
-// key, or a changed ciphertext, makes of it (attacks.md, C02 and C07).
+// key, or a changed ciphertext, makes of it (threats.md, C02 and C07).
 type oddOctets struct{ seen bool }
 
 func (o *oddOctets) Write(b []byte) (int, error) {

@@ -128,7 +128,7 @@ func (p *pass) reportProtection(r *Report) {
 
 // readerUnnamed reports whether the author signed a list of recipients in which the owner
 // of the key that decrypted the message does not stand. He may have been in Bcc, or
-// somebody passed a message for others on to him (attacks.md, A18).
+// somebody passed a message for others on to him (threats.md, A18).
 func (p *pass) readerUnnamed() bool {
 	to, ok := p.protection.recipients()
 	if !ok {

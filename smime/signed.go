@@ -56,7 +56,7 @@ func (p *pass) take(l *signedLayer, sd *cms.SignedData) error {
 		return err
 	}
 	// Time stamps, receipts and whatever else people sign is not mail (RFC 8551, Section
-	// 2.4.1; attacks.md, A21).
+	// 2.4.1; threats.md, A21).
 	if !p.form.bare && sd.EContentType() != oid.Data && len(sd.SignerInfos()) > 0 {
 		p.problems = append(p.problems, problem{l.depth, codeContentType})
 	}
@@ -121,7 +121,7 @@ func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
 			best = s
 		}
 	}
-	// One key certified for two people does not say which of them signed (attacks.md, A14).
+	// One key certified for two people does not say which of them signed (threats.md, A14).
 	for _, r := range rivals[min(1, len(rivals)):] {
 		if !slices.Equal(r.Signer.Mailboxes, rivals[0].Signer.Mailboxes) || r.Signer.Subject != rivals[0].Signer.Subject {
 			best.Trust = "invalid"
@@ -231,10 +231,10 @@ const codeContentType = "cms.content_type"
 // Remarks about what a valid signature says.
 const (
 	// The claimed time of signing and the date of the message are more than an hour apart,
-	// which some readers take for a forgery (attacks.md, A13).
+	// which some readers take for a forgery (threats.md, A13).
 	codeDateDiffers = "time.date_differs"
 	// The signer asks for a signed receipt (RFC 2634, Section 2.7). Nothing here sends one:
-	// that is for a person to decide, and never for mail of a list (attacks.md, A22).
+	// that is for a person to decide, and never for mail of a list (threats.md, A22).
 	codeReceiptRequested = "receipt.requested"
 )
 

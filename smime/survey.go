@@ -14,7 +14,7 @@ import (
 // survey passes the body of the content on and looks on its way for protected parts in
 // it. They are named in the report with their place and change no verdict: what is signed
 // inside a message does not make the message signed, and what is encrypted inside it is
-// not decrypted into it (attacks.md, C01, E01 to E06).
+// not decrypted into it (threats.md, C01, E01 to E06).
 func (p *pass) survey(e *mimeraw.Entity, body io.Reader, out io.Writer) error {
 	mt, _ := mediaType(e)
 	if !mt.IsMultipart() && mt.Type != "message/rfc822" {

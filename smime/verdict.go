@@ -36,7 +36,7 @@ func (p *pass) readOuter(h *mimeraw.Header) {
 const maxShownFrom = 200
 
 // authorOf reads From: exactly one field with exactly one well-formed mailbox, or nobody
-// (attacks.md, F01 to F04).
+// (threats.md, F01 to F04).
 func authorOf(h *mimeraw.Header) author {
 	value, n := h.Get("From")
 	shown, _ := mimeraw.DisplayText(value)

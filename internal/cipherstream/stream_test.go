@@ -113,7 +113,7 @@ func TestCBCEightOctetBlocks(t *testing.T) {
 }
 
 // Every last octet, every cut block and nothing at all end in the same error
-// (attacks.md, C10).
+// (threats.md, C10).
 func TestCBCPaddingFaultsAreOneError(t *testing.T) {
 	b, _ := aes.NewCipher(random(32))
 	iv := make([]byte, 16)
@@ -516,7 +516,7 @@ func TestCCMHoldsNoMoreThanItsLimit(t *testing.T) {
 }
 
 // The plaintext of a message under AES-CCM does not leave before its tag is right
-// (attacks.md, C06).
+// (threats.md, C06).
 func TestCCMReleasesNothingUnverified(t *testing.T) {
 	var out bytes.Buffer
 	w, _ := cipherstream.NewCCMWriter(&out, make([]byte, 16), make([]byte, 12), nil, 1000)

@@ -168,7 +168,7 @@ func attributeOf(t oid.OID, value []byte) []byte {
 }
 
 // The content, the attributes and the code hold together, or nothing is verified
-// (attacks.md, A16).
+// (threats.md, A16).
 func TestAuthenticatedData(t *testing.T) {
 	kek := someBytes(32)
 	content := someBytes(3000)

@@ -106,7 +106,7 @@ func (d *Digests) content() ([]byte, bool) {
 
 // An attributeShape finds out whether a stream is the encoding of a SET OF Attribute. A
 // signature over signed attributes is also a signature over that encoding as content
-// without signed attributes, so such content counts as a forgery (attacks.md, A02; RFC
+// without signed attributes, so such content counts as a forgery (threats.md, A02; RFC
 // 5652, Section 5.4). Lengths may be longer than DER has them, so that every encoding a
 // careless signer may have hashed is found.
 type attributeShape struct {

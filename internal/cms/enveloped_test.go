@@ -361,7 +361,7 @@ func TestAuthenticatedAttributes(t *testing.T) {
 	}
 }
 
-// Cut anywhere, a message is truncated, whatever the key (attacks.md, J01).
+// Cut anywhere, a message is truncated, whatever the key (threats.md, J01).
 func TestEnvelopeTruncated(t *testing.T) {
 	h := holders()["p256"]
 	for _, cipher := range []string{"aes128-cbc", "aes128-gcm"} {
@@ -447,7 +447,7 @@ func TestRefusesToWrite(t *testing.T) {
 	}
 }
 
-// A fresh key, nonce and ephemeral key every time (attacks.md, C16).
+// A fresh key, nonce and ephemeral key every time (threats.md, C16).
 func TestNothingRepeats(t *testing.T) {
 	h := holders()["p256"]
 	seen := make(map[string]bool)

@@ -19,7 +19,7 @@ import (
 )
 
 // Public keys of every malformation: a wrong secret never comes out, and a right one only
-// for keys in the one encoding that is accepted (attacks.md, B05).
+// for keys in the one encoding that is accepted (threats.md, B05).
 func TestWycheproofAgreement(t *testing.T) {
 	type group struct {
 		Type, Curve, Encoding string
@@ -144,7 +144,7 @@ type carelessToken struct{ *ecdh.PrivateKey }
 
 func (carelessToken) ECDH(*ecdh.PublicKey) ([]byte, error) { return make([]byte, 32), nil }
 
-// A secret of zero is refused wherever it comes from (attacks.md, B05).
+// A secret of zero is refused wherever it comes from (threats.md, B05).
 func TestZeroSecretOfToken(t *testing.T) {
 	k, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // FuzzRecipientInfo: what reads as a recipient, written and read again, is the same
-// recipient (attacks.md, D06).
+// recipient (threats.md, D06).
 func FuzzRecipientInfo(f *testing.F) {
 	id := CertificateID{KeyID: []byte("key")}
 	issuer := CertificateID{IssuerAndSerialNumber: IssuerAndSerialNumber{RawIssuer: []byte{0x30, 0}}}

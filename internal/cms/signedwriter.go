@@ -267,7 +267,7 @@ func (s *Signer) certificateID() CertificateID { return NewCertificateID(s.Certi
 
 // sign returns the SignerInfo over a content with the given digest. There are always
 // signed attributes: without them a signature can be passed off as one over attributes
-// (attacks.md, A03).
+// (threats.md, A03).
 func (s *Signer) sign(digest []byte) ([]byte, error) {
 	pub, alg, err := s.algorithm()
 	if err != nil {

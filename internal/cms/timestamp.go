@@ -76,7 +76,7 @@ func readTimestamp(token []byte) (*Timestamp, error) {
 	if !ok || sd.EContentType() != oid.TSTInfo {
 		return nil, &UnsupportedError{What: "type of time-stamp token", OID: c.Type()}
 	}
-	// The announced digests need not be those the authority uses (attacks.md, A12).
+	// The announced digests need not be those the authority uses (threats.md, A12).
 	sd.Compute(sigalg.SHA256, sigalg.SHA384, sigalg.SHA512)
 	info, err := io.ReadAll(io.LimitReader(sd, limits.AttributeSize))
 	if err != nil {

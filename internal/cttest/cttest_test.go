@@ -63,7 +63,7 @@ func TestControls(t *testing.T) {
 }
 
 // The steps of decryption at which an oracle has been found in other programs take as long
-// for good input as for bad (attacks.md, C07, C09, C10, C11, C12, C19).
+// for good input as for bad (threats.md, C07, C09, C10, C11, C12, C19).
 func TestDecryptionSteps(t *testing.T) {
 	n, evidence := pairs(t)
 	share := 0.001 // of the operation's time

@@ -80,7 +80,7 @@ func altered(der []byte, at int, octets ...byte) []byte {
 
 // TestDecryptionPaths opens whole messages, and for each kind of recipient compares one
 // whose key does not come out with one whose key does and whose content is wrong: between
-// these two an attacker must not be able to tell (attacks.md, C07, C09, C10, C11, C12, C19,
+// these two an attacker must not be able to tell (threats.md, C07, C09, C10, C11, C12, C19,
 // K03). Before and after that an operation that is compared with itself shows no
 // difference, and one that leaves off at the padding, as it should not, is caught.
 func TestDecryptionPaths(t *testing.T) {

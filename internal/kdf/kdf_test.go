@@ -110,7 +110,7 @@ func TestWycheproofPBKDF2(t *testing.T) {
 	}
 }
 
-// A cost above the cap is refused at once (attacks.md, C14); the cap itself is allowed.
+// A cost above the cap is refused at once (threats.md, C14); the cap itself is allowed.
 func TestPBKDF2Cap(t *testing.T) {
 	start := time.Now()
 	for _, n := range []int{11, 1 << 31} {

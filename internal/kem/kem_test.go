@@ -148,7 +148,7 @@ func TestWycheproof(t *testing.T) {
 }
 
 // The key files of RFC 9935: every form of a key gives the same key, and the bad ones are
-// refused (attacks.md, K08).
+// refused (threats.md, K08).
 func TestKeyFiles(t *testing.T) {
 	dir := corpus.Path(t, "pqc", "kyber-certificates", "example")
 	files, err := filepath.Glob(filepath.Join(dir, "*.priv"))

@@ -105,7 +105,7 @@ func TestUnwrapPassword(t *testing.T) {
 }
 
 // Stream ciphers, fewer than two blocks and foreign lengths are refused before the key is
-// used (attacks.md, C12); an altered octet is never taken for the right key.
+// used (threats.md, C12); an altered octet is never taken for the right key.
 func TestPasswordBounds(t *testing.T) {
 	kek := aesKey(t, make([]byte, 32))
 	iv := make([]byte, 16)

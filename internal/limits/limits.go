@@ -5,7 +5,7 @@ package limits
 
 import "fmt"
 
-// ASN.1 (RFC 5652 structures in BER; attacks.md, group D).
+// ASN.1 (RFC 5652 structures in BER; threats.md, group D).
 const (
 	Depth           = 64       // nesting of constructed elements; real CMS needs about 20
 	StringNesting   = 3        // constructed OCTET STRINGs inside each other; senders use one level
@@ -48,7 +48,7 @@ const (
 	CompressedLayers  = 2 // in one message: each multiplies the ratio
 )
 
-// MIME (attacks.md, E14).
+// MIME (threats.md, E14).
 const (
 	MIMEDepth       = 32
 	MIMEParts       = 1000

@@ -22,7 +22,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// An arc of 2^32+x must not alias x (attacks.md, D05).
+// An arc of 2^32+x must not alias x (threats.md, D05).
 func TestNoAlias(t *testing.T) {
 	big, err := Parse("1.2.840.113549.1.7.4294967298")
 	if err != nil {

@@ -74,7 +74,7 @@ func TestIterated(t *testing.T) {
 	}
 }
 
-// Low order points, and keys of another length, give an error (attacks.md, B05).
+// Low order points, and keys of another length, give an error (threats.md, B05).
 func TestRefuses(t *testing.T) {
 	k, _ := x448.GenerateKey()
 	p := bytes.Repeat([]byte{0xff}, 56)
