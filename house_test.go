@@ -192,6 +192,7 @@ func homes() map[string][]string {
 		"github.com/ThalesGroup/crypto11":    {"examples/hsm"},
 		"github.com/miekg/pkcs11":            {"examples/hsm"},
 		"github.com/smallstep/pkcs7":         {"internal/peertest", "bench"},
+		"github.com/digitorus/pkcs7":         {"bench"},
 		"software.sslmate.com/src/go-pkcs12": {"internal/peertest"},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"os"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,4 +66,62 @@ func TestVectorsAreRun(t *testing.T) {
 			t.Errorf("%s has the pattern %q, which no file matches", test, p)
 		}
 	}
+}
+
+// TestParsersAreFuzzed: a package with a function that reads what may come from anybody, by
+// its name and its first parameter, has a fuzz target.
+func TestParsersAreFuzzed(t *testing.T) {
+	reads := regexp.MustCompile(`^(?i:parse|read|open|decode|unmarshal|split|extract)`)
+	targets := 0
+	for _, f := range sources(t) {
+		if !within(f.path, "smime", "chain", "certstore", "internal") || within(f.path, "internal/peertest", "internal/servertest", "internal/certtest", "internal/corpus", "internal/forge", "smime/smimetest") {
+			continue
+		}
+		parser, fuzzed := "", false
+		for name, file := range f.files {
+			for _, decl := range file.Decls {
+				d, ok := decl.(*ast.FuncDecl)
+				if !ok {
+					continue
+				}
+				if isTest(name) {
+					if strings.HasPrefix(d.Name.Name, "Fuzz") {
+						fuzzed = true
+						targets++
+					}
+				} else if reads.MatchString(d.Name.Name) && d.Recv == nil && takesOctets(d) {
+					parser = d.Name.Name
+				}
+			}
+		}
+		if parser != "" && !fuzzed {
+			t.Errorf("%s reads octets (%s) and has no fuzz target", f.path, parser)
+		}
+	}
+	t.Log(targets, "fuzz targets")
+	if targets < 20 {
+		t.Errorf("only %d fuzz targets", targets)
+	}
+}
+
+// takesOctets reports whether a parameter is []byte, string, an io.Reader or a
+// cryptobyte.String.
+func takesOctets(d *ast.FuncDecl) bool {
+	for _, p := range d.Type.Params.List {
+		switch x := p.Type.(type) {
+		case *ast.ArrayType:
+			if id, ok := x.Elt.(*ast.Ident); ok && id.Name == "byte" && x.Len == nil {
+				return true
+			}
+		case *ast.Ident:
+			if x.Name == "string" {
+				return true
+			}
+		case *ast.SelectorExpr:
+			if pkg, ok := x.X.(*ast.Ident); ok && (pkg.Name == "io" && x.Sel.Name == "Reader" || pkg.Name == "cryptobyte" && x.Sel.Name == "String") {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -14,8 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/smallstep/pkcs7"
-
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/cms"
@@ -108,11 +106,15 @@ func find(name string) (operation, error) {
 	return operation{}, fmt.Errorf("no operation %q", name)
 }
 
-// runOne is what a process of its own does: ours/x, smallstep/x, raw/x, which prints the
+// runOne is what a process of its own does: ours/x, peer/NAME/x, raw/x, which prints the
 // time of the bare primitive, or make/x, which keeps what operation x writes in a file of
 // that name.
 func runOne(what, dir string) error {
 	engine, name, _ := strings.Cut(what, "/")
+	peerName := ""
+	if engine == "peer" {
+		peerName, name, _ = strings.Cut(name, "/")
+	}
 	op, err := find(name)
 	if err != nil {
 		return err
@@ -128,8 +130,12 @@ func runOne(what, dir string) error {
 	switch engine {
 	case "ours":
 		return op.ours(e, s, io.Discard)
-	case "smallstep":
-		return op.peer(e, s)
+	case "peer":
+		for _, p := range peers() {
+			if p.name == peerName {
+				return op.peer(p, e, s)
+			}
+		}
 	case "raw":
 		content, err := os.ReadFile(filepath.Join(dir, "content"))
 		if err != nil {
@@ -144,36 +150,40 @@ func runOne(what, dir string) error {
 		}
 		return errors.Join(op.ours(e, s, f), f.Close())
 	}
-	return fmt.Errorf("no engine %q", engine)
+	return fmt.Errorf("no engine %q", what)
 }
 
-// prepare returns a call of op on memory, and the content.
-func (b *bench) prepare(op operation) (call func() error, content []byte, err error) {
-	e, err := loadEnv(b.dir)
-	if err != nil {
-		return nil, nil, err
+// prepare returns what op reads, in memory, and the content.
+func (b *bench) prepare(op operation) (e *env, s source, content []byte, err error) {
+	if e, err = loadEnv(b.dir); err != nil {
+		return nil, s, nil, err
 	}
 	if content, err = os.ReadFile(filepath.Join(b.dir, "content")); err != nil {
-		return nil, nil, err
+		return nil, s, nil, err
 	}
-	s := source{content: held(content)}
+	s.content = held(content)
 	if op.input != "" {
 		from, err := find(op.input)
 		if err != nil {
-			return nil, nil, err
+			return nil, s, nil, err
 		}
 		var made bytes.Buffer
 		if err := from.ours(e, s, &made); err != nil {
-			return nil, nil, err
+			return nil, s, nil, err
 		}
 		s.input = held(made.Bytes())
 	}
-	return func() error { return op.ours(e, s, io.Discard) }, content, nil
+	return e, s, content, nil
 }
 
+// held returns a source that is like a file: it can be read again.
 func held(b []byte) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+	return func() (io.ReadCloser, error) { return memory{bytes.NewReader(b)}, nil }
 }
+
+type memory struct{ *bytes.Reader }
+
+func (memory) Close() error { return nil }
 
 func mailSign(opaque bool) func(*env, source, io.Writer) error {
 	return func(e *env, s source, w io.Writer) error {
@@ -220,78 +230,5 @@ func mailOpen(e *env, s source, w io.Writer) error {
 	defer in.Close()
 	o := &smime.Opener{Chain: v, Keys: keys, AllowUnsigned: true, AllowMalleable: true}
 	_, err = o.OpenTo(context.Background(), w, in)
-	return err
-}
-
-func readAll(open func() (io.ReadCloser, error)) ([]byte, error) {
-	in, err := open()
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	return io.ReadAll(in)
-}
-
-func peerSign(detached bool) func(*env, source) error {
-	return func(e *env, s source) error {
-		content, err := readAll(s.content)
-		if err != nil {
-			return err
-		}
-		sd, err := pkcs7.NewSignedData(content)
-		if err != nil {
-			return err
-		}
-		sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
-		if err := sd.AddSigner(e.cert, e.key, pkcs7.SignerInfoConfig{}); err != nil {
-			return err
-		}
-		if detached {
-			sd.Detach()
-		}
-		_, err = sd.Finish()
-		return err
-	}
-}
-
-func peerVerify(detached bool) func(*env, source) error {
-	return func(e *env, s source) error {
-		der, err := readAll(s.input)
-		if err != nil {
-			return err
-		}
-		p7, err := pkcs7.Parse(der)
-		if err != nil {
-			return err
-		}
-		if detached {
-			if p7.Content, err = readAll(s.content); err != nil {
-				return err
-			}
-		}
-		return p7.Verify()
-	}
-}
-
-func peerEncrypt(e *env, s source) error {
-	content, err := readAll(s.content)
-	if err != nil {
-		return err
-	}
-	pkcs7.ContentEncryptionAlgorithm = pkcs7.EncryptionAlgorithmAES256CBC
-	_, err = pkcs7.Encrypt(content, []*x509.Certificate{e.cert})
-	return err
-}
-
-func peerDecrypt(e *env, s source) error {
-	der, err := readAll(s.input)
-	if err != nil {
-		return err
-	}
-	p7, err := pkcs7.Parse(der)
-	if err != nil {
-		return err
-	}
-	_, err = p7.Decrypt(e.cert, e.key)
 	return err
 }

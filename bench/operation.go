@@ -21,7 +21,7 @@ type operation struct {
 	// ours reads from s and writes what comes out, if it is worth anything, to w.
 	ours    func(e *env, s source, w io.Writer) error
 	openssl func(dir string) []string
-	peer    func(e *env, s source) error // nil if the other library does not have it
+	peer    func(p peer, e *env, s source) error // nil if the other libraries do not have it
 	raw     func(content []byte) time.Duration
 }
 

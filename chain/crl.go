@@ -206,7 +206,7 @@ func (t *task) usableCRL(s *status, list *crl, path []*node, i int) bool {
 // 5.2.4 and 6.3.3 (c), (i) to (k)).
 func (t *task) lookup(s *status, base *crl, path []*node, i int) (state, *pkix.Revoked, string) {
 	c := path[i]
-	source := "the CRL of " + nameText(base.RawIssuer) + fromTo(base.ThisUpdate, base.NextUpdate, base.HasNextUpdate)
+	source := "the CRL of " + nameText(base.RawIssuer) + t.fromTo(base.ThisUpdate, base.NextUpdate, base.HasNextUpdate)
 	if base.origin != "supplied" {
 		source += ", from " + printable(base.origin)
 	}

@@ -96,7 +96,7 @@ func (t *task) useResponse(s *status, r *response, path []*node, i int) {
 }
 
 func (t *task) useSingle(s *status, r *response, x *pkix.Single, signer *node) {
-	source := "the OCSP response of " + subjectText(signer) + fromTo(x.ThisUpdate, x.NextUpdate, x.HasNextUpdate)
+	source := "the OCSP response of " + subjectText(signer) + t.fromTo(x.ThisUpdate, x.NextUpdate, x.HasNextUpdate)
 	if r.origin != "supplied" {
 		source += ", from " + printable(r.origin)
 	}

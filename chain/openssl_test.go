@@ -204,6 +204,14 @@ func TestOpenSSLCRLServer(t *testing.T) {
 	if len(r.Codes) < 2 || r.Codes[1] != "crl.stale" {
 		t.Errorf("codes %v", r.Codes)
 	}
+	// Signed with the key of another CA of the same name.
+	mallory := issue(t, nil, "OpenSSL root", ca, present)
+	a.write("ca.pem", "CERTIFICATE", mallory.Raw)
+	a.key("ca.key", mallory)
+	a.gencrl()
+	if r := a.ask(good, nil); len(r.Codes) < 2 || r.Codes[0] != "rev.unknown" || r.Codes[1] != "crl.signature" {
+		t.Errorf("a wrong signer: %v\n%s", r.Codes, r)
+	}
 	expect(t, a.ask(issue(t, a.root, "nowhere", mail, present, sources(a.url+"/missing.crl", "")), nil), "rev.unknown")
 	expect(t, a.ask(issue(t, a.root, "directory", mail, present, sources("ldap:///CN=CA?certificateRevocationList", "")), nil), "rev.unknown")
 }
@@ -242,6 +250,87 @@ func TestOpenSSLResponder(t *testing.T) {
 	if len(r.Codes) < 2 || r.Codes[1] != "ocsp.stale" {
 		t.Errorf("an expired answer: %v\n%s", r.Codes, r)
 	}
+}
+
+// Attack row G05: OpenSSL's answers, on a line that is slow, hangs, never ends or points
+// elsewhere, for lists and for responses.
+func TestOpenSSLOnABadLine(t *testing.T) {
+	a := newOpenSSLCA(t)
+	good, bad := issue(t, a.root, "good", mail, present), issue(t, a.root, "bad", mail, present)
+	a.enter(good, false)
+	a.enter(bad, true)
+	a.gencrl()
+	responder := a.respond(issue(t, a.root, "Responder", responder, present), "-ndays", "1")
+	for _, kind := range []struct{ name, address string }{{"crl", a.url + "/ca.crl"}, {"ocsp", responder}} {
+		pass := func(w io.Writer, r *http.Request) {
+			to, err := http.NewRequest(r.Method, kind.address, r.Body)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if kind.name == "ocsp" {
+				to.URL.Path, to.URL.RawPath = r.URL.Path, r.URL.RawPath
+			}
+			to.Header.Set("Content-Type", r.Header.Get("Content-Type"))
+			resp, err := http.DefaultClient.Do(to)
+			if err != nil {
+				return // nobody waits any more
+			}
+			defer resp.Body.Close()
+			io.Copy(w, resp.Body)
+		}
+		for _, line := range []struct {
+			name string
+			h    http.HandlerFunc
+			ok   bool
+		}{
+			{"straight", func(w http.ResponseWriter, r *http.Request) { pass(w, r) }, true},
+			{"slow", func(w http.ResponseWriter, r *http.Request) { time.Sleep(50 * time.Millisecond); pass(w, r) }, true},
+			{"too slow", func(w http.ResponseWriter, r *http.Request) { pass(trickle{w}, r) }, false},
+			{"hanging", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false},
+			{"giant", func(w http.ResponseWriter, r *http.Request) { pass(w, r); io.CopyN(w, zeros{}, 1<<30) }, false},
+			{"redirecting", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, kind.address, http.StatusFound) }, false},
+		} {
+			t.Run(kind.name+"/"+line.name, func(t *testing.T) {
+				s := httptest.NewServer(line.h)
+				t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+				ask := func(e *entity) *chain.Report {
+					named := sources(s.URL+"/ca.crl", "")
+					if kind.name == "ocsp" {
+						named = sources("", s.URL)
+					}
+					leaf := issue(t, a.root, e.Subject.CommonName, mail, present, named, func(c *x509.Certificate) { c.SerialNumber = e.SerialNumber })
+					return a.ask(leaf, func(rev *chain.Revocation) {
+						if rev.PerFetch = 30 * time.Second; !line.ok {
+							rev.PerFetch = 200 * time.Millisecond
+						}
+					})
+				}
+				if line.ok {
+					expect(t, ask(good), "valid")
+					expect(t, ask(bad), "rev.revoked")
+					return
+				}
+				if r := ask(good); len(r.Codes) < 2 || r.Codes[0] != "rev.unknown" || r.Codes[1] != "rev.fetch_failed" {
+					t.Errorf("codes %v\n%s", r.Codes, r)
+				}
+			})
+		}
+	}
+}
+
+// trickle writes an octet now and then.
+type trickle struct{ w http.ResponseWriter }
+
+func (s trickle) Write(b []byte) (int, error) {
+	for i := range b {
+		if _, err := s.w.Write(b[i : i+1]); err != nil {
+			return i, err
+		}
+		s.w.(http.Flusher).Flush()
+		time.Sleep(20 * time.Millisecond)
+	}
+	return len(b), nil
 }
 
 // Attack row G05: what answers in place of a responder.

@@ -1,6 +1,7 @@
 package chain_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -87,8 +88,25 @@ func TestReportDrawing(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 	}
-	if dot := explain(t, root, issue(t, root, "alice", mail), chain.Request{}).DOT(); !strings.Contains(dot, "peripheries=2") {
-		t.Errorf("no anchor in\n%s", dot)
+	// Where it broke is seen: at a certificate, at a signature, at an issuer nobody has.
+	good := explain(t, root, issue(t, root, "alice", mail), chain.Request{}).DOT()
+	if !strings.Contains(good, "peripheries=2") || strings.Contains(good, "red") || !strings.Contains(good, "penwidth=2.5") {
+		t.Errorf("a good path\n%s", good)
+	}
+	fresh := issue(t, root, "Fresh", ca)
+	altered := bytes.Clone(issue(t, fresh, "bob", mail).Raw)
+	altered[len(altered)-1] ^= 1
+	for _, tt := range []struct {
+		leaf *entity
+		want string
+	}{
+		{leaf, `until 2025-06-01\ntime.expired", color=red`},
+		{&entity{raw(altered), nil}, `[penwidth=2.5, color=red, fontcolor=red, label="sig.invalid"]`},
+		{issue(t, issue(t, nil, "Stranger", ca), "carol", mail), `"CN=Stranger\nnot at hand\npath.no_issuer", color=red`},
+	} {
+		if dot := explain(t, root, tt.leaf, chain.Request{}, sub, fresh).DOT(); !strings.Contains(dot, tt.want) || !strings.Contains(dot, "style=dashed") == strings.Contains(tt.want, "not at hand") {
+			t.Errorf("no %s in\n%s", tt.want, dot)
+		}
 	}
 }
 

@@ -282,8 +282,9 @@ func (t *task) known() *evidence {
 	return e
 }
 
-func fromTo(this int64, next int64, hasNext bool) string {
-	s := " issued " + day(this)
+// fromTo says when an answer was issued, how old it is and until when it counts.
+func (t *task) fromTo(this int64, next int64, hasNext bool) string {
+	s := " issued " + day(this) + ageText(t.present-this)
 	if hasNext {
 		s += ", good until " + day(next)
 	}

@@ -78,8 +78,8 @@ func (v *Verifier) Verify(ctx context.Context, leaf *x509.Certificate, use Purpo
 	return nil, &RejectedError{Verdict: r.Verdict, Codes: r.Codes, Report: r}
 }
 
-// Explain answers a request and says why: every path tried, every check that failed, and
-// every answer about revocation. It never returns nil. A request that asks for something
+// Explain answers a request and says why: every path tried, every check of each
+// ([Report.Checks]), and every answer about revocation with its source and age. It never returns nil. A request that asks for something
 // unknown is invalid with code request.unsupported or request.malformed.
 func (v *Verifier) Explain(ctx context.Context, q Request) *Report {
 	t, err := v.task(ctx, &q)

@@ -20,7 +20,7 @@ func (c *Composer) ComposeCertificates(dst io.Writer, src io.Reader, certs []*x5
 			err = caught
 		}
 	}()
-	if len(c.Signers)+len(c.Recipients)+len(c.Bcc) > 0 {
+	if len(c.Signers)+len(c.Bcc) > 0 || c.encrypts() {
 		return errors.New("smime: a delivery of certificates is neither signed nor encrypted")
 	}
 	if len(certs)+len(crls) == 0 {

@@ -26,6 +26,11 @@ type Composer struct {
 	// end in a message that everybody can read.
 	Recipients []*x509.Certificate
 
+	// Secret and Passphrase let whoever has them decrypt too, or without Recipients nobody
+	// else: a key-encryption key of 16, 24 or 32 octets, which SecretID may name for the
+	// reader (RFC 5652, Section 6.2.3), and a password (Section 6.2.4).
+	Secret, SecretID, Passphrase []byte
+
 	// CoverHeader refuses a message with an address in To or Cc that none of Recipients'
 	// certificates names, so that nobody gets a message he cannot read. Groups have to be
 	// expanded before; see [Resolver.Resolve].
@@ -50,6 +55,10 @@ type Composer struct {
 	Include string
 	// SignerKeyID names signers by subjectKeyIdentifier instead of issuer and serial.
 	SignerKeyID bool
+	// EncryptionCertificate is the one that replies to the first of Signers should be
+	// encrypted to, where that is not the certificate that signs (RFC 8551, Section 2.5.3).
+	// It travels with the signature unless Include is "none".
+	EncryptionCertificate *x509.Certificate
 	// OmitCapabilities leaves out what tells correspondents which ciphers they may use
 	// (RFC 8551, Section 2.5.2).
 	OmitCapabilities bool
@@ -187,13 +196,13 @@ func (c *Composer) plan() (*plan, error) {
 	if len(c.Bcc) > 0 {
 		return nil, errors.New("smime: a Composer with Bcc composes copies; see ComposeCopies")
 	}
-	if len(c.Signers) == 0 && len(c.Recipients) == 0 {
+	if len(c.Signers) == 0 && !c.encrypts() {
 		return nil, errors.New("smime: a Composer needs Signers or Recipients")
 	}
 	if c.Recipients != nil && len(c.Recipients) == 0 {
 		return nil, errors.New("smime: the list of Recipients is empty")
 	}
-	if c.Draft && (len(c.Recipients) == 0 || c.ProtectHeaders == "off") {
+	if c.Draft && (!c.encrypts() || c.ProtectHeaders == "off") {
 		return nil, errors.New("smime: Draft needs Recipients and protected headers")
 	}
 	if c.CoverHeader {
@@ -205,7 +214,7 @@ func (c *Composer) plan() (*plan, error) {
 	if err := c.planHeaders(p); err != nil {
 		return nil, err
 	}
-	if c.Triple && (len(c.Signers) == 0 || len(c.Recipients) == 0) {
+	if c.Triple && (len(c.Signers) == 0 || !c.encrypts()) {
 		return nil, errors.New("smime: Triple needs Signers and Recipients")
 	}
 	if c.Pad && (len(c.Recipients) == 0 || len(c.Signers) == 0 && !c.Compress) {
@@ -221,6 +230,11 @@ func (c *Composer) plan() (*plan, error) {
 	return p, c.planRecipients(p, now)
 }
 
+// encrypts reports whether the message is for somebody who must decrypt it.
+func (c *Composer) encrypts() bool {
+	return len(c.Recipients) > 0 || c.Secret != nil || c.Passphrase != nil
+}
+
 func (c *Composer) planSigners(p *plan, now time.Time) error {
 	var digest sigalg.Hash
 	switch c.Digest {
@@ -230,7 +244,7 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 	default:
 		return fmt.Errorf("smime: Digest %q is not sha256, sha384, sha512, shake128 or shake256", c.Digest)
 	}
-	for _, id := range c.Signers {
+	for i, id := range c.Signers {
 		if id == nil {
 			return errors.New("smime: a signer is nil")
 		}
@@ -244,6 +258,12 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 		if c.OmitCapabilities {
 			s.Capabilities = []byte{}
 		}
+		if i == 0 && c.EncryptionCertificate != nil {
+			if err := fitToEncrypt(c.EncryptionCertificate, now); err != nil {
+				return err
+			}
+			s.EncryptionCertificate = c.EncryptionCertificate
+		}
 		if err := s.Check(); err != nil {
 			return fmt.Errorf("smime: signer %s: %w", id.Certificate().Subject, err)
 		}
@@ -252,6 +272,9 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 		bag, err := included(id, c.Include)
 		if err != nil {
 			return err
+		}
+		if s.EncryptionCertificate != nil && bag != nil {
+			bag = append(bag, s.EncryptionCertificate)
 		}
 		for _, cert := range bag {
 			if !slices.ContainsFunc(p.bag, cert.Equal) {
@@ -284,7 +307,7 @@ func included(id *certstore.Identity, what string) ([]*x509.Certificate, error) 
 }
 
 func (c *Composer) planRecipients(p *plan, now time.Time) error {
-	if len(c.Recipients) == 0 {
+	if !c.encrypts() {
 		return nil
 	}
 	var unfit []error
@@ -301,6 +324,7 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	}
 	choice, err := cms.Choose(c.Recipients, cms.Wishes{
 		Cipher: c.Cipher, KeyTransport: c.KeyTransport, KeyID: c.RecipientKeyID, Capabilities: c.capabilities,
+		Secret: c.Secret, SecretID: c.SecretID, Passphrase: c.Passphrase,
 	})
 	if err != nil {
 		return fmt.Errorf("smime: %w", err)

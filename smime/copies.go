@@ -21,7 +21,7 @@ func (c *Composer) ComposeCopies(create func(to []*x509.Certificate) (io.WriteCl
 		return err
 	}
 	for i, to := range groups {
-		copied := c.copyFor(to, i > 0 || len(c.Recipients) == 0)
+		copied := c.copyFor(to, i > 0 || !c.encrypts())
 		if _, err := copied.plan(); err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func (c *Composer) ComposeCopies(create func(to []*x509.Certificate) (io.WriteCl
 		if _, err := src.Seek(start, io.SeekStart); err != nil {
 			return fmt.Errorf("smime: reading the message again: %w", err)
 		}
-		if err := c.copyFor(to, i > 0 || len(c.Recipients) == 0).composeCopy(create, src); err != nil {
+		if err := c.copyFor(to, i > 0 || !c.encrypts()).composeCopy(create, src); err != nil {
 			return err
 		}
 	}
@@ -58,13 +58,16 @@ func (c *Composer) copyFor(to []*x509.Certificate, bcc bool) *Composer {
 	copied := *c
 	copied.Recipients, copied.Bcc = to, nil
 	copied.CoverHeader = c.CoverHeader && !bcc
+	if bcc {
+		copied.Secret, copied.Passphrase = nil, nil
+	}
 	return &copied
 }
 
 // groups says who gets a copy together with whom.
 func (c *Composer) groups() ([][]*x509.Certificate, error) {
 	var groups [][]*x509.Certificate
-	if len(c.Recipients) > 0 {
+	if c.encrypts() {
 		groups = append(groups, c.Recipients)
 	}
 	if len(c.Bcc) == 0 {

@@ -73,7 +73,8 @@ func (p *pass) judgeTimestamp(l *signedLayer, token *cms.Timestamp) *Signature {
 	return s
 }
 
-// countersignatures judges the countersignatures of a signature.
+// countersignatures judges the countersignatures of a signature, and the time stamps of
+// each. Those that countersignatures have in turn are not looked at.
 func (p *pass) countersignatures(l *signedLayer, si *cms.SignerInfo) []*Signature {
 	list, err := si.Countersignatures()
 	var out []*Signature
@@ -83,6 +84,9 @@ func (p *pass) countersignatures(l *signedLayer, si *cms.SignerInfo) []*Signatur
 			s = p.judgeBeside(l, c.SignerInfo, chain.EmailSigning, func(cert *x509.Certificate) *cms.SignatureResult {
 				return c.Verify(cert, p.verifyOptions())
 			})
+			if s.Crypto == "valid" {
+				s.Timestamps = p.timestamps(l, c.SignerInfo)
+			}
 		}
 		out = append(out, s)
 	}

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,8 +17,10 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/corpus"
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/peertest"
 	"github.com/postseal/postseal/smime"
 	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
@@ -214,4 +218,97 @@ func crlAt(t *testing.T, a *smimetest.Authority, at time.Time, revoked ...*x509.
 		t.Fatal(err)
 	}
 	return der
+}
+
+// Evidence of other makers: a DigiCert token as Windows adds it, and a Bouncy Castle
+// countersignature. Their authorities count where the caller names them, and only then.
+func TestCorpusEvidence(t *testing.T) {
+	const counterSig = "bc-java/pkix/src/test/resources/org/bouncycastle/cms/test/counterSig.p7m"
+	for file, want := range map[string]string{
+		"dotnet/SignedDocuments.IndefiniteLengthContentDocument.cms": "stamp valid 2018-06-23",
+		counterSig: "stamp valid 2001-01-01, counter valid, with stamp valid 1:00PM",
+	} {
+		opener := &smime.Opener{Chain: chain.NewVerifier(new(chain.Collection), chain.Revocation{}), AllowSHA1: true, AllowLegacyCiphers: true}
+		r, err := opener.InspectCMS(t.Context(), bytes.NewReader(corpus.Read(t, filepath.FromSlash(file))), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range r.Layers[0].Signatures {
+			for _, stamp := range s.Timestamps {
+				got = append(got, "stamp "+stamp.Crypto+" "+stamp.Time.Format(time.DateOnly))
+				if stamp.Trust == "valid" || stamp.Used || stamp.Path != nil || stamp.Signer == nil {
+					t.Errorf("%s: trusted by nobody: %+v", file, stamp)
+				}
+			}
+			for _, c := range s.Countersignatures {
+				got = append(got, "counter "+c.Crypto)
+				for _, stamp := range c.Timestamps {
+					got = append(got, "with stamp "+stamp.Crypto+" "+stamp.Time.Format(time.Kitchen))
+				}
+				if c.Trust == "valid" {
+					t.Errorf("%s: trusted by nobody: %+v", file, c)
+				}
+			}
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("%s: %s, want %s", file, text, want)
+		}
+	}
+}
+
+// A token that OpenSSL's authority makes is one.
+func TestOpenSSLTimestamp(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if peertest.Required() {
+			t.Fatal(err)
+		}
+		t.Skip("openssl is not installed")
+	}
+	// Its authority knows no clock but that of the machine.
+	pki := smimetest.NewAt(time.Now())
+	authority, dir := pki.Issue(smimetest.TimeStamps()), t.TempDir()
+	old := pki.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048, NotAfter: time.Now().AddDate(0, 1, 0)})
+	key, err := x509.MarshalPKCS8PrivateKey(authority.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := catalogue.Forged(filePart, old)
+	for name, data := range map[string][]byte{
+		"tsa.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		"tsa.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Certificate().Raw}),
+		"ca.crt":  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pki.Issuing.Certificate().Raw}),
+		"value":   forge.SignatureOf(message.Signers[0]),
+		"tsa.cnf": []byte("[tsa]\ndefault_tsa = one\n[one]\nserial = serial\ncrypto_device = builtin\nsigner_cert = tsa.crt\ncerts = ca.crt\nsigner_key = tsa.key\n" +
+			"signer_digest = sha256\ndefault_policy = 1.2.3.4\ndigests = sha256, sha512\naccuracy = secs:1, millisecs:500\nordering = yes\ntsa_name = yes\ness_cert_id_chain = yes\ness_cert_id_alg = sha256\n"),
+		"serial": []byte("01\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"ts", "-query", "-data", "value", "-sha512", "-cert", "-out", "query"},
+		{"ts", "-reply", "-config", "tsa.cnf", "-queryfile", "query", "-token_out", "-out", "token"},
+	} {
+		cmd := exec.Command("openssl", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("openssl %q: %v\n%s", args, err, out)
+		}
+	}
+	der, err := os.ReadFile(filepath.Join(dir, "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	message.Signers[0].Unsigned = [][]byte{forge.Attribute(oid.TimeStampToken, der)}
+	for name, at := range map[string]time.Time{"now": time.Now().Add(time.Minute), "after the end": old.Certificate().NotAfter.AddDate(0, 0, 1)} {
+		v := pki.Verifier()
+		v.Time = func() time.Time { return at }
+		r := reported(t, &smime.Opener{Chain: v}, opaqueMail(message.DER()))
+		stamps := r.Layers[0].Signatures[0].Timestamps
+		if r.Verdict != smime.Authentic || len(stamps) != 1 || stamps[0].Trust != "valid" || stamps[0].Used != (name != "now") || time.Since(stamps[0].Time).Abs() > time.Hour {
+			t.Errorf("%s: %s %q, %d time stamps", name, r.Verdict, r.Codes, len(stamps))
+		}
+	}
 }

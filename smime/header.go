@@ -24,7 +24,7 @@ func (c *Composer) planHeaders(p *plan) error {
 	if !ok {
 		return fmt.Errorf("smime: ProtectHeaders %q is not baseline, shy, no-confidentiality or off", c.ProtectHeaders)
 	}
-	p.headers = &hp.Option{Encrypt: len(c.Recipients) > 0, Policy: policy, Response: c.Response, Draft: c.Draft}
+	p.headers = &hp.Option{Encrypt: c.encrypts(), Policy: policy, Response: c.Response, Draft: c.Draft}
 	p.legacy = c.LegacyDisplay
 	return nil
 }

@@ -333,3 +333,41 @@ func FuzzParseSmimeConfig(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPolicy reads anything as a policy in JSON. What is read is valid and reads the same
+// from what it is written as; what is refused leaves the policy alone.
+func FuzzPolicy(f *testing.F) {
+	for _, p := range []smime.Policy{{}, {Sign: true, Encrypt: true, Include: "chain", Bcc: "each", ProtectHeaders: "shy"}} {
+		text, err := json.Marshal(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte(`{"sign":true,"sign":false}`))
+	f.Add([]byte(`{"include":"everything"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p := smime.Policy{Sign: true, Include: "leaf"}
+		was := p
+		if err := json.Unmarshal(data, &p); err != nil {
+			if !reflect.DeepEqual(p, was) {
+				t.Fatalf("refused (%v), and changed to %+v", err, p)
+			}
+			return
+		}
+		if err := p.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var q smime.Policy
+		if err := json.Unmarshal(text, &q); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if again, err := json.Marshal(q); err != nil || string(again) != string(text) {
+			t.Fatalf("%s became %s, %v", text, again, err)
+		}
+	})
+}

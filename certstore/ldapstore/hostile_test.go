@@ -210,6 +210,25 @@ func TestHostileServers(t *testing.T) {
 	}
 }
 
+// What a server sends for one address is held only up to a bound.
+func TestAnswerIsBounded(t *testing.T) {
+	s := fake(t, answering(func(w io.Writer, id int64, _ *ber.Packet) {
+		e := entry(id, "cn=x", attribute{"mail", []string{"alice@example.test"}}, attribute{"userCertificate", []string{strings.Repeat("x", 1<<20)}})
+		for {
+			if _, err := w.Write(e); err != nil {
+				return
+			}
+		}
+	}))
+	s.Timeout = time.Minute
+	for _, err := range s.Certificates(t.Context(), certstore.Email("alice@example.test")) {
+		var limit *limits.Exceeded
+		if !errors.As(err, &limit) || limit.What != "octets of one answer" {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestCancel(t *testing.T) {
 	s := fake(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	s.Timeout = time.Minute

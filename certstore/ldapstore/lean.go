@@ -291,7 +291,7 @@ func (c *lean) ask(request []byte, limit int) ([]*ldap.Entry, error) {
 	if err := c.send(request, nil); err != nil {
 		return nil, err
 	}
-	var entries []*ldap.Entry
+	g := gatherer{limit: limit}
 	for {
 		tag, op, _, err := c.receive()
 		if err != nil {
@@ -299,16 +299,15 @@ func (c *lean) ask(request []byte, limit int) ([]*ldap.Entry, error) {
 		}
 		switch tag {
 		case tagSearchEntry:
-			if len(entries) == limit {
-				return nil, ldap.ErrSizeLimitExceeded // a network error, as far as the connection goes
-			}
 			e, ok := op.entry()
 			if !ok {
 				return nil, errFraming
 			}
-			entries = append(entries, e)
+			if err := g.add(e); err != nil {
+				return nil, err // of the network, as far as the connection goes
+			}
 		case tagSearchDone:
-			return entries, op.result()
+			return g.entries, op.result()
 		case tagSearchReference, tagIntermediate:
 		default:
 			return nil, errFraming

@@ -13,6 +13,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/mailbox"
 )
 
@@ -135,15 +136,15 @@ func (s *Store) people(ctx context.Context, addresses []string) ([]*ldap.Entry, 
 		if err != nil {
 			return err
 		}
-		answer, err := c.Search(&ldap.SearchRequest{
+		g := gatherer{limit: limit}
+		err = c.search(ctx, &ldap.SearchRequest{
 			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-			SizeLimit: limit, EnforceSizeLimit: true, Filter: s.addressFilter(addresses), Attributes: s.attributes(),
-		})
+			SizeLimit: limit, Filter: s.addressFilter(addresses), Attributes: s.attributes(),
+		}, func(e *ldap.Entry, _ []ldap.Control) error { return g.add(e) }, nil)
 		if err != nil {
-			c.broken = c.broken || errors.Is(err, ldap.ErrSizeLimitExceeded) // the rest of the answer may still be to come
 			return tooMany(err, limit, addresses)
 		}
-		found = answer.Entries
+		found = g.entries
 		return complete(ctx, c, found)
 	})
 	return found, err
@@ -154,6 +155,33 @@ func (s *Store) peopleLean(ctx context.Context, base string, addresses []string,
 	defer cancel()
 	found, err := s.lookup(ctx, base, addresses, limit)
 	return found, s.wrap(ctx, tooMany(err, limit, addresses))
+}
+
+// answerOctets bounds the values of one answer that is held in memory: ten thousand
+// certificates of the usual size.
+const answerOctets = 32 << 20
+
+// A gatherer holds the entries of an answer, up to its bounds.
+type gatherer struct {
+	limit   int
+	octets  int
+	entries []*ldap.Entry
+}
+
+func (g *gatherer) add(e *ldap.Entry) error {
+	if len(g.entries) == g.limit {
+		return ldap.ErrSizeLimitExceeded
+	}
+	for _, a := range e.Attributes {
+		for _, v := range a.ByteValues {
+			g.octets += len(v)
+		}
+	}
+	if g.octets > answerOctets {
+		return &limits.Exceeded{What: "octets of one answer", Max: answerOctets}
+	}
+	g.entries = append(g.entries, e)
+	return nil
 }
 
 func tooMany(err error, limit int, addresses []string) error {

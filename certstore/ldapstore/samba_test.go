@@ -97,6 +97,7 @@ func TestSamba(t *testing.T) {
 	t.Run("USN", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "usn", (*ldapstore.Store).USN, true) }))
 	t.Run("FullPass", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "full", (*ldapstore.Store).FullPass, false) }))
 	t.Run("Cursors", d.in(testADCursors))
+	t.Run("Rules", d.in(testADRules))
 	t.Run("Publish", d.in(func(t *testing.T, d *domain) {
 		d.addUser("publisher")
 		for _, name := range []string{"twice1", "twice2"} {
@@ -281,6 +282,71 @@ func heldNames(t testing.TB, m *mirror) (list []string) {
 		list = append(list, h.Name)
 	}
 	return list
+}
+
+// What is carried from a domain is what the rules say, a dry run says the same, and every
+// refusal has its reason.
+func testADRules(t *testing.T, d *domain) {
+	unit := "OU=Staff," + d.Base
+	a := ldap.NewAddRequest(unit, nil)
+	a.Attribute("objectClass", []string{"organizationalUnit"})
+	must(t, d.admin.Add(a))
+	issue := func(name, address string, change func(*x509.Certificate)) *x509.Certificate {
+		_, key := d.ca.Issue(t)
+		return d.ca.IssueFor(t, key.Public(), func(c *x509.Certificate) {
+			c.Subject.CommonName, c.EmailAddresses = name, []string{address}
+			if change != nil {
+				change(c)
+			}
+		})
+	}
+	var many []*x509.Certificate
+	for i := range 17 {
+		many = append(many, issue(fmt.Sprintf("many%02d", i), "rule1@example.test", func(c *x509.Certificate) { c.NotBefore = certtest.Epoch().AddDate(0, 0, i) }))
+	}
+	expired := issue("expired", "rule1@example.test", func(c *x509.Certificate) { c.NotAfter = certtest.Epoch().AddDate(0, 0, 1) })
+	server := issue("server", "rule1@example.test", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+	d.addUser("rule1", append(many, expired, server, named(t, d.ca, "foreign", "somebody@example.test"))...)
+	d.addUser("rule2", named(t, d.ca, "rule2", "rule2@example.test"))
+	must(t, d.admin.ModifyDN(ldap.NewModifyDNRequest(d.dn("rule2"), "CN=rule2", true, unit)))
+
+	s := d.store("ldaps://" + d.Address)
+	s.Filter = "(sAMAccountName=rule*)"
+	all := func(from int) (list []string) {
+		for _, c := range many[from:] {
+			list = append(list, c.Subject.CommonName+"<rule1@example.test>")
+		}
+		return list
+	}
+	for name, test := range map[string]struct {
+		rules   sync.Rules
+		want    []string
+		refused int
+		why     string
+	}{
+		"zero value":     {sync.Rules{}, append(all(2), "rule2<rule2@example.test>"), 5, "object has 17 usable certificates: only the 15 best are carried"},
+		"within a unit":  {sync.Rules{Within: []string{unit}}, []string{"rule2<rule2@example.test>"}, 0, ""},
+		"without a unit": {sync.Rules{Without: []string{strings.ToLower(unit)}}, all(2), 5, "expired on"},
+		"none above":     {sync.Rules{NoneAboveMax: true}, []string{"rule2<rule2@example.test>"}, 20, "more than 15: none is carried"},
+		"no bound":       {sync.Rules{MaxPerObject: -1}, append(all(0), "rule2<rule2@example.test>"), 3, "extended key usage does not allow mail"},
+		"everything":     {sync.Rules{MaxPerObject: -1, KeepExpired: true, KeepUnusable: true, KeepForeign: true}, append(all(0), "rule2<rule2@example.test>", "expired<rule1@example.test>", "server<rule1@example.test>", "foreign<rule1@example.test>"), 0, ""},
+	} {
+		m := newMirror(t, s.DirSync())
+		m.rules = test.rules
+		m.dry = true
+		would := m.run()
+		said := m.log
+		m.holds()
+		m.dry = false
+		did := m.run()
+		m.holds(test.want...)
+		if would.Added != did.Added || !slices.Equal(said, m.log) || did.Refused != test.refused || did.Added != len(test.want) || m.progress == 0 {
+			t.Errorf("%s: said %+v, did %+v, %d signs of progress", name, would, did, m.progress)
+		}
+		if !strings.Contains(strings.Join(m.log, "\n"), test.why) {
+			t.Errorf("%s: no word of %q in\n\t%s", name, test.why, strings.Join(m.log, "\n\t"))
+		}
+	}
 }
 
 // A cursor that the server does not know, or that another server gave, leads to reading

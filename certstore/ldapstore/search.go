@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/postseal/postseal/internal/limits"
 )
 
 // A searcher is a connection that serves one search at a time: a [conn], or, where the
@@ -124,7 +126,7 @@ func ranges(ctx context.Context, c searcher, e *ldap.Entry) error {
 	for i := 0; i < len(e.Attributes); i++ {
 		a := e.Attributes[i]
 		name, high, partial := rangeOf(a.Name)
-		total := len(a.ByteValues)
+		total, octets := len(a.ByteValues), 0
 		for partial {
 			if total > most {
 				return fmt.Errorf("%s of %q has no end", name, e.DN)
@@ -145,6 +147,12 @@ func ranges(ctx context.Context, c searcher, e *ldap.Entry) error {
 			}
 			if next == nil {
 				break // the values became fewer meanwhile
+			}
+			for _, v := range next.ByteValues {
+				octets += len(v)
+			}
+			if octets > answerOctets {
+				return fmt.Errorf("%s of %q: %w", name, e.DN, &limits.Exceeded{What: "octets of one attribute", Max: answerOctets})
 			}
 			before := high
 			a.ByteValues = append(a.ByteValues, next.ByteValues...)

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -55,6 +54,10 @@ type mirror struct {
 	db   *sqlstore.Store
 	from sync.Source
 	log  []string
+
+	rules    sync.Rules
+	dry      bool
+	progress int // how often it was told
 }
 
 func newMirror(t testing.TB, from sync.Source) *mirror {
@@ -68,7 +71,8 @@ func newMirror(t testing.TB, from sync.Source) *mirror {
 func (m *mirror) run() *sync.Report {
 	m.t.Helper()
 	m.log = nil
-	s := &sync.Syncer{Source: m.from, Target: m.db, Time: func() time.Time { return certtest.Epoch().AddDate(0, 1, 0) }}
+	s := &sync.Syncer{Source: m.from, Target: m.db, Rules: m.rules, DryRun: m.dry, Time: afterEpoch}
+	s.Progress = func(sync.Report) { m.progress++ }
 	s.Record = func(c sync.Change) {
 		m.log = append(m.log, fmt.Sprintf("%s %s <%s> %s", c.Kind, c.Object, c.Address, c.Reason))
 	}

@@ -2,8 +2,11 @@ package sqlstore_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"iter"
 	"math/big"
 	"math/rand/v2"
 	"os"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/certstore/sync"
 	"github.com/postseal/postseal/internal/certtest"
 )
 
@@ -52,6 +56,59 @@ func copies(b *testing.B) func(int) *x509.Certificate {
 		}
 		return c
 	}
+}
+
+// crowd is a source with n objects, each with a certificate of its own.
+type crowd struct {
+	n           int
+	certificate func(int) *x509.Certificate
+}
+
+func (crowd) Name() string { return "ldaps://dc1.example.test/dc=example,dc=test" }
+
+func (c crowd) Changes(context.Context, []byte) iter.Seq2[*sync.Batch, error] {
+	return func(yield func(*sync.Batch, error) bool) {
+		const size = 2000
+		for from := 0; from < c.n; from += size {
+			b := &sync.Batch{Reset: from == 0}
+			for i := from; i < min(c.n, from+size); i++ {
+				b.Objects = append(b.Objects, &sync.Object{
+					ID: fmt.Sprintf("%016x", sha256.Sum256([]byte(benchAddress(i))))[:32], Name: "CN=" + benchAddress(i) + ",OU=people,DC=example,DC=test", Addresses: []string{benchAddress(i)},
+					Certificates: []sync.Certificate{{Entry: certstore.Entry{Certificate: c.certificate(i), Source: "userCertificate"}}},
+				})
+			}
+			b.Complete = from+size >= c.n
+			b.Everything = b.Complete
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+// BenchmarkSyncInto reports what it costs to carry an object with a certificate into
+// SQLite, with its parsing, in multiples of putting the certificate's octets into a table
+// of their own, as many in a transaction: what of the cost is SQLite's, and what ours.
+func BenchmarkSyncInto(b *testing.B) {
+	c := crowd{benchSize(b), copies(b)}
+	var ours, plain time.Duration
+	for b.Loop() {
+		s := open(b, "sqlite:"+filepath.Join(b.TempDir(), "certs.db"))
+		start := time.Now()
+		r, err := (&sync.Syncer{Source: c, Target: s, Rules: sync.Rules{KeepExpired: true}}).Run(b.Context())
+		if err != nil || r.Added != c.n {
+			b.Fatalf("%+v, %v", r, err)
+		}
+		middle := time.Now()
+		if err := s.FillPlain(b.Context(), c.n, c.certificate); err != nil {
+			b.Fatal(err)
+		}
+		ours += middle.Sub(start)
+		plain += time.Since(middle)
+	}
+	b.ReportMetric(float64(ours)/float64(plain), "x-plain-insert")
+	b.ReportMetric(float64(ours.Microseconds())/float64(b.N*c.n), "µs/object")
+	b.ReportMetric(float64(plain.Microseconds())/float64(b.N*c.n), "µs/plain-insert")
 }
 
 func BenchmarkSQLite(b *testing.B) {

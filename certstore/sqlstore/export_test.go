@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"time"
 
 	"github.com/postseal/postseal/certstore"
 )
@@ -40,5 +41,35 @@ func (s *Store) Fill(ctx context.Context, n int, make func(i int) *x509.Certific
 	return nil
 }
 
+// FillPlain puts n certificates into a table that has nothing but them.
+func (s *Store) FillPlain(ctx context.Context, n int, make func(i int) *x509.Certificate) error {
+	const step = 2000
+	if _, err := s.writer.ExecContext(ctx, "CREATE TABLE plain (id INTEGER PRIMARY KEY, der BLOB NOT NULL)"); err != nil {
+		return err
+	}
+	for from := 0; from < n; from += step {
+		if err := s.update(ctx, func(t *tx) error {
+			var values []any
+			for i := from; i < min(n, from+step); i++ {
+				values = append(values, i, make(i).Raw)
+			}
+			_, err := t.insert("plain (id, der)", values)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // MarshalKey is what is sealed of a key.
 func MarshalKey(key crypto.PrivateKey) ([]byte, error) { return marshalKey(key) }
+
+// ReadCRL reads the head of a revocation list.
+func ReadCRL(der []byte) (issuer []byte, thisUpdate, nextUpdate time.Time, err error) {
+	c, err := readCRL(der)
+	if err != nil {
+		return nil, thisUpdate, nextUpdate, err
+	}
+	return c.issuer, c.thisUpdate, c.nextUpdate, nil
+}

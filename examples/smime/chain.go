@@ -37,7 +37,7 @@ type chainArguments struct {
 	depth                                       int
 	network, json, batch                        bool
 	draw                                        string
-	lint                                        bool
+	lint, checks                                bool
 }
 
 func (o *chainArguments) register(f *pflag.FlagSet) {
@@ -60,6 +60,7 @@ func (o *chainArguments) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.network, "network", false, "fetch revocation data and issuers")
 	f.StringVar(&o.draw, "draw", "", "write the graph of the paths tried to this file, for Graphviz")
 	f.BoolVar(&o.lint, "lint", false, "also hold CERT, and the lists and responses about its path, against the CA/Browser Forum's S/MIME requirements")
+	f.BoolVar(&o.checks, "checks", false, "also list every check of every path that was tried")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.BoolVar(&o.batch, "batch", false, "answer one JSON request per line of standard input")
 }
@@ -119,7 +120,7 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 		if err := writeAnswer(stdout, "", r); err != nil {
 			return 0, err
 		}
-	} else if _, err := io.WriteString(stdout, r.String()); err != nil {
+	} else if err := o.print(stdout, r); err != nil {
 		return 0, err
 	}
 	if r.Verdict != "valid" {
@@ -132,6 +133,23 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 		return exitIndeterminate, nil
 	}
 	return exitInvalid, nil
+}
+
+// print writes the report for people.
+func (o *chainArguments) print(stdout io.Writer, r *chain.Report) error {
+	text := new(strings.Builder)
+	text.WriteString(r.String())
+	for i := range r.Tried {
+		if !o.checks {
+			break
+		}
+		fmt.Fprintf(text, "  checks of path %d of %d\n", i+1, len(r.Tried))
+		for _, f := range r.Checks(i) {
+			fmt.Fprintf(text, "    %-7s  %-22s  %s: %s (%s)\n", f.Severity, f.Code, printable(f.Certificate.Subject.String()), printable(f.Detail), f.Reference)
+		}
+	}
+	_, err := io.WriteString(stdout, text.String())
+	return err
 }
 
 // lint holds the certificate in question, and what tells about the revocation of its path,

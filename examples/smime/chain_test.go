@@ -179,6 +179,9 @@ func TestChainForPeople(t *testing.T) {
 	if len(list) != 1 || list[0].ID == nil || *list[0].ID != "" || list[0].Verdict != "valid" {
 		t.Errorf("%v", list)
 	}
+	if text = d.run(0, "", "chain --roots @root.pem --checks"+at+" @alice.pem"); !strings.Contains(text, "checks of path 1 of 1\n    passed   sig.invalid") {
+		t.Errorf("no checks in\n%s", text)
+	}
 	if text = d.run(0, "", "chain --roots @root.pem --lint"+at+" @alice.pem"); !strings.Contains(text, "br.policy") {
 		t.Errorf("%s", text)
 	}

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -29,6 +31,9 @@ type composeOptions struct {
 	signerID   string
 	recipID    string
 	explain    bool
+	secret     string
+	secretID   string
+	passphrase string
 	known      map[string][]byte // what the stores know of the recipients' capabilities, by certificate
 }
 
@@ -48,6 +53,9 @@ func (o *composeOptions) registerEncrypt(f *pflag.FlagSet) {
 	f.StringVar(&o.composer.Cipher, "cipher", "auto", "aes128-cbc, aes192-cbc, aes256-cbc, aes128-gcm, aes192-gcm, aes256-gcm, chacha20-poly1305 or auto")
 	f.StringVar(&o.composer.KeyTransport, "key-transport", "auto", "pkcs1, oaep or auto")
 	f.StringVar(&o.recipID, "recipient-id", "issuer-serial", "how to name recipients: issuer-serial or key-id")
+	f.StringVar(&o.secret, "secret", "", "encrypt for who has this key-encryption key too, in hexadecimal")
+	f.StringVar(&o.secretID, "secret-id", "", "how to name that key for the reader, in hexadecimal")
+	f.StringVar(&o.passphrase, "passphrase", "", "encrypt for who knows this password too")
 	f.BoolVar(&o.composer.Compress, "compress", false, "compress before encrypting")
 }
 
@@ -202,8 +210,11 @@ func (o *composeOptions) settle(name string) error {
 	if name != "encrypt" && len(o.identities.files) == 0 {
 		return wrongUsage("--identity is needed")
 	}
-	if name != "sign" && len(o.to) == 0 {
+	if name != "sign" && len(o.to) == 0 && o.secret == "" && o.passphrase == "" {
 		return wrongUsage("--to is needed")
+	}
+	if err := o.readSecrets(); err != nil {
+		return err
 	}
 	err := o.policy.load()
 	if err != nil {
@@ -219,12 +230,32 @@ func (o *composeOptions) settle(name string) error {
 			return err
 		}
 		o.composer.Signers = signing(ids)
+		o.composer.EncryptionCertificate = preferred(ids, o.composer.Signers)
 	}
 	if name != "sign" {
 		o.composer.Recipients, err = o.recipients()
 		o.composer.Capabilities = func(c *x509.Certificate) []byte { return o.known[string(c.Raw)] }
 	}
 	return err
+}
+
+// readSecrets reads what stands for recipients without a certificate.
+func (o *composeOptions) readSecrets() (err error) {
+	for _, v := range []struct {
+		flag, text string
+		octets     *[]byte
+	}{{"secret", o.secret, &o.composer.Secret}, {"secret-id", o.secretID, &o.composer.SecretID}} {
+		if v.text == "" {
+			continue
+		}
+		if *v.octets, err = hex.DecodeString(v.text); err != nil {
+			return wrongUsage("--%s is not hexadecimal", v.flag)
+		}
+	}
+	if o.passphrase != "" {
+		o.composer.Passphrase = []byte(o.passphrase)
+	}
+	return nil
 }
 
 // signing leaves out the identities that are for encryption alone, as a file with one
@@ -241,6 +272,24 @@ func signing(ids []*certstore.Identity) []*certstore.Identity {
 		return ids
 	}
 	return fit
+}
+
+// preferred returns the certificate that replies to the first signer should be encrypted to,
+// where a file has one for each use: one for the same address that does not sign.
+func preferred(ids, signers []*certstore.Identity) *x509.Certificate {
+	const encrypts = x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
+	for _, id := range ids {
+		c := id.Certificate()
+		if slices.Contains(signers, id) || c.KeyUsage&encrypts == 0 {
+			continue
+		}
+		for _, address := range signers[0].Certificate().EmailAddresses {
+			if certstore.Email(address).Match(c) {
+				return c
+			}
+		}
+	}
+	return nil
 }
 
 func oneOf(value, allowed string) bool {

@@ -132,3 +132,20 @@ func TestEvidenceInJSON(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A secret or a password stands for a recipient, in both directions.
+func TestSecretsAsRecipients(t *testing.T) {
+	d := newDesk(t)
+	const secret = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+	d.run(0, "", "seal --identity @alice.id --secret "+secret+" --secret-id c0ffee --passphrase swordfish --out @sealed.eml @plain.eml")
+	d.report(0, "--secret "+secret+" @sealed.eml")
+	d.report(0, "--passphrase swordfish @sealed.eml")
+	if r := d.report(1, "--passphrase sailfish @sealed.eml"); r.Codes[0] != "decrypt.failed" {
+		t.Error(r.Codes)
+	}
+	if r := d.report(1, "--identity @bob.id @sealed.eml"); r.Codes[0] != "decrypt.no_key" {
+		t.Error(r.Codes)
+	}
+	d.run(2, "", "encrypt --secret xyz @plain.eml")
+	d.run(1, "", "encrypt --secret 00 @plain.eml")
+}

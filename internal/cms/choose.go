@@ -23,6 +23,9 @@ type Wishes struct {
 	// certificate, from a signed message or a directory; nil if nothing is. Those that
 	// the certificate itself states need not be returned. Optional.
 	Capabilities func(*x509.Certificate) Capabilities
+	// Secret, SecretID and Passphrase are those of a [Recipient] beside the certificates,
+	// or instead of them.
+	Secret, SecretID, Passphrase []byte
 }
 
 // A Choice is how a message is encrypted, and why.
@@ -46,7 +49,7 @@ func (c *Choice) Options() EnvelopeOptions {
 // get RSAES-OAEP if they say that they can, or if their key is for nothing else, and PKCS
 // #1 v1.5 otherwise.
 func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
-	if len(to) == 0 {
+	if len(to) == 0 && w.Secret == nil && w.Passphrase == nil {
 		return nil, errors.New("no recipients")
 	}
 	known := make([]Capabilities, len(to))
@@ -59,10 +62,11 @@ func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
 		}
 	}
 	c := &Choice{}
-	if err := c.chooseCipher(to, known, w.Cipher); err != nil {
+	if err := c.chooseCipher(to, known, w); err != nil {
 		return nil, err
 	}
-	if missing := withoutAlgorithm(to, known, oid.CEKHKDFSHA256); missing == nil {
+	named := w.Secret == nil && w.Passphrase == nil // of others nobody knows what they read
+	if named && withoutAlgorithm(to, known, oid.CEKHKDFSHA256) == nil {
 		c.Derive = true
 		c.Reasons = append(c.Reasons, "the content key is bound to the cipher, which every recipient can read")
 	}
@@ -76,10 +80,42 @@ func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
 			c.Reasons = append(c.Reasons, nameOf(cert)+": "+reason)
 		}
 	}
-	return c, nil
+	return c, c.share(w)
 }
 
-func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, wish string) error {
+// share adds the recipients that have no certificate.
+func (c *Choice) share(w Wishes) error {
+	if w.Secret != nil {
+		for _, known := range contentCiphers {
+			if known.name == c.Cipher && known.keyLen > len(w.Secret) {
+				return fmt.Errorf("a secret key of %d bits is weaker than %s", 8*len(w.Secret), c.Cipher)
+			}
+		}
+		if n := len(w.Secret); n != 16 && n != 24 && n != 32 {
+			return errors.New("a secret key must have 16, 24 or 32 octets")
+		}
+		c.Recipients = append(c.Recipients, &Recipient{Secret: w.Secret, SecretID: w.SecretID})
+	}
+	if w.Passphrase != nil {
+		if len(w.Passphrase) == 0 {
+			return errors.New("the password is empty")
+		}
+		c.Recipients = append(c.Recipients, &Recipient{Passphrase: w.Passphrase})
+	}
+	return nil
+}
+
+func (c *Choice) chooseCipher(to []*x509.Certificate, known []Capabilities, w Wishes) error {
+	wish := w.Cipher
+	if len(to) == 0 && (wish == "" || wish == "auto") {
+		bits := 256
+		if n := 8 * len(w.Secret); n == 128 || n == 192 {
+			bits = n
+		}
+		c.Cipher = fmt.Sprintf("aes%d-gcm", bits)
+		c.Reasons = append(c.Reasons, c.Cipher+": who shares a secret with the sender can be told what reads it")
+		return nil
+	}
 	if wish != "" && wish != "auto" {
 		if _, _, err := newContentCipher(wish, false); err != nil {
 			return err

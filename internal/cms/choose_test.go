@@ -109,6 +109,26 @@ func TestChooseCipher(t *testing.T) {
 	if _, err := cms.Choose(nil, cms.Wishes{}); err == nil {
 		t.Error("nobody accepted")
 	}
+	for name, v := range map[string]struct {
+		to     []*x509.Certificate
+		wishes cms.Wishes
+		cipher string // empty: refused
+	}{
+		"a password":               {nil, cms.Wishes{Passphrase: []byte("p")}, "aes256-gcm"},
+		"a short secret":           {nil, cms.Wishes{Secret: make([]byte, 16)}, "aes128-gcm"},
+		"a secret and a password":  {nil, cms.Wishes{Secret: make([]byte, 32), Passphrase: []byte("p")}, "aes256-gcm"},
+		"beside a certificate":     {[]*x509.Certificate{rsa}, cms.Wishes{Secret: make([]byte, 32)}, "aes256-cbc"},
+		"weaker than the cipher":   {[]*x509.Certificate{rsa}, cms.Wishes{Secret: make([]byte, 16)}, ""},
+		"as weak as asked":         {[]*x509.Certificate{rsa}, cms.Wishes{Secret: make([]byte, 16), Cipher: "aes128-cbc"}, "aes128-cbc"},
+		"a secret of odd length":   {nil, cms.Wishes{Secret: make([]byte, 40)}, ""},
+		"an empty password":        {nil, cms.Wishes{Passphrase: []byte{}}, ""},
+		"a weak cipher for secret": {nil, cms.Wishes{Secret: make([]byte, 24), Cipher: "3des-cbc"}, ""},
+	} {
+		c, err := cms.Choose(v.to, v.wishes)
+		if (err == nil) != (v.cipher != "") || err == nil && (c.Cipher != v.cipher || c.Derive) {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
 }
 
 func TestChooseKeyTransport(t *testing.T) {

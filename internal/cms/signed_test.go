@@ -425,7 +425,7 @@ func TestConstantMemory(t *testing.T) {
 	}
 	wantResult(t, "64 MiB", verifyAll(t, c.(*cms.SignedData), nil, cms.VerifyOptions{})[0], "valid")
 	runtime.ReadMemStats(&after)
-	if used := after.TotalAlloc - before.TotalAlloc; used > 2<<20 {
+	if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 { // pieces at work on both sides
 		t.Errorf("allocated %d octets in all", used)
 	}
 }
@@ -468,12 +468,18 @@ func TestData(t *testing.T) {
 
 func FuzzSigned(f *testing.F) {
 	alice := someone(f, "p256")
+	for _, der := range openStructures(f) {
+		f.Add(der)
+	}
 	f.Add(signOpaque(f, content, alice.signer()))
 	f.Add(signDetached(f, content, alice.signer()))
 	f.Add(indefinite(f, signOpaque(f, content, alice.signer())))
 	f.Add(cms.CertsOnly([]*x509.Certificate{alice.cert}, nil))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		c, err := cms.Open(bytes.NewReader(in))
+		if _, ok := c.(*cms.SignedData); err == nil && !ok {
+			return // see FuzzContent
+		}
 		if err == nil {
 			_, err = io.Copy(io.Discard, c)
 		}

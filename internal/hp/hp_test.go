@@ -421,3 +421,44 @@ func duplicate(list []hp.Pair, name string) bool {
 	}
 	return n > 1
 }
+
+// FuzzRead takes anything apart as a protected header. A field has a state for every way in
+// which the message is protected, a reply quotes no hidden one, and neither has what a
+// field does not hold.
+func FuzzRead(f *testing.F) {
+	f.Add("Subject: x\r\nFrom: a@example.org\r\nHP-Outer: Subject: [...]\r\nHP-Outer: From: a@example.org\r\nContent-Type: text/plain; hp=\"cipher\"\r\n\r\n", "Subject: [...]\r\nFrom: a@example.org\r\n\r\n")
+	f.Add("Subject: x\r\nContent-Type: text/plain; hp=clear\r\n\r\n", "Subject: y\r\n\r\n")
+	f.Add("Content-Type: multipart/mixed; protected-headers=v1; boundary=b\r\nSubject: x\r\n\r\n", "Subject: ...\r\n\r\n")
+	f.Add("HP-Outer: :\r\nHP-Outer: Subject\r\nHP-Outer: Subject:\r\nContent-Type: text/plain; hp=cipher; hp=clear\r\n\r\n", "\r\n")
+	f.Fuzz(func(t *testing.T, inside, outside string) {
+		inner, err := mimeraw.ReadEntity(strings.NewReader(inside))
+		if err != nil {
+			return
+		}
+		outer, err := mimeraw.ReadEntity(strings.NewReader(outside))
+		if err != nil {
+			return
+		}
+		for _, p := range []*hp.Protected{hp.Read(inner.Header), hp.ReadWrapped(inner.Header, outer.Header)} {
+			if p.Mode == hp.None && len(p.Fields)+len(p.Outer) > 0 {
+				t.Fatalf("not protected, and has fields: %+v", p)
+			}
+			if p.Mode != hp.Cipher && p.Mode != hp.Wrapped && len(p.Outer) > 0 {
+				t.Fatalf("mode %q speaks of what is outside: %+v", p.Mode, p.Outer)
+			}
+			for _, field := range p.Fields {
+				for _, signed := range []bool{false, true} {
+					for _, encrypted := range []bool{false, true} {
+						s := p.State(field, signed, encrypted)
+						if s == "" || !encrypted && (s == hp.SignedAndEncrypted || s == hp.EncryptedOnly) {
+							t.Fatalf("%+v, signed %v, encrypted %v: %q", field, signed, encrypted, s)
+						}
+					}
+				}
+				if hp.Structural(field.Name) || field.Name == "" || strings.ContainsAny(field.Name, "\r\n: ") {
+					t.Fatalf("%+v is a field", field)
+				}
+			}
+		}
+	})
+}

@@ -2,8 +2,11 @@ package keyfile_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdh"
 	"encoding/pem"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,4 +95,50 @@ func TestPostQuantumKeys(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzParsePrivateKey reads anything as a private key. What is read belongs to a public
+// key, signs or decrypts something, and is never half a key.
+func FuzzParsePrivateKey(f *testing.F) {
+	names, err := filepath.Glob("../../testdata/open/pki/*.pem")
+	if err != nil || len(names) < 5 {
+		f.Fatal(len(names), "files,", err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if b, _ := pem.Decode(text); b != nil && b.Type == "PRIVATE KEY" {
+			f.Add(b.Bytes)
+		}
+	}
+	x, err := x448.GenerateKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append([]byte{0x30, 0x46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6f, 4, 0x3a, 4, 0x38}, x.Bytes()...))
+	kem := []byte{0x30, 0x54, 2, 1, 0, 0x30, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 4, 2, 4, 0x42, 0x80, 0x40}
+	f.Add(append(kem, make([]byte, 64)...))
+	f.Fuzz(func(t *testing.T, der []byte) {
+		key, err := keyfile.ParsePrivateKey(der)
+		if (err == nil) != (key != nil) {
+			t.Fatalf("%v and %v", key, err)
+		}
+		switch k := key.(type) {
+		case nil:
+		case crypto.Signer:
+			if k.Public() == nil {
+				t.Fatalf("%T without a public key", k)
+			}
+		case crypto.Decapsulator:
+			secret, text := k.Encapsulator().Encapsulate()
+			if got, err := k.Decapsulate(text); err != nil || !bytes.Equal(got, secret) {
+				t.Fatalf("%T does not open what it is sent: %v", k, err)
+			}
+		case *ecdh.PrivateKey, *x448.PrivateKey:
+		default:
+			t.Fatalf("a %T", k)
+		}
+	})
 }

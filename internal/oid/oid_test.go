@@ -1,6 +1,9 @@
 package oid
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 func TestRoundTrip(t *testing.T) {
 	for _, s := range []string{"0.0", "1.39", "2.5.29.17", "2.999.3", "1.2.840.113549.1.7.2", "2.16.840.1.101.3.4.2.1", "1.3.6.1.4.1.311.25.2.1", "2.23.140.1.5.1.3"} {
@@ -39,4 +42,24 @@ func TestMalformed(t *testing.T) {
 			t.Errorf("%x prints as %s", string(o), s)
 		}
 	}
+}
+
+// FuzzOID: what is read from text prints as that text, and what prints as an identifier is
+// the only one that does.
+func FuzzOID(f *testing.F) {
+	f.Add("1.2.840.113549.1.7.2", []byte(SignedData))
+	f.Add("2.999.9223372036854775807", []byte("\x88\x37\x03"))
+	f.Add("0.39", []byte("\x80\x01"))
+	f.Fuzz(func(t *testing.T, text string, octets []byte) {
+		if o, err := Parse(text); err == nil && (o.String() != text || !o.Valid()) {
+			t.Fatalf("%q became %q", text, o.String())
+		}
+		o := OID(octets)
+		if again, err := Parse(o.String()); err == nil && again != o {
+			t.Fatalf("%x prints as %s, which is %x", octets, o, string(again))
+		}
+		if len(o.String()) > math.MaxInt16 && len(octets) < 1000 {
+			t.Fatal("a very long text")
+		}
+	})
 }

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postseal/postseal/internal/pkix"
 )
@@ -272,6 +274,9 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(der)
+	for _, der := range openBlocks(f, "CERTIFICATE") {
+		f.Add(der)
+	}
 	f.Fuzz(func(t *testing.T, der []byte) {
 		c, err := pkix.Parse(der)
 		if err != nil {
@@ -307,6 +312,83 @@ func BenchmarkParse(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			x509.ParseCertificate(der)
+		}
+	})
+}
+
+// openBlocks returns the PEM blocks of a kind in the folder of the people of testdata/open.
+func openBlocks(f *testing.F, kind string) (ders [][]byte) {
+	f.Helper()
+	names, err := filepath.Glob("../../testdata/open/pki/*.pem")
+	if err != nil || len(names) < 5 {
+		f.Fatal(len(names), "files,", err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for b, rest := pem.Decode(text); b != nil; b, rest = pem.Decode(rest) {
+			if b.Type == kind {
+				ders = append(ders, b.Bytes)
+			}
+		}
+	}
+	if len(ders) == 0 {
+		f.Fatal("no", kind)
+	}
+	return ders
+}
+
+// FuzzNames reads anything as a Name, as GeneralNames and as a time. What is printed of it
+// is printable; a Name is equal to itself, and its text does not depend on the tag that
+// text has.
+func FuzzNames(f *testing.F) {
+	for _, der := range openBlocks(f, "CERTIFICATE") {
+		c, err := pkix.ParseCertificate(der)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(c.RawSubject)
+		for _, e := range c.Extensions {
+			f.Add(e.Value)
+		}
+	}
+	f.Add([]byte("260601120000Z"))
+	f.Add([]byte("20491231235959Z"))
+	f.Add([]byte("\x30\x0b\xa4\x09\x30\x07\x31\x05\x30\x03\x06\x01\x2a"))
+	f.Fuzz(func(t *testing.T, der []byte) {
+		for _, text := range []string{pkix.NameString(der), ""} {
+			if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+				t.Fatalf("%x prints as %q", der, text)
+			}
+		}
+		if name, ok := pkix.Canonical(der); ok {
+			if again, ok := pkix.Canonical(bytes.Clone(der)); !ok || again != name {
+				t.Fatalf("%x is %q and %q", der, name, again)
+			}
+		}
+		pkix.CanonicalRDN(der)
+		pkix.AnyText(der)
+		n := 0
+		for form, content := range pkix.GeneralNames(der) {
+			if n++; n > len(der) || len(content) > len(der) {
+				t.Fatalf("%d names of %d octets", n, len(der))
+			}
+			if form == pkix.OtherName {
+				pkix.OtherNameValue(content)
+			}
+		}
+		for method, uri := range pkix.Access(der) {
+			if len(method)+len(uri) > len(der) {
+				t.Fatal("more than there is")
+			}
+		}
+		if at, ok := pkix.ParseTime(der); ok {
+			text := time.Unix(at, 0).UTC()
+			if text.Year() < 0 || text.Year() > 9999 {
+				t.Fatalf("%q is %v", der, text)
+			}
 		}
 	})
 }
