@@ -27,7 +27,7 @@ func main() {
 	sizes := flag.String("sizes", "4096,1048576,67108864,536870912", "octets of content")
 	only := flag.String("only", "", "operations to measure, separated by commas; all if empty")
 	n := flag.Int("n", 3, "runs of each, the best counts")
-	peerTime := flag.Duration("peer-time", time.Minute, "how long a program with another Go library may take")
+	peerTime := flag.Duration("peer-time", 30*time.Second, "how long a program with another Go library may take")
 	callMax := flag.Int64("call-max", 64<<20, "largest content for calls in memory")
 	one := flag.String("one", "", "run one operation in this process: engine/operation (used by bench itself)")
 	dir := flag.String("dir", "", "folder for files; a temporary one if empty")

@@ -82,7 +82,7 @@ func (b *bench) program(op operation) ([]string, error) {
 	}
 	var ours, openssl, raw measure
 	rivals := rivalsIn(op)
-	for range b.n {
+	for turn := b.turns(); turn(); {
 		m, err := b.child("ours/"+op.name, time.Hour)
 		if err != nil {
 			return nil, err
@@ -127,7 +127,9 @@ func (b *bench) call(op operation) ([]string, error) {
 	}
 	var ours, raw measure
 	rivals := rivalsIn(op)
-	for i := range 5 * b.n {
+	i := -1
+	for turn := b.turns(); turn(); {
+		i++
 		m, err := timed(func() error { return op.ours(e, s, io.Discard) })
 		if err != nil {
 			return nil, err
@@ -136,7 +138,7 @@ func (b *bench) call(op operation) ([]string, error) {
 		m, _ = timed(func() error { op.raw(content); return nil })
 		raw.better(m)
 		for j := range rivals {
-			if i%5 > 0 { // slow
+			if i >= b.n && rivals[j].wall > time.Second/10 { // slow
 				continue
 			}
 			rivals[j].run(func() (measure, error) {
@@ -147,6 +149,15 @@ func (b *bench) call(op operation) ([]string, error) {
 	speed, _ := best(rivals, ours)
 	return []string{round(ours.wall), round(ours.cpu), strconv.FormatUint(ours.allocations, 10), strconv.FormatInt(ours.memory>>10, 10), speed,
 		ratio(raw.wall, ours.wall), ratio(raw.cpu, ours.cpu)}, nil
+}
+
+// turns returns whether there is another turn: -n of them, and more if they are short.
+func (b *bench) turns() func() bool {
+	start, n := time.Now(), 0
+	return func() bool {
+		n++
+		return n <= b.n || n <= 20*b.n && time.Since(start) < 2*time.Second
+	}
 }
 
 // A rival is a peer and how well it did.

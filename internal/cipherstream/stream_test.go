@@ -647,3 +647,49 @@ func ExampleNewGCMWriter() {
 	fmt.Println(string(plain), err)
 	// Output: attack at dawn <nil>
 }
+
+// A write that is large enough to be worked on where it lies leaves the caller's memory as
+// it is, and nobody looks at it any more once the call has returned.
+func TestLargeWritesAreOnlyRead(t *testing.T) {
+	b, _ := aes.NewCipher(random(32))
+	key, nonce := random(32), random(12)
+	for name, open := range map[string]func(io.Writer) (*cipherstream.Writer, error){
+		"cbc": func(w io.Writer) (*cipherstream.Writer, error) {
+			return cipherstream.NewCBCWriter(w, b, make([]byte, 16))
+		},
+		"gcm": func(w io.Writer) (*cipherstream.Writer, error) { return cipherstream.NewGCMWriter(w, key, nonce, nil) },
+		"chacha": func(w io.Writer) (*cipherstream.Writer, error) {
+			return cipherstream.NewChaChaWriter(w, key, nonce, nil)
+		},
+	} {
+		plain := random(3<<20 + 77)
+		encipher := func(step int) []byte {
+			var out bytes.Buffer
+			w, err := open(&out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for rest := plain; len(rest) > 0; rest = rest[min(step, len(rest)):] {
+				p := bytes.Clone(rest[:min(step, len(rest))])
+				before := bytes.Clone(p)
+				if _, err := w.Write(p); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(p, before) {
+					t.Fatalf("%s: a write of %d octets was overwritten", name, len(p))
+				}
+				clear(p)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return append(out.Bytes(), w.Tag()...)
+		}
+		want := encipher(1000)
+		for _, step := range []int{100_000, 1<<20 + 1, len(plain)} {
+			if !bytes.Equal(encipher(step), want) {
+				t.Errorf("%s: writes of %d octets give another ciphertext", name, step)
+			}
+		}
+	}
+}

@@ -57,6 +57,9 @@ func (p *Piece) Room() []byte {
 	return p.Out
 }
 
+// Owned reports whether In is in memory of p's own, as it is unless somebody set it.
+func (p *Piece) Owned() bool { return len(p.In) == 0 || &p.In[0] == &p.in[0] }
+
 // Reset makes p an empty piece again. Its buffers stay as they are.
 func (p *Piece) Reset() { p.In, p.Out, p.Err = p.in[:0], nil, nil }
 
@@ -100,7 +103,7 @@ func NewLine(serial bool, work func(*Piece)) *Line {
 	cores := runtime.GOMAXPROCS(0)
 	l := &Line{work: work, serial: serial, workers: cores, depth: min(3*cores, 12)} // what keeps the cores busy
 	if serial {
-		l.workers, l.depth = 1, 16
+		l.workers, l.depth = 1, 24 // so that whoever waits for its one core need not wake up often
 	}
 	l.pieces, l.waiting = make([]*Piece, 0, l.depth), make([]*Piece, 0, l.depth)
 	l.drain = func() {
