@@ -192,7 +192,7 @@ func (t *task) usableCRL(s *status, list *crl, path []*node, i int) bool {
 		s.because("crl.malformed", name+" has two signature algorithms")
 	case t.purpose.web() && list.Version == 2 && (list.Number == nil || list.NumberCritical):
 		s.because("crl.malformed", name+" has no CRL number, or a critical one")
-	case t.present < list.ThisUpdate:
+	case t.ahead(list.ThisUpdate, list.origin):
 		s.because("crl.not_yet_valid", name+" is issued only on "+day(list.ThisUpdate))
 	case list.HasNextUpdate && t.present > list.NextUpdate:
 		s.because("crl.stale", name+" ended on "+day(list.NextUpdate))

@@ -101,7 +101,7 @@ func (t *task) useSingle(s *status, r *response, x *pkix.Single, signer *node) {
 		source += ", from " + printable(r.origin)
 	}
 	switch {
-	case t.present < x.ThisUpdate:
+	case t.ahead(x.ThisUpdate, r.origin):
 		s.because("ocsp.not_yet_valid", "the OCSP response counts only from "+day(x.ThisUpdate))
 	case x.HasNextUpdate && t.present > x.NextUpdate:
 		s.because("ocsp.stale", "the OCSP response ended on "+day(x.NextUpdate))

@@ -282,6 +282,20 @@ func (t *task) known() *evidence {
 	return e
 }
 
+// clockSkew is how far the clock of a server may be ahead of ours, in seconds.
+const clockSkew = 5 * 60
+
+// ahead reports whether something was issued only after the instant in question. What was
+// fetched for a question about the present may have been made while it was asked, by a clock
+// that is a little fast.
+func (t *task) ahead(issued int64, origin string) bool {
+	at := t.present
+	if t.req.Time.IsZero() && t.req.EvidenceTime.IsZero() && origin != "supplied" && origin != fromStoreText {
+		at += clockSkew
+	}
+	return at < issued
+}
+
 // fromTo says when an answer was issued, how old it is and until when it counts.
 func (t *task) fromTo(this int64, next int64, hasNext bool) string {
 	s := " issued " + day(this) + ageText(t.present-this)

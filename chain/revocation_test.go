@@ -618,6 +618,48 @@ func TestReportTellsSources(t *testing.T) {
 	}
 }
 
+// What is fetched for the present may be made a moment after the question was put, or by a
+// clock that is a little fast; what is supplied may not.
+func TestFetchedAMomentLater(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail, sources("http://crl.example/a.crl", "http://ocsp.example/"))
+	for _, tt := range []struct {
+		later    time.Duration
+		fetched  bool
+		time     time.Time
+		want     string
+		response bool
+	}{
+		{2 * time.Minute, true, time.Time{}, "valid", true},
+		{2 * time.Minute, true, time.Time{}, "valid", false},
+		{6 * time.Minute, true, time.Time{}, "ocsp.not_yet_valid", true},
+		{6 * time.Minute, true, time.Time{}, "crl.not_yet_valid", false},
+		{2 * time.Minute, true, now, "ocsp.not_yet_valid", true},
+		{2 * time.Minute, false, time.Time{}, "ocsp.not_yet_valid", true},
+		{2 * time.Minute, false, time.Time{}, "crl.not_yet_valid", false},
+	} {
+		list := listing(t, root, func(l *x509.RevocationList) { l.ThisUpdate = now.Add(tt.later) })
+		response := answer(t, root, root, leaf, func(r *ocsp.Response) { r.ThisUpdate = now.Add(tt.later) })
+		rev := chain.Revocation{}
+		switch f := (&counting{data: map[string][]byte{}}); {
+		case tt.fetched && tt.response:
+			f.data["http://ocsp.example/"], rev.Fetcher = response, f
+		case tt.fetched:
+			f.data["http://crl.example/a.crl"], rev.Fetcher = list, f
+		case tt.response:
+			rev.OCSP = [][]byte{response}
+		default:
+			rev.CRLs = [][]byte{list}
+		}
+		r := explain(t, root, leaf, chain.Request{Time: tt.time, Revocation: &rev})
+		if tt.want == "valid" {
+			expect(t, r, "valid")
+		} else if !slices.Contains(r.Codes, tt.want) || r.Verdict != "indeterminate" {
+			t.Errorf("%+v: codes %v\n%s", tt, r.Codes, r)
+		}
+	}
+}
+
 // An answer that was not made for this request is refused where a nonce is wanted.
 func TestNonce(t *testing.T) {
 	root := issue(t, nil, "Root", ca)
