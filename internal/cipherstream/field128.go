@@ -45,13 +45,3 @@ func (a field128) pow(n uint64) field128 {
 	}
 	return r
 }
-
-// inverse returns a to the power 2^128-2; the inverse of zero is zero.
-func (a field128) inverse() field128 {
-	r := field128{1 << 63, 0}
-	for range 127 {
-		a = a.mul(a)
-		r = r.mul(a)
-	}
-	return r
-}
