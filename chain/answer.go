@@ -142,7 +142,7 @@ func (t *task) replay() bool {
 		}
 		top = &step{n: path[i], below: top, length: i + 1, checked: true}
 	}
-	o := &outcome{top: top, complete: true, policies: a.policies}
+	o := &outcome{top: top, path: path, complete: true, policies: a.policies}
 	for _, n := range a.notes {
 		if n.place >= 0 {
 			n.at = path[n.place]

@@ -5,8 +5,8 @@ import (
 	"crypto/x509"
 )
 
-// ForgetSignatureOf drops what is remembered about the signature of one certificate, so
-// that a benchmark can verify the same leaf as if it were new.
+// ForgetSignatureOf drops what is remembered about the signature and the paths of one
+// certificate, so that a benchmark can verify the same leaf as if it were new.
 func (v *Verifier) ForgetSignatureOf(c *x509.Certificate) {
 	sum := sha256.Sum256(c.Raw)
 	v.edges.mu.Lock()
@@ -16,6 +16,14 @@ func (v *Verifier) ForgetSignatureOf(c *x509.Certificate) {
 		}
 	}
 	v.edges.mu.Unlock()
+	answers := &v.members().answers
+	answers.mu.Lock()
+	for k := range answers.now {
+		if k.leaf == sum {
+			delete(answers.now, k)
+		}
+	}
+	answers.mu.Unlock()
 }
 
 // Remembered returns how many whole paths and how many signatures are remembered.

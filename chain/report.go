@@ -122,7 +122,7 @@ func certificates(path []*node) []*x509.Certificate {
 }
 
 func (t *task) proof() *Path {
-	return &Path{nodes: t.best.top.path(), at: time.Unix(t.now, 0).UTC(), purpose: t.purpose, policies: t.best.policies}
+	return &Path{nodes: t.best.path, at: time.Unix(t.now, 0).UTC(), purpose: t.purpose, policies: t.best.policies}
 }
 
 // report tells what the search found; err is why there was none.

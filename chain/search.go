@@ -41,7 +41,11 @@ type task struct {
 	from, until  int64 // the time between which this search goes the same way
 	only         *node // the one anchor that counts; nil: any
 	groups       []group
-	firstGroups  [4]group         // room for most questions
+	firstGroups  [4]group // room for most questions, as in what else is first
+	firstSteps   [4]step
+	firstQueue   [4]*step
+	firstOutcome outcome
+	usedSteps    int
 	byName       map[string]int32 // index into groups, once there are many
 	broken       map[*node]bool   // certificates that cannot be in a clean path
 	failed       map[*node]int    // how many candidates did not sign a certificate
@@ -75,6 +79,24 @@ type step struct {
 	checked bool // the signature of below verifies with n's key, or the failure is in own
 }
 
+// step returns a new step.
+func (t *task) step() *step {
+	if t.usedSteps == len(t.firstSteps) {
+		return new(step)
+	}
+	t.usedSteps++
+	return &t.firstSteps[t.usedSteps-1]
+}
+
+// outcome returns a new outcome.
+func (t *task) outcome(o outcome) *outcome {
+	if t.firstOutcome.top != nil {
+		return &o
+	}
+	t.firstOutcome = o
+	return &t.firstOutcome
+}
+
 // charge adds faults to the penalty, those that were foreseen first.
 func (s *step) charge(faults int) {
 	used := min(faults, s.credit)
@@ -96,6 +118,7 @@ func (s *step) path() []*node {
 // An outcome is a path that was judged.
 type outcome struct {
 	top      *step
+	path     []*node // leaf first; nil until asked for
 	notes    notes
 	complete bool
 	policies []oid.OID
@@ -133,7 +156,8 @@ func (o *outcome) better(than *outcome) bool {
 
 // run searches for a path and leaves the best outcome in t.best.
 func (t *task) run() {
-	root := &step{n: t.leaf, length: 1, checked: true, own: t.judge(t.leaf, leafRole)}
+	root := t.step()
+	*root = step{n: t.leaf, length: 1, checked: true, own: t.judge(t.leaf, leafRole)}
 	t.judgeLeaf(&root.own)
 	if t.leafIsAnchor {
 		if l := t.ix.bySum[t.leaf.sum].limits; l != nil {
@@ -251,7 +275,8 @@ func (t *task) extend(s *step, reaching bool) int {
 		} else if reaching && t.distance(c) == 0 {
 			continue
 		}
-		next := &step{n: c, below: s, length: s.length + 1, cas: s.cas, penalty: s.penalty, credit: s.credit, rank: s.rank, seq: t.seq}
+		next := t.step()
+		*next = step{n: c, below: s, length: s.length + 1, cas: s.cas, penalty: s.penalty, credit: s.credit, rank: s.rank, seq: t.seq}
 		t.seq++
 		if next.own = t.judge(c, r); next.own.worst() == fault {
 			t.spoil(c)
@@ -444,6 +469,9 @@ func (t *task) finish(o *outcome) {
 
 // push and pop keep a heap with the most promising step on top.
 func (t *task) push(s *step) {
+	if t.queue == nil {
+		t.queue = t.firstQueue[:0]
+	}
 	q := append(t.queue, s)
 	for i := len(q) - 1; i > 0; {
 		up := (i - 1) / 2

@@ -8,8 +8,8 @@ import (
 // complete judges a path that reached an anchor: what is left of RFC 5280, Section 6.1
 // once every certificate and every link has been looked at on the way up.
 func (t *task) complete(s *step) {
-	o := &outcome{top: s, complete: true, notes: s.collect()}
 	path := s.path()
+	o := t.outcome(outcome{top: s, path: path, complete: true, notes: s.collect()})
 	t.checkInherited(path, o)
 	if o.notes.worst() < fault {
 		t.checkPolicies(path, o)

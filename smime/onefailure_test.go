@@ -11,6 +11,7 @@ import (
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/internal/catalogue"
 	"github.com/postseal/postseal/smime/smimetest"
 )
 
@@ -28,7 +29,7 @@ func TestOneFailureOfEveryKind(t *testing.T) {
 		keys.AddIdentity(ids...)
 		return &smime.Opener{Chain: pki.Verifier(), Keys: keys, Secret: secret, Passphrase: passphrase}
 	}
-	content := fileOpaque + base64Lines(forged(filePart, pki.Alice()).DER())
+	content := fileOpaque + catalogue.Base64Lines(catalogue.Forged(filePart, pki.Alice()).DER())
 	recipients := map[string]struct {
 		to *cms.Recipient
 		o  *smime.Opener
@@ -57,7 +58,7 @@ func TestOneFailureOfEveryKind(t *testing.T) {
 				label = "authEnveloped-data"
 			}
 			mail := func(der []byte) []byte {
-				return []byte(fileFields + strings.Replace(fileOpaque, "signed-data", label, 1) + base64Lines(der))
+				return []byte(fileFields + strings.Replace(fileOpaque, "signed-data", label, 1) + catalogue.Base64Lines(der))
 			}
 			var b bytes.Buffer
 			w, err := cms.NewEnvelopedWriter(&b, []*cms.Recipient{r.to}, cms.EnvelopeOptions{Cipher: cipher})

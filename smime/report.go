@@ -78,6 +78,11 @@ type Layer struct {
 	// Kind is "signed", "encrypted", "compressed" or "certs-only", and for a bare structure
 	// also "authenticated", "digested" or "data", which say nothing about who made it.
 	Kind string
+	// Verdict is about this layer alone: Authentic for one with a good signature, over
+	// whatever is inside, Unsigned for one that nobody signs by it and that was read,
+	// NotAuthentic for any other. What the message is, the layers decide together. It is
+	// empty for parts inside the content, which nobody looked into.
+	Verdict Verdict
 	// Form is "multipart", "opaque" or "detached" for signed layers, "enveloped",
 	// "auth-enveloped" or "encrypted-data" for encrypted ones.
 	Form string
@@ -157,11 +162,12 @@ type Recipient struct {
 // MarshalJSON writes the fields that matter for the layer's kind.
 func (l *Layer) MarshalJSON() ([]byte, error) {
 	type named struct {
-		Place string `json:"place,omitempty"`
-		Kind  string `json:"kind"`
-		Form  string `json:"form,omitempty"`
+		Place   string  `json:"place,omitempty"`
+		Kind    string  `json:"kind"`
+		Form    string  `json:"form,omitempty"`
+		Verdict Verdict `json:"verdict,omitempty"`
 	}
-	head := named{l.Place, l.Kind, l.Form}
+	head := named{l.Place, l.Kind, l.Form, l.Verdict}
 	if l.Place != "" {
 		return json.Marshal(head)
 	}

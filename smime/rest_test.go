@@ -3,6 +3,7 @@ package smime_test
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -190,4 +191,98 @@ func TestPublishedLayouts(t *testing.T) {
 	if spoofed < 26 {
 		t.Errorf("%d layouts that spoof signatures", spoofed)
 	}
+}
+
+// TestLayerVerdicts: one answer for each layer, beside the one for the message.
+func TestLayerVerdicts(t *testing.T) {
+	p := readOpenIdentities(t)
+	cases := map[string]string{
+		"valid-multipart": "signed:authentic", "valid-sealed": "encrypted:unsigned signed:authentic",
+		"valid-triple": "signed:authentic encrypted:unsigned signed:authentic",
+		"a17-opaque":   "signed:authentic encrypted:unsigned", // over ciphertext; the message is not authentic
+		"a08-altered":  "signed:not-authentic", "f01-other-signer": "signed:not-authentic", "a21-time-stamp": "signed:not-authentic",
+		"a04-good-and-bad": "signed:not-authentic", "a20-certificates": "certs-only:not-authentic",
+		"c20-forgotten": "encrypted:not-authentic", "c06-tag": "encrypted:not-authentic", "c23-late": "encrypted:unsigned signed:not-authentic",
+		"c17-twin": "compressed:unsigned signed:authentic", "e05-list-footer": "",
+	}
+	for _, c := range p.maker().Cases() {
+		want, ok := cases[c.Name]
+		if !ok {
+			continue
+		}
+		delete(cases, c.Name)
+		var got []string
+		for _, l := range reported(t, p.opener(), c.Message).Layers {
+			got = append(got, l.Kind+":"+string(l.Verdict))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", c.Name, got, want)
+		}
+	}
+	if len(cases) > 0 {
+		t.Errorf("no cases %v", cases)
+	}
+}
+
+// TestAnyLayers wraps a message again and again, in any form and order, and finds every
+// layer in its place. Who wrote it, the layers inside the encryption decide.
+func TestAnyLayers(t *testing.T) {
+	p := newParty(t)
+	seed := rand.Uint64()
+	g := &gardener{Rand: rand.New(rand.NewPCG(seed, 3))}
+	forms := map[string]int{}
+	for n := range 60 {
+		mail := []byte(plain)
+		var want []string // from the inside
+		compressed := 0
+		for range 1 + g.IntN(7) {
+			form := g.pick("clear", "opaque", "cbc", "gcm", "compressed")
+			if form == "compressed" && compressed == 2 {
+				continue // no more of these in one message
+			}
+			forms[form]++
+			c := p.composer(form == "clear" || form == "opaque", form == "cbc" || form == "gcm", form == "opaque")
+			kind := "signed"
+			switch form {
+			case "cbc", "gcm":
+				kind, c.Cipher = "encrypted", "aes256-"+form
+			case "compressed":
+				compressed++
+				c = p.composer(true, false, true)
+				c.Compress = true
+				want = append(want, "signed")
+				kind = "compressed"
+			}
+			want = append(want, kind)
+			mail = composed(t, c, string(mail))
+		}
+		slices.Reverse(want)
+		r, err := p.opener().Inspect(t.Context(), bytes.NewReader(mail))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range r.Layers {
+			got = append(got, l.Kind)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("seed %d, round %d: %q, want %q: %q", seed, n, got, want, r.Codes)
+		}
+		innermost := slices.Contains(want[lastIndex(want, "encrypted")+1:], "signed")
+		if authentic := r.Verdict == smime.Authentic; authentic != innermost {
+			t.Fatalf("seed %d, round %d: %q: %s %q", seed, n, want, r.Verdict, r.Codes)
+		}
+	}
+	if len(forms) < 5 {
+		t.Errorf("forms %v", forms)
+	}
+}
+
+func lastIndex(list []string, s string) int {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i] == s {
+			return i
+		}
+	}
+	return -1
 }

@@ -30,6 +30,7 @@ type signedLayer struct {
 	digests  *cms.Digests // of the content as the signature should cover it
 	received *cms.Digests // of the octets as received, if they are others
 	damage   *damage      // tries out what may have happened to the part; may be nil
+	good     bool         // see judgeLayer
 	missing  bool         // detached, and nobody gave the content
 
 	infos       []*cms.SignerInfo
@@ -57,7 +58,7 @@ func (p *pass) take(l *signedLayer, sd *cms.SignedData) error {
 	// Time stamps, receipts and whatever else people sign is not mail (RFC 8551, Section
 	// 2.4.1; attacks.md, A21).
 	if !p.form.bare && sd.EContentType() != oid.Data && len(sd.SignerInfos()) > 0 {
-		p.problems = append(p.problems, problem{l.depth, "cms.content_type"})
+		p.problems = append(p.problems, problem{l.depth, codeContentType})
 	}
 	l.contentType = sd.EContentType()
 	l.infos = sd.SignerInfos()
@@ -223,6 +224,9 @@ func (p *pass) completed(l *signedLayer, cert *x509.Certificate) *x509.Certifica
 func (p *pass) verifyOptions() cms.VerifyOptions {
 	return cms.VerifyOptions{AllowSHA1: p.o.AllowSHA1, AllowMD5: p.o.AllowMD5, AllowLegacyKeys: p.o.AllowLegacyCiphers}
 }
+
+// codeContentType: what was signed is not mail.
+const codeContentType = "cms.content_type"
 
 // Remarks about what a valid signature says.
 const (

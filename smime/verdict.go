@@ -120,6 +120,9 @@ func (p *pass) verdict() *Report {
 		add(q.code)
 	}
 	covered, sealedOnly := p.judgeLayers(add)
+	for i, l := range p.layers {
+		l.report().Verdict = p.layerVerdict(i, l)
+	}
 	for _, w := range p.warnings {
 		if fatalDefect(w) && len(p.layers) > 0 {
 			add(w)
@@ -165,7 +168,7 @@ func (p *pass) judgeLayers(add func(...string)) (covered, sealedOnly bool) {
 				continue
 			}
 			signed = true
-			if p.judgeLayer(l, add) {
+			if l.good = p.judgeLayer(l, add); l.good {
 				covered, sealedOnly, covering = true, false, l
 			}
 		}
@@ -174,6 +177,27 @@ func (p *pass) judgeLayers(add func(...string)) (covered, sealedOnly bool) {
 		add("sig.required")
 	}
 	return covered, sealedOnly
+}
+
+// layerVerdict is the answer about the layer at index i alone.
+func (p *pass) layerVerdict(i int, l layerReader) Verdict {
+	for _, q := range p.problems {
+		if q.depth == i || q.depth == i+1 && q.code == codeContentType {
+			return NotAuthentic
+		}
+	}
+	switch l := l.(type) {
+	case *signedLayer:
+		if l.good {
+			return Authentic
+		}
+		return NotAuthentic
+	case *encryptedLayer:
+		if !l.layer.Decrypted {
+			return NotAuthentic
+		}
+	}
+	return Unsigned
 }
 
 // judgeLayer reports whether one signed layer is good: no signature that can be checked

@@ -242,7 +242,11 @@ func (t *tx) putEntries(entries []keyedEntry, have *known) (map[entryKey]int64, 
 			continue
 		}
 		rows[e.entryKey] = old.id
-		if err := t.run("UPDATE entries SET source = ?, preferred = ?, published = ?, capabilities = ?, seen = ? WHERE id = ?", append(facts(e.Entry), old.id), nil); err != nil {
+		n, err := t.runExec("UPDATE entries SET source = ?, preferred = ?, published = ?, capabilities = ?, seen = ? WHERE id = ?", append(facts(e.Entry), old.id))
+		if err == nil && n != 1 {
+			err = errGone
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -9,6 +9,7 @@ require (
 )
 
 require (
+	filippo.io/bigmod v0.1.0 // indirect
 	filippo.io/mldsa v1.0.0 // indirect
 	github.com/emersion/go-message v0.18.2 // indirect
 	github.com/pkg/errors v0.9.1 // indirect

@@ -213,25 +213,14 @@ func (o *composeOptions) settle(name string) error {
 	if name != "sign" && len(o.to) == 0 && o.secret == "" && o.passphrase == "" {
 		return wrongUsage("--to is needed")
 	}
+	if err := o.readSecrets(); err != nil {
+		return err
+	}
 	err := o.policy.load()
 	if err != nil {
 		return err
 	}
 	o.chain.policy, o.chain.sending = o.policy.policy, true
-	for _, v := range []struct {
-		flag, text string
-		octets     *[]byte
-	}{{"secret", o.secret, &o.composer.Secret}, {"secret-id", o.secretID, &o.composer.SecretID}} {
-		if v.text == "" {
-			continue
-		}
-		if *v.octets, err = hex.DecodeString(v.text); err != nil {
-			return wrongUsage("--%s is not hexadecimal", v.flag)
-		}
-	}
-	if o.passphrase != "" {
-		o.composer.Passphrase = []byte(o.passphrase)
-	}
 	if o.composer.Time, err = parseClock(o.clock); err != nil {
 		return err
 	}
@@ -248,6 +237,25 @@ func (o *composeOptions) settle(name string) error {
 		o.composer.Capabilities = func(c *x509.Certificate) []byte { return o.known[string(c.Raw)] }
 	}
 	return err
+}
+
+// readSecrets reads what stands for recipients without a certificate.
+func (o *composeOptions) readSecrets() (err error) {
+	for _, v := range []struct {
+		flag, text string
+		octets     *[]byte
+	}{{"secret", o.secret, &o.composer.Secret}, {"secret-id", o.secretID, &o.composer.SecretID}} {
+		if v.text == "" {
+			continue
+		}
+		if *v.octets, err = hex.DecodeString(v.text); err != nil {
+			return wrongUsage("--%s is not hexadecimal", v.flag)
+		}
+	}
+	if o.passphrase != "" {
+		o.composer.Passphrase = []byte(o.passphrase)
+	}
+	return nil
 }
 
 // signing leaves out the identities that are for encryption alone, as a file with one

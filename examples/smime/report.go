@@ -127,7 +127,11 @@ func contentText(c *smime.Content) string {
 func layerNode(at *node, l *smime.Layer) *node {
 	switch l.Kind {
 	case "signed":
-		n := at.add("signed", normal, "%s", l.Form)
+		how := bad
+		if l.Verdict == smime.Authentic {
+			how = good
+		}
+		n := at.add("signed", how, "%s", l.Form)
 		for _, s := range l.Signatures {
 			signatureNode(n, s)
 		}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -167,6 +168,34 @@ func unseal(r io.Reader, cert *x509.Certificate, kind string, key crypto.Private
 		return o, err
 	}
 	return o, e.Finish()
+}
+
+// Recipients stand in the order of DER, so that those by key transport come first, however
+// they were given (QUIRK of gpgsm 2.2).
+func TestOrderOfRecipients(t *testing.T) {
+	all := holders()
+	var to []*cms.Recipient
+	for _, name := range []string{"ml-kem-768", "p256", "rsa", "x25519", "rsa"} {
+		if all[name].cert == nil {
+			t.Fatal("nobody has a key called", name)
+		}
+		to = append(to, &cms.Recipient{Certificate: all[name].cert})
+	}
+	to = append(to, &cms.Recipient{Secret: make([]byte, 32), SecretID: []byte("id")})
+	for range len(to) {
+		to = append(to[1:], to[0])
+		c, err := cms.Open(bytes.NewReader(seal(t, []byte("content"), 7, cms.EnvelopeOptions{}, to...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kinds []string
+		for _, ri := range c.(*cms.EnvelopedData).Recipients() {
+			kinds = append(kinds, ri.Kind)
+		}
+		if want := []string{"ktri", "ktri", "kari", "kari", "kekri", "kemri"}; !slices.Equal(kinds, want) {
+			t.Errorf("%v, not %v", kinds, want)
+		}
+	}
 }
 
 func TestEveryCipher(t *testing.T) {

@@ -477,6 +477,9 @@ func FuzzSigned(f *testing.F) {
 	f.Add(cms.CertsOnly([]*x509.Certificate{alice.cert}, nil))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		c, err := cms.Open(bytes.NewReader(in))
+		if _, ok := c.(*cms.SignedData); err == nil && !ok {
+			return // see FuzzContent
+		}
 		if err == nil {
 			_, err = io.Copy(io.Discard, c)
 		}

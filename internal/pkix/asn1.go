@@ -80,7 +80,7 @@ func (c *Certificate) parse(der []byte) (bad string) {
 	}
 	in := cryptobyte.String(der)
 	var outer, tbs, alg, sig cryptobyte.String
-	if !in.ReadASN1(&outer, asn1.SEQUENCE) {
+	if !next(&in, &outer, asn1.SEQUENCE) {
 		return outerSequence(der)
 	}
 	if !in.Empty() {
@@ -92,7 +92,7 @@ func (c *Certificate) parse(der []byte) (bad string) {
 	if !outer.ReadASN1Element(&alg, asn1.SEQUENCE) {
 		return "signatureAlgorithm"
 	}
-	if !outer.ReadASN1(&sig, asn1.BIT_STRING) || len(sig) < 1 || !outer.Empty() {
+	if !next(&outer, &sig, asn1.BIT_STRING) || len(sig) < 1 || !outer.Empty() {
 		return "signature"
 	}
 	c.Raw, c.RawTBS, c.Algorithm, c.Signature = der, tbs, alg, signatureOctets(sig)
@@ -127,17 +127,17 @@ func signatureOctets(bits []byte) []byte {
 func (c *Certificate) parseTBS(element cryptobyte.String) (bad string) {
 	var tbs, part cryptobyte.String
 	var present bool
-	element.ReadASN1(&tbs, asn1.SEQUENCE)
+	next(&element, &tbs, asn1.SEQUENCE)
 	c.Version = 1
 	c.PathLen, c.RequireExplicit, c.InhibitMapping, c.InhibitAny = -1, -1, -1, -1
 	if tbs.PeekASN1Tag(asn1.Tag(0).ContextSpecific().Constructed()) {
 		var v cryptobyte.String
-		if !tbs.ReadASN1(&part, asn1.Tag(0).ContextSpecific().Constructed()) || !part.ReadASN1(&v, asn1.INTEGER) || !part.Empty() || len(v) != 1 || v[0] > 2 {
+		if !tbs.ReadASN1(&part, asn1.Tag(0).ContextSpecific().Constructed()) || !next(&part, &v, asn1.INTEGER) || !part.Empty() || len(v) != 1 || v[0] > 2 {
 			return "version"
 		}
 		c.Version = int(v[0]) + 1
 	}
-	if !tbs.ReadASN1(&part, asn1.INTEGER) || len(part) == 0 {
+	if !next(&tbs, &part, asn1.INTEGER) || len(part) == 0 {
 		return "serialNumber"
 	}
 	c.Serial = part
@@ -149,7 +149,7 @@ func (c *Certificate) parseTBS(element cryptobyte.String) (bad string) {
 		return "issuer"
 	}
 	c.RawIssuer = part
-	if !tbs.ReadASN1(&part, asn1.SEQUENCE) || !readTime(&part, &c.NotBefore) || !readTime(&part, &c.NotAfter) || !part.Empty() {
+	if !next(&tbs, &part, asn1.SEQUENCE) || !readTime(&part, &c.NotBefore) || !readTime(&part, &c.NotAfter) || !part.Empty() {
 		return "validity"
 	}
 	if !tbs.ReadASN1Element(&part, asn1.SEQUENCE) {
@@ -161,7 +161,7 @@ func (c *Certificate) parseTBS(element cryptobyte.String) (bad string) {
 	}
 	c.SPKI = part
 	var spki, alg, id cryptobyte.String
-	if !part.ReadASN1(&spki, asn1.SEQUENCE) || !spki.ReadASN1(&alg, asn1.SEQUENCE) || !alg.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) ||
+	if !next(&part, &spki, asn1.SEQUENCE) || !next(&spki, &alg, asn1.SEQUENCE) || !next(&alg, &id, asn1.OBJECT_IDENTIFIER) ||
 		!spki.SkipASN1(asn1.BIT_STRING) || !spki.Empty() {
 		return "subjectPublicKeyInfo"
 	}
@@ -225,19 +225,19 @@ func eachExtension(list cryptobyte.String, yield func(Extension) bool) {
 
 func readExtension(list *cryptobyte.String, e *Extension) bool {
 	var seq, id, value cryptobyte.String
-	if !list.ReadASN1(&seq, asn1.SEQUENCE) || !seq.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) {
+	if !next(list, &seq, asn1.SEQUENCE) || !next(&seq, &id, asn1.OBJECT_IDENTIFIER) {
 		return false
 	}
 	*e = Extension{ID: id}
 	if seq.PeekASN1Tag(asn1.BOOLEAN) {
 		var b cryptobyte.String
 		// QUIRK: some issuers write TRUE as 1 and spell out the default FALSE.
-		if !seq.ReadASN1(&b, asn1.BOOLEAN) || len(b) != 1 {
+		if !next(&seq, &b, asn1.BOOLEAN) || len(b) != 1 {
 			return false
 		}
 		e.Critical = b[0] != 0
 	}
-	if !seq.ReadASN1(&value, asn1.OCTET_STRING) || !seq.Empty() {
+	if !next(&seq, &value, asn1.OCTET_STRING) || !seq.Empty() {
 		return false
 	}
 	e.Value = value
@@ -261,7 +261,7 @@ func TrimSerial(b []byte) []byte {
 // OID returns the content of the object identifier that leads an AlgorithmIdentifier.
 func OID(algorithm []byte) []byte {
 	s, seq, id := cryptobyte.String(algorithm), cryptobyte.String(nil), cryptobyte.String(nil)
-	if !s.ReadASN1(&seq, asn1.SEQUENCE) || !seq.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) {
+	if !next(&s, &seq, asn1.SEQUENCE) || !next(&seq, &id, asn1.OBJECT_IDENTIFIER) {
 		return nil
 	}
 	return id
@@ -272,7 +272,7 @@ func OID(algorithm []byte) []byte {
 func CurveID(spki []byte) []byte {
 	s := cryptobyte.String(spki)
 	var body, alg, id cryptobyte.String
-	if !s.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1(&alg, asn1.SEQUENCE) || !alg.SkipASN1(asn1.OBJECT_IDENTIFIER) || !alg.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) {
+	if !next(&s, &body, asn1.SEQUENCE) || !next(&body, &alg, asn1.SEQUENCE) || !alg.SkipASN1(asn1.OBJECT_IDENTIFIER) || !next(&alg, &id, asn1.OBJECT_IDENTIFIER) {
 		return nil
 	}
 	return id
@@ -283,7 +283,7 @@ func CurveID(spki []byte) []byte {
 func RSABits(spki []byte) int {
 	s := cryptobyte.String(spki)
 	var body, alg, key, n cryptobyte.String
-	if !s.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1Element(&alg, asn1.SEQUENCE) || !body.ReadASN1(&key, asn1.BIT_STRING) || len(key) == 0 {
+	if !next(&s, &body, asn1.SEQUENCE) || !body.ReadASN1Element(&alg, asn1.SEQUENCE) || !next(&body, &key, asn1.BIT_STRING) || len(key) == 0 {
 		return 0
 	}
 	switch oid.OID(OID(alg)) {
@@ -292,7 +292,7 @@ func RSABits(spki []byte) int {
 		return 0
 	}
 	key = key[1:]
-	if !key.ReadASN1(&body, asn1.SEQUENCE) || !body.ReadASN1(&n, asn1.INTEGER) {
+	if !next(&key, &body, asn1.SEQUENCE) || !next(&body, &n, asn1.INTEGER) {
 		return 0
 	}
 	if n = TrimSerial(n); len(n) > 1 && n[0] == 0 {

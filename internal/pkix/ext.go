@@ -157,12 +157,12 @@ func (k *Known) value(x Ext, der []byte) bool {
 	switch x {
 	case ExtBasicConstraints:
 		// SEQUENCE { cA BOOLEAN DEFAULT FALSE, pathLenConstraint INTEGER (0..MAX) OPTIONAL }
-		if !whole.ReadASN1(&s, asn1.SEQUENCE) || !whole.Empty() {
+		if !next(&whole, &s, asn1.SEQUENCE) || !whole.Empty() {
 			return false
 		}
 		if s.PeekASN1Tag(asn1.BOOLEAN) {
 			var b cryptobyte.String
-			if !s.ReadASN1(&b, asn1.BOOLEAN) || len(b) != 1 {
+			if !next(&s, &b, asn1.BOOLEAN) || len(b) != 1 {
 				return false
 			}
 			k.IsCA = b[0] != 0
@@ -175,7 +175,7 @@ func (k *Known) value(x Ext, der []byte) bool {
 	case ExtKeyUsage:
 		// BIT STRING
 		var bits cryptobyte.String
-		if !whole.ReadASN1(&bits, asn1.BIT_STRING) || !whole.Empty() || len(bits) < 1 || bits[0] > 7 || len(bits) == 1 && bits[0] != 0 {
+		if !next(&whole, &bits, asn1.BIT_STRING) || !whole.Empty() || len(bits) < 1 || bits[0] > 7 || len(bits) == 1 && bits[0] != 0 {
 			return false
 		}
 		for i := 0; i < 9 && 1+i/8 < len(bits); i++ {
@@ -186,7 +186,7 @@ func (k *Known) value(x Ext, der []byte) bool {
 		return true
 	case ExtExtKeyUsage:
 		// SEQUENCE SIZE (1..MAX) OF KeyPurposeId
-		if !whole.ReadASN1(&s, asn1.SEQUENCE) || !whole.Empty() || s.Empty() {
+		if !next(&whole, &s, asn1.SEQUENCE) || !whole.Empty() || s.Empty() {
 			return false
 		}
 		k.EKU = s
@@ -195,7 +195,7 @@ func (k *Known) value(x Ext, der []byte) bool {
 		k.SAN = der
 		return wellFormedNames(der)
 	case ExtSKI:
-		if !whole.ReadASN1(&s, asn1.OCTET_STRING) || !whole.Empty() || s.Empty() {
+		if !next(&whole, &s, asn1.OCTET_STRING) || !whole.Empty() || s.Empty() {
 			return false
 		}
 		k.SKI = s
@@ -204,15 +204,15 @@ func (k *Known) value(x Ext, der []byte) bool {
 		return k.authorityKeyID(whole)
 	case ExtNameConstraints:
 		k.NameConstraints = der
-		return whole.ReadASN1(&s, asn1.SEQUENCE) && whole.Empty()
+		return next(&whole, &s, asn1.SEQUENCE) && whole.Empty()
 	case ExtPolicies:
-		if !whole.ReadASN1(&s, asn1.SEQUENCE) || !whole.Empty() || s.Empty() {
+		if !next(&whole, &s, asn1.SEQUENCE) || !whole.Empty() || s.Empty() {
 			return false
 		}
 		k.Policies = s
 		return allOf(s, asn1.SEQUENCE)
 	case ExtMappings:
-		if !whole.ReadASN1(&s, asn1.SEQUENCE) || !whole.Empty() || s.Empty() {
+		if !next(&whole, &s, asn1.SEQUENCE) || !whole.Empty() || s.Empty() {
 			return false
 		}
 		k.Mappings = s
@@ -223,13 +223,13 @@ func (k *Known) value(x Ext, der []byte) bool {
 		return readSmall(&whole, &k.InhibitAny) && whole.Empty()
 	case ExtCDP:
 		k.DistributionPoints = der
-		return whole.ReadASN1(&s, asn1.SEQUENCE) && whole.Empty() && allOf(s, asn1.SEQUENCE)
+		return next(&whole, &s, asn1.SEQUENCE) && whole.Empty() && allOf(s, asn1.SEQUENCE)
 	case ExtFreshest:
 		k.FreshestCRL = der
-		return whole.ReadASN1(&s, asn1.SEQUENCE) && whole.Empty() && allOf(s, asn1.SEQUENCE)
+		return next(&whole, &s, asn1.SEQUENCE) && whole.Empty() && allOf(s, asn1.SEQUENCE)
 	case ExtAIA:
 		k.InfoAccess = der
-		return whole.ReadASN1(&s, asn1.SEQUENCE) && whole.Empty() && allOf(s, asn1.SEQUENCE)
+		return next(&whole, &s, asn1.SEQUENCE) && whole.Empty() && allOf(s, asn1.SEQUENCE)
 	case ExtIAN:
 		return wellFormedNames(der)
 	}
@@ -244,7 +244,7 @@ func (k *Known) value(x Ext, der []byte) bool {
 //	   authorityCertSerialNumber [2] CertificateSerialNumber OPTIONAL  }
 func (k *Known) authorityKeyID(whole cryptobyte.String) bool {
 	var s, id, ignored cryptobyte.String
-	if !whole.ReadASN1(&s, asn1.SEQUENCE) || !whole.Empty() {
+	if !next(&whole, &s, asn1.SEQUENCE) || !whole.Empty() {
 		return false
 	}
 	var has bool
@@ -271,7 +271,7 @@ func (k *Known) policyConstraints(whole cryptobyte.String) bool {
 	var s, v cryptobyte.String
 	var has bool
 	k.RequireExplicit, k.InhibitMapping = -1, -1
-	if !whole.ReadASN1(&s, asn1.SEQUENCE) || !whole.Empty() || s.Empty() {
+	if !next(&whole, &s, asn1.SEQUENCE) || !whole.Empty() || s.Empty() {
 		return false
 	}
 	if !s.ReadOptionalASN1(&v, &has, asn1.Tag(0).ContextSpecific()) || has && !small(v, &k.RequireExplicit) {
@@ -287,7 +287,7 @@ func (k *Known) policyConstraints(whole cryptobyte.String) bool {
 func (k *Known) AllowsEKU(purpose oid.OID) bool {
 	for s := cryptobyte.String(k.EKU); !s.Empty(); {
 		var id cryptobyte.String
-		if !s.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) {
+		if !next(&s, &id, asn1.OBJECT_IDENTIFIER) {
 			return false
 		}
 		if oid.OID(id) == purpose {
@@ -298,8 +298,9 @@ func (k *Known) AllowsEKU(purpose oid.OID) bool {
 }
 
 func allOf(s cryptobyte.String, tag asn1.Tag) bool {
+	var skipped cryptobyte.String
 	for !s.Empty() {
-		if !s.SkipASN1(tag) {
+		if !next(&s, &skipped, tag) {
 			return false
 		}
 	}
@@ -308,7 +309,7 @@ func allOf(s cryptobyte.String, tag asn1.Tag) bool {
 
 func readSmall(s *cryptobyte.String, out *int) bool {
 	var v cryptobyte.String
-	return s.ReadASN1(&v, asn1.INTEGER) && small(v, out)
+	return next(s, &v, asn1.INTEGER) && small(v, out)
 }
 
 // small decodes a non-negative INTEGER; what is larger than any path counts as 1<<30.

@@ -23,12 +23,12 @@ func Canonical(name []byte) (string, bool) {
 	var stack [256]byte
 	out := stack[:0]
 	whole, rdns := cryptobyte.String(name), cryptobyte.String(nil)
-	if !whole.ReadASN1(&rdns, asn1.SEQUENCE) || !whole.Empty() {
+	if !next(&whole, &rdns, asn1.SEQUENCE) || !whole.Empty() {
 		return "", false
 	}
 	for !rdns.Empty() {
 		var set cryptobyte.String
-		if !rdns.ReadASN1(&set, asn1.SET) || set.Empty() {
+		if !next(&rdns, &set, asn1.SET) || set.Empty() {
 			return "", false
 		}
 		var ok bool
@@ -68,7 +68,7 @@ func appendRDN(out []byte, set cryptobyte.String) ([]byte, bool) {
 func appendAttribute(out []byte, set *cryptobyte.String) ([]byte, bool) {
 	var attr, id, v cryptobyte.String
 	var tag asn1.Tag
-	if !set.ReadASN1(&attr, asn1.SEQUENCE) || !attr.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) || !attr.ReadAnyASN1(&v, &tag) || !attr.Empty() || len(id) > 255 {
+	if !next(set, &attr, asn1.SEQUENCE) || !next(&attr, &id, asn1.OBJECT_IDENTIFIER) || !attr.ReadAnyASN1(&v, &tag) || !attr.Empty() || len(id) > 255 {
 		return nil, false
 	}
 	start := len(out)
@@ -213,7 +213,7 @@ func AnyText(der []byte) string {
 	s := cryptobyte.String(der)
 	var v cryptobyte.String
 	var tag asn1.Tag
-	if s.PeekASN1Tag(asn1.SEQUENCE) && !s.ReadASN1(&s, asn1.SEQUENCE) {
+	if s.PeekASN1Tag(asn1.SEQUENCE) && !next(&s, &s, asn1.SEQUENCE) {
 		return ""
 	}
 	if !s.ReadAnyASN1(&v, &tag) || !isText(tag) {
