@@ -92,7 +92,7 @@ func (t *task) remember(o *outcome, path []*node) {
 	if !t.memorable || len(t.tried) > 0 || len(t.early) > 0 || t.gaveUp != "" || o.notes.worst() > warning {
 		return
 	}
-	a := &answer{from: t.from, until: t.until, path: make([]place, len(path)), policies: o.policies, work: t.work, steps: t.steps, comparisons: t.comparisons}
+	a := &answer{from: t.from, until: t.until, path: make([]place, len(path)), policies: o.policies, work: t.searching.work, steps: t.steps, comparisons: t.comparisons}
 	for i, n := range path {
 		switch {
 		case i == 0:
@@ -149,12 +149,12 @@ func (t *task) replay() bool {
 		}
 		o.notes = append(o.notes, n.note)
 	}
-	t.work, t.steps, t.comparisons = a.work, a.steps, a.comparisons
+	t.searching.work, t.steps, t.comparisons = a.work, a.steps, a.comparisons
 	t.revocation(path, o)
 	if o.notes.worst() >= unknown {
-		t.work, t.steps, t.comparisons = 0, 0, 0
-		t.paid = paid{}
+		t.searching, t.steps, t.comparisons, t.gaveUp = newPurse(maxSignatureWork), 0, 0, ""
 		if t.evidence != nil {
+			t.evidence.purse = newPurse(maxEvidenceWork)
 			clear(t.evidence.statuses)
 			clear(t.evidence.signers)
 		}
@@ -226,10 +226,30 @@ func (p *paid) add(e edge) (first bool) {
 	return true
 }
 
-// pay charges for one verification and reports whether it may be made.
-func (t *task) pay(e edge, cost int) bool {
-	if t.paid.add(e) {
-		t.work += cost
+// A purse is work that may be done, in tenths of a P-256 verification. The search for a path
+// and what is learned about revocation have one each: whoever sends decoys along spends the
+// first and must not leave a list at hand unread for it.
+type purse struct {
+	work, most int
+	refused    int // verifications that were not made, and searches that did not end
+	paid       paid
+}
+
+func newPurse(most int) purse { return purse{most: most} }
+
+// spend charges for work and reports whether it may be done.
+func (p *purse) spend(cost int) bool {
+	if p.work += cost; p.work > p.most {
+		p.refused++
+		return false
 	}
-	return t.work <= maxSignatureWork
+	return true
+}
+
+// pay charges for one verification and reports whether it may be made.
+func (p *purse) pay(e edge, cost int) bool {
+	if !p.paid.add(e) {
+		cost = 0
+	}
+	return p.spend(cost)
 }

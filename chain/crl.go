@@ -55,6 +55,17 @@ func (t *task) ended(c *node, issued int64, keeps bool, since int64) bool {
 	return t.now <= c.NotAfter && issued > c.NotAfter && !(keeps && since <= c.NotAfter)
 }
 
+// over reports whether c, which is judged for a time before its end, has ended since, so that
+// nobody need answer for it at present.
+func (t *task) over(c *node) bool { return t.now <= c.NotAfter && c.NotAfter < t.present }
+
+// dated reports whether what was issued at a time, and may not be current any more, is too
+// old to say that c is good: whoever sends it along picked it, and c may have been revoked
+// between then and the time in question.
+func (t *task) dated(c *node, issued int64, current bool) bool {
+	return t.over(c) && !current && issued < t.now
+}
+
 const allReasons = 0x1fe // the eight of ReasonFlags; bit 0 is unused
 
 // askCRLs runs RFC 5280, Section 6.3.3 over every list for path[i].
@@ -83,6 +94,8 @@ func (t *task) askCRLs(s *status, path []*node, i int) {
 				// A newer list of the same scope has lifted the hold.
 			case st != stateGood:
 				t.take(s, st, revoked, by)
+			case t.dated(c, list.ThisUpdate, list.HasNextUpdate && t.present <= list.NextUpdate):
+				s.because("crl.stale", by+" is older than the time in question")
 			case t.ended(c, list.ThisUpdate, list.KeepsExpired, list.KeptSince):
 				s.because("crl.after_expiry", by+" is younger than the end of the certificate, and need not name it")
 			case reasons&^mask != 0:
@@ -194,7 +207,7 @@ func (t *task) usableCRL(s *status, list *crl, path []*node, i int) bool {
 		s.because("crl.malformed", name+" has no CRL number, or a critical one")
 	case t.ahead(list.ThisUpdate, list.origin):
 		s.because("crl.not_yet_valid", name+" is issued only on "+day(list.ThisUpdate))
-	case list.HasNextUpdate && t.present > list.NextUpdate:
+	case list.HasNextUpdate && t.present > list.NextUpdate && !t.over(path[i]):
 		s.because("crl.stale", name+" ended on "+day(list.NextUpdate))
 	default:
 		return t.signedCRL(s, list, path, i)
@@ -212,7 +225,9 @@ func (t *task) lookup(s *status, base *crl, path []*node, i int) (state, *pkix.R
 	}
 	found, ok := base.Lookup(c.Serial, c.Issuer)
 	if delta := t.delta(s, base, path, i); delta != nil {
-		if later, in := delta.Lookup(c.Serial, c.Issuer); in {
+		later, in := delta.Lookup(c.Serial, c.Issuer)
+		// That its end took it off the list says nothing (RFC 5280, Section 5.3.1).
+		if in && !(later.Reason == pkix.RemoveFromCRL && t.ended(c, delta.ThisUpdate, delta.KeepsExpired, delta.KeptSince)) {
 			found, ok = later, later.Reason != pkix.RemoveFromCRL
 			source += " with the delta of " + day(delta.ThisUpdate)
 		}
@@ -318,7 +333,7 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 		key = newPublicKey(sigalg.InheritDSA(c.SPKI, params))
 	}
 	e := edge{sum, key.sum}
-	if !t.pay(e, key.cost) {
+	if !t.purse.pay(e, key.cost) {
 		return false
 	}
 	err, known := t.v.edges.get(e)
@@ -353,14 +368,14 @@ func (t *task) inheritedParams(c *node) []byte {
 type signerKey struct{ signer, anchor *node }
 
 // verdictOf remembers whether a CRL signer has a path to an anchor.
-type verdictOf struct{ ok bool }
+type verdictOf struct{ ok, gaveUp bool }
 
 // leads reports whether a CRL signer has a valid path of its own to the same anchor. Its
 // own revocation is part of the question.
 func (t *task) leads(signer, anchor *node) bool {
 	key := signerKey{signer, anchor}
 	if v := t.evidence.signers[key]; v != nil {
-		return v.ok
+		return t.led(v)
 	}
 	if signer == anchor {
 		return true
@@ -372,11 +387,19 @@ func (t *task) leads(signer, anchor *node) bool {
 	}
 	sub := &task{
 		v: t.v, ctx: t.ctx, req: &Request{Revocation: t.rev()}, ix: t.ix, bag: t.bag, purpose: crlSigning, algorithms: t.algorithms,
-		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, work: t.work, paid: t.paid,
+		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, purse: t.purse,
 	}
 	sub.run()
-	t.work, t.paid = sub.work, sub.paid
-	ok := sub.best != nil && sub.best.complete && sub.best.worst() < unknown
-	t.evidence.signers[key] = &verdictOf{ok}
-	return ok
+	v := &verdictOf{ok: sub.best != nil && sub.best.complete && sub.best.worst() < unknown}
+	v.gaveUp = !v.ok && (sub.gaveUp != "" || sub.best != nil && slices.ContainsFunc(sub.best.notes, func(n note) bool { return n.code == "path.budget" }))
+	t.evidence.signers[key] = v
+	return t.led(v)
+}
+
+// led returns a verdict, and sees to it that one for lack of work is known for that.
+func (t *task) led(v *verdictOf) bool {
+	if v.gaveUp {
+		t.purse.refused++
+	}
+	return v.ok
 }

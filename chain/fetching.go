@@ -231,10 +231,10 @@ func (t *task) search() {
 
 // again forgets what depended on the certificates at hand and searches anew.
 func (t *task) again() {
-	work, evidence := t.work, t.evidence
+	evidence := t.evidence
 	*t = task{
 		v: t.v, ctx: t.ctx, req: t.req, ix: t.ix, bag: t.bag, purpose: t.purpose, algorithms: t.algorithms, policies: t.policies, now: t.now, present: t.present,
-		maxDepth: t.maxDepth, leaf: t.leaf, sums: t.sums, collected: t.collected, leafIsAnchor: t.leafIsAnchor, early: t.early, work: work, paid: t.paid, evidence: evidence,
+		maxDepth: t.maxDepth, leaf: t.leaf, sums: t.sums, collected: t.collected, leafIsAnchor: t.leafIsAnchor, early: t.early, searching: t.searching, purse: t.purse, evidence: evidence,
 	}
 	if evidence != nil {
 		clear(evidence.statuses)

@@ -100,13 +100,16 @@ func (t *task) useSingle(s *status, r *response, x *pkix.Single, signer *node) {
 	if r.origin != "supplied" {
 		source += ", from " + printable(r.origin)
 	}
+	current := x.HasNextUpdate && t.present <= x.NextUpdate || !x.HasNextUpdate && t.present-x.ThisUpdate <= maxAge
 	switch {
 	case t.ahead(x.ThisUpdate, r.origin):
 		s.because("ocsp.not_yet_valid", "the OCSP response counts only from "+day(x.ThisUpdate))
-	case x.HasNextUpdate && t.present > x.NextUpdate:
+	case x.HasNextUpdate && !current && !t.over(s.at):
 		s.because("ocsp.stale", "the OCSP response ended on "+day(x.NextUpdate))
-	case !x.HasNextUpdate && t.present-x.ThisUpdate > maxAge:
+	case !current && !t.over(s.at):
 		s.because("ocsp.stale", "the OCSP response is of "+day(x.ThisUpdate)+" and does not say how long it counts")
+	case x.Good && t.dated(s.at, x.ThisUpdate, current):
+		s.because("ocsp.stale", source+" is older than the time in question")
 	case x.Good && t.ended(s.at, x.ThisUpdate, x.KeepsExpired, x.KeptSince):
 		s.because("ocsp.after_expiry", source+" is younger than the end of the certificate, and need not know of its revocation")
 	case x.Good:

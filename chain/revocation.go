@@ -97,6 +97,7 @@ type status struct {
 	source  string // what said so, for people
 	revoked *pkix.Revoked
 	reasons notes // why other data did not count
+	cut     bool  // some data was not verified, for lack of work
 }
 
 // because notes why something did not count, each code once.
@@ -160,6 +161,12 @@ func (t *task) revocation(path []*node, o *outcome) {
 
 // weigh turns a status into notes.
 func (t *task) weigh(s *status, rev *Revocation, o *outcome) {
+	if s.cut && s.state < stateHold {
+		// What nobody read may say "revoked", whatever else may stay unknown.
+		t.gaveUp = "too many signatures to check in what is known about revocation"
+		o.notes.fault(s.at, "path.budget", "not everything at hand about its revocation was checked")
+		return
+	}
 	switch s.state {
 	case stateGood:
 		o.notes.add(info, s.at, "rev.good", "it is not revoked, says "+s.source)
@@ -229,8 +236,12 @@ func (t *task) status(path []*node, i int) *status {
 		return s
 	}
 	e.pending[c] = true
+	outer, refused, gaveUp := t.purse, e.purse.refused, t.gaveUp
+	t.purse = &e.purse
 	t.askOCSP(s, path, i)
 	t.askCRLs(s, path, i)
+	t.purse, t.gaveUp = outer, gaveUp
+	s.cut = e.purse.refused > refused
 	if s.state == stateUnknown {
 		for _, f := range e.failures {
 			s.because("rev.fetch_failed", f)
@@ -258,23 +269,25 @@ type evidence struct {
 	stored   map[string]bool // what the store was asked about
 	failures []string        // what could not be fetched and why
 	left     int             // fetches that may still be made
-	deadline time.Time       // for all fetches
+	purse    purse
+	deadline time.Time // for all fetches
 }
 
-// known parses what was supplied, once.
+// known parses what was supplied, once. What the settings have comes first: a message cannot
+// crowd it out.
 func (t *task) known() *evidence {
 	if t.evidence != nil {
 		return t.evidence
 	}
-	e := &evidence{statuses: map[statusKey]*status{}, pending: map[*node]bool{}, signers: map[signerKey]*verdictOf{}, left: maxFetches}
+	e := &evidence{statuses: map[statusKey]*status{}, pending: map[*node]bool{}, signers: map[signerKey]*verdictOf{}, left: maxFetches, purse: newPurse(maxEvidenceWork)}
 	t.evidence = e
 	rev := t.rev()
-	for _, list := range [][][]byte{t.req.CRLs, rev.CRLs} {
+	for _, list := range [][][]byte{rev.CRLs, t.req.CRLs} {
 		for _, der := range list {
 			t.addCRL(der, "supplied")
 		}
 	}
-	for _, list := range [][][]byte{t.req.OCSP, rev.OCSP} {
+	for _, list := range [][][]byte{rev.OCSP, t.req.OCSP} {
 		for _, der := range list {
 			t.addResponse(der, "supplied")
 		}

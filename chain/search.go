@@ -11,11 +11,14 @@ import (
 // always gets the same answer.
 const (
 	maxSignatureWork = 2048 * 10 // tenths of a P-256 verification: about 0.15 s
-	maxSteps         = 8192      // partial paths looked at
-	maxDepth         = 32        // certificates in a path
-	maxTried         = 32        // complete paths judged
-	maxFaultySteps   = 256       // partial paths looked at once no clean one is left
-	maxGroups        = 2048      // names reached from the leaf
+	// The same for revocation, which the search cannot spend: a list and a response for each
+	// of four certificates take 1600 of it with Ed448, the slowest there is.
+	maxEvidenceWork = 2048 * 10
+	maxSteps        = 8192 // partial paths looked at
+	maxDepth        = 32   // certificates in a path
+	maxTried        = 32   // complete paths judged
+	maxFaultySteps  = 256  // partial paths looked at once no clean one is left
+	maxGroups       = 2048 // names reached from the leaf
 )
 
 // A task is one question on its way to an answer.
@@ -54,8 +57,8 @@ type task struct {
 	queue       []*step
 	climbing    bool // no anchor is in reach: the longest path is wanted
 	seq         int
-	work        int // signatures, in tenths
-	paid        paid
+	searching   purse
+	purse       *purse // what is spent from: searching, or that of the evidence
 	comparisons int
 	steps       int
 	early       notes // about the request and what came with it
@@ -392,7 +395,7 @@ func (t *task) link(child, issuer *node) (code, detail string) {
 		return "", "" // noted with the child
 	}
 	edge := edge{child.sum, key.sum}
-	if !t.pay(edge, key.cost) {
+	if !t.purse.pay(edge, key.cost) {
 		if t.gaveUp == "" {
 			t.gaveUp = "too many signatures to check"
 		}

@@ -85,7 +85,7 @@ func (t *task) checkInherited(path []*node, o *outcome) {
 			o.notes.fault(n, "sig.unsupported", "its key has no parameters and inherits none")
 			return
 		}
-		if t.work += key.cost; t.work > maxSignatureWork {
+		if !t.purse.spend(key.cost) {
 			o.notes.fault(nil, "path.budget", "too many signatures to check")
 			return
 		}

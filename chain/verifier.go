@@ -132,6 +132,8 @@ type Request struct {
 	// EvidenceTime is the instant for which revocation data is judged; zero means Time.
 	// With a trusted time in the past and evidence of the present, a certificate that was
 	// revoked later counts as good, unless its key is said to have been compromised before.
+	// One that has ended in between need not be known at present: what was issued from Time
+	// on until its end counts too, and of what is older only "revoked".
 	EvidenceTime time.Time
 	// ClaimedTime is when the signer says the signature was made. It decides nothing;
 	// a warning says if the answer would have been another one then.
@@ -166,7 +168,8 @@ func (e *requestError) Error() string { return e.detail }
 
 // task prepares a question. The task is usable for a report even if err is not nil.
 func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
-	t := &task{v: v, ctx: ctx, req: q, ix: v.members(), purpose: q.Purpose, maxDepth: -1, from: alwaysFrom, until: alwaysUntil}
+	t := &task{v: v, ctx: ctx, req: q, ix: v.members(), purpose: q.Purpose, maxDepth: -1, from: alwaysFrom, until: alwaysUntil, searching: newPurse(maxSignatureWork)}
+	t.purse = &t.searching
 	t.algorithms = algorithms{legacy: v.AllowSHA1 || q.AllowSHA1, maxRSA: v.MaxRSABits}
 	if t.algorithms.maxRSA == 0 {
 		t.algorithms.maxRSA = 4096
@@ -279,5 +282,9 @@ func (t *task) charge() {
 			size += len(der)
 		}
 	}
-	*t.req.Budget -= t.work/10 + t.steps/8 + t.comparisons/512 + len(t.req.Untrusted)/2 + size>>16
+	work := t.searching.work
+	if t.evidence != nil {
+		work += t.evidence.purse.work
+	}
+	*t.req.Budget -= work/10 + t.steps/8 + t.comparisons/512 + len(t.req.Untrusted)/2 + size>>16
 }

@@ -2,7 +2,6 @@ package smime
 
 import (
 	"crypto/x509"
-	"slices"
 	"time"
 
 	"github.com/postseal/postseal/chain"
@@ -106,19 +105,19 @@ func (p *pass) judgeBeside(l *signedLayer, si *cms.SignerInfo, use chain.Purpose
 	}
 	for i, cert := range candidates {
 		s := &Signature{Crypto: "unsupported", Trust: "not-checked", Address: "not-checked", Codes: []string{}}
-		if p.checks++; p.checks > limits.SignatureChecks || p.work > limits.SignatureWork {
+		if p.beside.checks++; p.beside.checks > limits.EvidenceChecks || p.beside.work > limits.EvidenceWork {
 			s.Codes = append(s.Codes, "limit.signature_checks")
 			return s
 		}
 		if key, err := sigalg.PublicKey(cert.RawSubjectPublicKeyInfo); err == nil {
-			p.work += sigalg.Cost(key)
+			p.beside.work += sigalg.Cost(key)
 		}
 		r := verify(cert)
 		p.describe(s, r)
 		s.Crypto, s.Signer, s.certificate = r.State, signerOf(cert), cert
 		if s.Crypto == "valid" && p.o.Chain != nil {
 			s.judged(p.o.Chain.Explain(p.ctx, chain.Request{
-				Leaf: cert, Purpose: use, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp, Budget: &p.budget,
+				Leaf: cert, Purpose: use, Untrusted: l.bag, CRLs: l.crls, OCSP: l.ocsp, Budget: &p.beside.budget,
 			}))
 		}
 		if i == 0 || rank(s) > rank(best) {
@@ -153,11 +152,6 @@ func (p *pass) stamped(l *signedLayer, si *cms.SignerInfo, q chain.Request, now 
 	q.ClaimedTime = time.Time{}
 	q.Time, q.Basis, q.EvidenceTime = first.Time, "timestamp", now.Time
 	r := p.o.Chain.Explain(p.ctx, q)
-	if r.Verdict == "indeterminate" && slices.Contains(now.Codes, "time.expired") {
-		// The present need not know of a certificate that has ended: what was known then.
-		q.EvidenceTime = time.Time{}
-		r = p.o.Chain.Explain(p.ctx, q)
-	}
 	if r.Verdict != "valid" {
 		return nil, nil
 	}

@@ -144,24 +144,34 @@ func TestStampedBeforeRevocation(t *testing.T) {
 	}
 }
 
-// The revocation data of a certificate that has ended is that of its time: nobody need
-// answer for it now. What came with the message does.
+// Attack row A13: of a certificate that has ended nobody need answer for now. What was issued
+// after the time stamp and before the end does; of what is older, which the sender picked,
+// only that it is revoked.
 func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 	pki := smimetest.NewPKI(t)
 	issuing := pki.Root.Authority("Issuing")
 	authority := issuing.Issue(smimetest.TimeStamps())
 	alice := issuing.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048,
 		NotBefore: days(-500), NotAfter: days(-50), CRLSources: []string{"http://crl.invalid/1"}})
+	// A list is issued a day before its time, and what it revokes a day before that.
 	list := func(at time.Time, revoked ...*x509.Certificate) []byte { return crlAt(t, issuing, at, revoked...) }
 	for _, tt := range []struct {
 		name string
 		crls [][]byte
 		want smime.Verdict
 	}{
-		{"a list of then", [][]byte{list(days(-100))}, smime.Authentic},
+		{"a list from after the stamp", [][]byte{list(days(-98))}, smime.Authentic},
+		{"a list of the time of the stamp", [][]byte{list(days(-99))}, smime.Authentic},
+		{"a list from before the stamp, current then", [][]byte{list(days(-98).Add(-24*time.Hour - time.Second))}, smime.NotAuthentic},
+		{"the last list before the end", [][]byte{list(days(-49))}, smime.Authentic},
+		{"a list from after the end, stale", [][]byte{list(days(-40))}, smime.NotAuthentic},
 		{"a list of now, which need not name it", [][]byte{list(days(0))}, smime.NotAuthentic},
-		{"both", [][]byte{list(days(-100)), list(days(0))}, smime.Authentic},
-		{"a list of then that names it", [][]byte{list(days(-100), alice.Certificate())}, smime.NotAuthentic},
+		{"after the stamp, and now", [][]byte{list(days(-98)), list(days(0))}, smime.Authentic},
+		{"before the stamp, and now", [][]byte{list(days(-104)), list(days(0))}, smime.NotAuthentic},
+		{"revoked before the stamp, and a list from before that", [][]byte{list(days(-104)), list(days(-101), alice.Certificate())}, smime.NotAuthentic},
+		{"the same, and a list from after the stamp", [][]byte{list(days(-104)), list(days(-98), alice.Certificate())}, smime.NotAuthentic},
+		{"an old list names it, a later one does not", [][]byte{list(days(-101), alice.Certificate()), list(days(-98))}, smime.NotAuthentic},
+		{"revoked after the stamp", [][]byte{list(days(-90), alice.Certificate())}, smime.Authentic},
 		{"none", nil, smime.NotAuthentic},
 	} {
 		s := catalogue.Forged(filePart, alice)
@@ -171,6 +181,41 @@ func TestStampedWithEvidenceOfThatTime(t *testing.T) {
 			t.Errorf("%s: %s %q", tt.name, r.Verdict, r.Codes)
 		}
 	}
+}
+
+// Tokens at an expired signature, which are looked at before the next signature is, do not
+// take the work away from that.
+func TestEvidenceBeforeTheNextSignature(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	old := pki.Issue(smimetest.Leaf{Name: "Alice", Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048, NotBefore: days(-500), NotAfter: days(-50)})
+	alice := pki.Issue(smimetest.Leaf{Name: "Alice", Emails: []string{"alice@good.example"}, Key: smimetest.RSA2048})
+	stranger := smimetest.NewPKI(t).Issue(smimetest.TimeStamps())
+	for _, n := range []int{0, 16} {
+		s := catalogue.Forged(filePart, old, alice)
+		token := catalogue.StampToken{Authority: stranger, Over: forge.SignatureOf(s.Signers[0]), At: days(-100)}
+		if n > 0 {
+			s.Signers[0].Unsigned = [][]byte{forge.Attribute(oid.TimeStampToken, slices.Repeat([][]byte{token.DER()}, n)...)}
+		}
+		// Four certificates that any of the tokens may mean.
+		for k := range 3 {
+			s.Certificates = append(s.Certificates, twin(stranger.Certificate().Raw, byte(k+1)))
+		}
+		r := reported(t, &smime.Opener{Chain: pki.Verifier()}, opaqueMail(s.DER()))
+		list := r.Layers[0].Signatures
+		if got := list[1]; got.Crypto != "valid" || got.Trust != "valid" {
+			t.Errorf("%d tokens: the second signature is %s, %s %q", n, got.Crypto, got.Trust, got.Codes)
+		}
+		if len(list[0].Timestamps) != n {
+			t.Errorf("%d time stamps of %d", len(list[0].Timestamps), n)
+		}
+	}
+}
+
+// twin is the same certificate with another signature.
+func twin(der []byte, change byte) []byte {
+	der = bytes.Clone(der)
+	der[len(der)-1] ^= change
+	return der
 }
 
 // Whoever adds evidence cannot take the work away from the signatures, and cannot have

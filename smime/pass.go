@@ -38,9 +38,8 @@ type pass struct {
 	content     Content
 	hash        *cms.Digests // of the content
 	hashed      bool         // the innermost layer computes it
-	checks      int          // signatures verified so far, in the passes before too
-	work        int          // what they cost, in the unit of sigalg.Cost
-	budget      int          // what is left for paths, see chain.Request
+	spent                    // for signatures
+	beside      spent        // for what stands beside them
 	problems    []problem
 	warnings    []string
 	stamps      map[*cms.SignerInfo][]*Signature // judged so far
@@ -49,6 +48,13 @@ type pass struct {
 	wantDigests []sigalg.Hash // a signature uses a digest that was not computed
 
 	damage, wantDamage []wantedDigest // digests that were signed, of parts that have others
+}
+
+// A spent is the work done so far, in the passes before too.
+type spent struct {
+	checks int // signatures verified
+	work   int // what they cost, in the unit of sigalg.Cost
+	budget int // what is left for paths, see chain.Request
 }
 
 // A layerReader is a layer while it is being read.
@@ -70,7 +76,7 @@ type problem struct {
 }
 
 func newPass(ctx context.Context, o *Opener, sink io.Writer, f form) *pass {
-	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: cms.NewDigests(sigalg.SHA256), budget: limits.PathWork}
+	return &pass{ctx: ctx, o: o, sink: sink, form: f, hash: cms.NewDigests(sigalg.SHA256), spent: spent{budget: limits.PathWork}, beside: spent{budget: limits.EvidencePathWork}}
 }
 
 // next returns the pass to make after this one.
@@ -79,7 +85,7 @@ func (p *pass) next() *pass {
 	q.exact = p.exact || p.wantExact
 	q.digests = append(append(q.digests, p.digests...), p.wantDigests...)
 	q.damage = append(append(q.damage, p.damage...), p.wantDamage...)
-	q.checks, q.work, q.budget = p.checks, p.work, p.budget
+	q.spent, q.beside = p.spent, p.beside
 	return q
 }
 

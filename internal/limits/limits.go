@@ -24,6 +24,11 @@ const (
 	SignatureChecks  = 64        // verifications in one message
 	SignatureWork    = 4096 * 10 // the same by what they take, in tenths of a P-256 verification: 0.3 s
 	PathWork         = 2048      // before the last path of a message is looked for, in P-256 verifications: 0.15 s
+	// What anybody can add beside the signatures must not take their share: as many
+	// verifications, at half the price.
+	EvidenceChecks   = 64
+	EvidenceWork     = 2048 * 10
+	EvidencePathWork = 1024
 	Attributes       = 64
 	AttributeSize    = 64 << 10
 	Layers           = 16       // CMS layers in one message; triple wrapping has three
