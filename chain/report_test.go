@@ -322,3 +322,67 @@ func TestEvidenceAfterTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// What is not current any more says of a certificate that has ended since what it said then:
+// "good" only from the time in question on, for whoever sends it along picked it.
+func TestEvidenceBeforeTheEnd(t *testing.T) {
+	root := issue(t, nil, "Root", ca, between(now.AddDate(-9, 0, 0), now.AddDate(9, 0, 0)))
+	ended := issue(t, root, "alice", mail, between(now.AddDate(-1, 0, 0), now.AddDate(0, 0, -5)))
+	going := issue(t, root, "alice", mail)
+	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
+	list := func(from, to, reason int) []byte {
+		return listing(t, root, func(l *x509.RevocationList) {
+			if l.ThisUpdate, l.NextUpdate = day(from), day(to); reason >= 0 {
+				l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: ended.SerialNumber, RevocationTime: day(-12), ReasonCode: reason}}
+			}
+		})
+	}
+	lifting := func(from, to int) []byte {
+		return listing(t, root, func(l *x509.RevocationList) {
+			deltaOf(9)(l)
+			l.ThisUpdate, l.NextUpdate = day(from), day(to)
+			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: ended.SerialNumber, RevocationTime: day(-12), ReasonCode: 8}}
+		})
+	}
+	response := func(from, to int) []byte {
+		return answer(t, root, root, ended, func(r *ocsp.Response) {
+			if r.ThisUpdate, r.NextUpdate = day(from), day(to); to == 0 {
+				r.NextUpdate = time.Time{}
+			}
+		})
+	}
+	const good, hold, compromised = -1, 6, 1
+	for _, tt := range []struct {
+		name string
+		leaf *entity
+		crls [][]byte
+		ocsp []byte
+		want string
+	}{
+		{"a list from then on", ended, [][]byte{list(-8, -7, good)}, nil, "valid"},
+		{"a list from before", ended, [][]byte{list(-11, -9, good)}, nil, "rev.unknown crl.stale"},
+		{"a list from before that is current", ended, [][]byte{list(-11, 1, good)}, nil, "valid"},
+		{"a list from before that names it", ended, [][]byte{list(-11, -9, compromised), list(-8, -7, good)}, nil, "rev.revoked"},
+		{"of a certificate that goes on", going, [][]byte{list(-8, -7, good)}, nil, "rev.unknown crl.stale"},
+		{"a hold", ended, [][]byte{list(-8, -7, hold)}, nil, "rev.on_hold"},
+		{"a hold that was lifted", ended, [][]byte{list(-8, -7, hold), lifting(-6, -5)}, nil, "valid"},
+		{"a hold that went with the certificate", ended, [][]byte{list(-8, -7, hold), lifting(-2, -1)}, nil, "rev.on_hold"},
+		{"a response from then on", ended, nil, response(-8, -7), "valid"},
+		{"a response from before", ended, nil, response(-11, -9), "rev.unknown ocsp.stale"},
+		{"a response from then on without end", ended, nil, response(-8, 0), "valid"},
+		{"a response from before without end", ended, nil, response(-11, 0), "rev.unknown ocsp.stale"},
+	} {
+		rev := chain.Revocation{RequireAll: true, CRLs: tt.crls, OCSP: [][]byte{tt.ocsp}}
+		if tt.ocsp == nil {
+			rev.OCSP = nil
+		}
+		r := explain(t, root, tt.leaf, chain.Request{Time: day(-10), EvidenceTime: now, Revocation: &rev})
+		got := strings.Join(r.Codes, " ")
+		if r.Verdict == "valid" {
+			got = "valid"
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s\n%s", tt.name, got, tt.want, r)
+		}
+	}
+}
