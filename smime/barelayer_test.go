@@ -83,23 +83,23 @@ func TestBareStructures(t *testing.T) {
 		codes   string
 		layer   string // as JSON
 	}{
-		{"data", forge.ContentInfo(oid.Data, forge.Octets([]byte(filePart))), nil, smime.Unsigned, "", `{"kind":"data"}`},
-		{"digested", digested(sum), nil, smime.Unsigned, "", `{"kind":"digested","algorithm":"sha256"}`},
+		{"data", forge.ContentInfo(oid.Data, forge.Octets([]byte(filePart))), nil, smime.Unsigned, "", `{"kind":"data","verdict":"unsigned"}`},
+		{"digested", digested(sum), nil, smime.Unsigned, "", `{"kind":"digested","verdict":"unsigned","algorithm":"sha256"}`},
 		{"digested, another digest", digested(make([]byte, 32)), nil, smime.NotAuthentic, "digest.mismatch", ""},
 		{"encrypted", encrypted(text), withSecret, smime.Unsigned, "",
-			`{"kind":"encrypted","form":"encrypted-data","cipher":"aes256-cbc","authenticated":false,"decrypted":true,"recipients":[]}`},
+			`{"kind":"encrypted","form":"encrypted-data","verdict":"unsigned","cipher":"aes256-cbc","authenticated":false,"decrypted":true,"recipients":[]}`},
 		{"encrypted, no secret", encrypted(text), nil, smime.NotAuthentic, "decrypt.no_key",
-			`{"kind":"encrypted","form":"encrypted-data","cipher":"aes256-cbc","authenticated":false,"decrypted":false,"recipients":[]}`},
+			`{"kind":"encrypted","form":"encrypted-data","verdict":"not-authentic","cipher":"aes256-cbc","authenticated":false,"decrypted":false,"recipients":[]}`},
 		{"encrypted, cut", encrypted(text[:len(text)-1]), withSecret, smime.NotAuthentic, "decrypt.failed", ""},
 		{"encrypted, a secret of another length", encrypted(text), func(o *smime.Opener) { o.Secret = secret[:16] }, smime.NotAuthentic, "decrypt.unsupported", ""},
 		{"authenticated", authenticated(filePart, shared), withSecret, smime.Unsigned, "",
-			`{"kind":"authenticated","algorithm":"hmac-sha256","authenticated":true,"recipients":[{"kind":"kekri","algorithm":"aes256-wrap","id":"key 6b","used":true}]}`},
+			`{"kind":"authenticated","verdict":"unsigned","algorithm":"hmac-sha256","authenticated":true,"recipients":[{"kind":"kekri","algorithm":"aes256-wrap","id":"key 6b","used":true}]}`},
 		{"authenticated, by a certificate", authenticated(filePart, transported), nil, smime.Unsigned, "", ""},
 		{"authenticated, the second secret", authenticated(filePart, catalogue.Transport(people.eve, macKey), shared), withSecret, smime.Unsigned, "", ""},
 		{"authenticated, no key", authenticated(filePart, shared), nil, smime.NotAuthentic, "decrypt.no_key", ""},
 		{"authenticated, another secret", authenticated(filePart, shared), otherSecret, smime.NotAuthentic, "decrypt.failed", ""},
 		{"authenticated, other content", authenticated(catalogue.OtherPart, shared), withSecret, smime.NotAuthentic, "decrypt.failed",
-			`{"kind":"authenticated","algorithm":"hmac-sha256","authenticated":false,"recipients":[{"kind":"kekri","algorithm":"aes256-wrap","id":"key 6b","used":true}]}`},
+			`{"kind":"authenticated","verdict":"not-authentic","algorithm":"hmac-sha256","authenticated":false,"recipients":[{"kind":"kekri","algorithm":"aes256-wrap","id":"key 6b","used":true}]}`},
 	} {
 		o := people.opener()
 		if tt.set != nil {

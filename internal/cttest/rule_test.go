@@ -13,15 +13,16 @@ import (
 // public are the files of packages with secrets that compare octets in varying time, and
 // what those are.
 var public = map[string]string{
-	"cms/asn1.go":         "identifiers of certificates, names, and NULL",
-	"cms/asn1_params.go":  "capabilities, put in order",
-	"cms/asn1_signed.go":  "signed attributes, put in order",
-	"cms/attributes.go":   "parameters of algorithms; the digest of a certificate",
-	"cms/kari.go":         "parameters of algorithms",
-	"cms/signedattrs.go":  "signed attributes, put in order",
-	"cms/signedwriter.go": "algorithms, put in order",
-	"sigalg/ed448.go":     "the point R of a signature",
-	"keyfile/keys.go":     "public keys",
+	"cms/asn1.go":            "identifiers of certificates, names, and NULL",
+	"cms/asn1_params.go":     "capabilities, put in order",
+	"cms/asn1_signed.go":     "signed attributes, put in order",
+	"cms/attributes.go":      "parameters of algorithms; the digest of a certificate",
+	"cms/envelopedwriter.go": "recipients, put in order",
+	"cms/kari.go":            "parameters of algorithms",
+	"cms/signedattrs.go":     "signed attributes, put in order",
+	"cms/signedwriter.go":    "algorithms, put in order",
+	"sigalg/ed448.go":        "the point R of a signature",
+	"keyfile/keys.go":        "public keys",
 }
 
 // TestComparisons (row C19): in packages that handle keys, tags, codes and paddings nothing

@@ -222,10 +222,25 @@ func comparisons(t *testing.T, openssl *peertest.OpenSSL, dir, stem string, s sa
 		if err := os.WriteFile(who+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600); err != nil {
 			t.Error(err)
 		}
-		all = append(all, comparison{" as " + cert.Subject.CommonName, ourOpinion(s.data, nil, cert, crypto.PrivateKey(id.Key())),
-			ask("-decrypt", "-recip", who+".pem", "-inkey", who+".key")})
+		all = append(all, comparison{" as " + cert.Subject.CommonName,
+			twice(func() opinion { return ourOpinion(s.data, nil, cert, crypto.PrivateKey(id.Key())) }),
+			twice(func() opinion { return ask("-decrypt", "-recip", who+".pem", "-inkey", who+".key") })})
 	}
 	return all
+}
+
+// twice is an opinion that stays the same. Where a key does not fit, a random one takes its
+// place, and one in 256 of those finds a padding.
+func twice(ask func() opinion) opinion {
+	first := ask()
+	if !first.ok {
+		return first
+	}
+	again := ask()
+	if again.ok && !bytes.Equal(again.content, first.content) {
+		return opinion{why: "a random key"}
+	}
+	return again
 }
 
 // ourMailOpinion is what we make of a message: that the outermost layer is a signature and
