@@ -16,6 +16,7 @@ type crl struct {
 	*pkix.CRL
 	sum    [32]byte
 	origin string // "supplied", or the address it was fetched from
+	jobs   []*job // what brought it, until the Fetcher is told that it is verified
 }
 
 // maxCRLs bounds the lists one question looks at.
@@ -39,7 +40,7 @@ func (t *task) addCRL(der []byte, origin string) *crl {
 		t.early.add(warning, nil, "parse.ignored", "there are more CRLs than are looked at")
 		return nil
 	}
-	c := &crl{parsed, sum, origin}
+	c := &crl{CRL: parsed, sum: sum, origin: origin}
 	e.crls = append(e.crls, c)
 	// The newest first, whatever the order of arrival.
 	slices.SortFunc(e.crls, func(a, b *crl) int {
@@ -272,6 +273,9 @@ func (t *task) signedCRL(s *status, list *crl, path []*node, i int) bool {
 			continue
 		}
 		if slices.Contains(path[i+1:], c) || t.leads(c, anchor) {
+			if !t.evidence.pending[c] { // it may yet turn out to be revoked
+				t.verified(&list.jobs)
+			}
 			return true
 		}
 		failed = "crl.issuer_path"

@@ -109,13 +109,29 @@ func (t *task) useFetched(j *job) {
 	case j.err != nil:
 		e.failures = append(e.failures, "from "+printable(j.url)+": "+j.err.Error())
 	case j.kind == "crl":
-		t.addCRL(j.data, j.url)
+		if c := t.addCRL(j.data, j.url); c != nil {
+			c.jobs = append(c.jobs, j)
+		}
 	case j.kind == "ocsp":
-		r := t.addResponse(j.data, j.url)
-		if r != nil && j.nonce != nil && !bytes.Equal(r.Nonce, j.nonce) {
-			r.badNonce = true
+		if r := t.addResponse(j.data, j.url); r != nil {
+			r.badNonce = j.nonce != nil && !bytes.Equal(r.Nonce, j.nonce)
+			r.jobs = append(r.jobs, j)
 		}
 	}
+}
+
+// verified tells the Fetcher, if it wants to know, that what jobs brought is signed by who
+// may sign it, once for each of them.
+func (t *task) verified(jobs *[]*job) {
+	f, ok := t.rev().Fetcher.(interface {
+		Verified(kind, url string, request, data []byte)
+	})
+	if ok {
+		for _, j := range *jobs {
+			f.Verified(j.kind, j.url, j.request, j.data)
+		}
+	}
+	*jobs = nil
 }
 
 // ocspJobs asks every responder that c names about c.
@@ -223,9 +239,22 @@ func (t *task) search() {
 	}
 	for range maxIssuerFetches {
 		if !t.fetchIssuers() {
-			return
+			break
 		}
 		t.again()
+	}
+	t.verifiedIssuers()
+}
+
+// verifiedIssuers tells the Fetcher which issuers it got stand on a path to an anchor.
+func (t *task) verifiedIssuers() {
+	if t.evidence == nil || t.best == nil || !t.best.complete || t.best.worst() >= fault {
+		return
+	}
+	for _, n := range t.best.top.path() {
+		if j := t.evidence.issuers[n.sum]; j != nil {
+			t.verified(&[]*job{j})
+		}
 	}
 }
 
@@ -304,7 +333,14 @@ func (t *task) fetchIssuers() (found bool) {
 			continue
 		}
 		for _, c := range b.Certificates[:min(len(b.Certificates), 16)] {
-			if n, err := nodeOf(c, fromNetwork); err == nil && t.addUntrusted(n) {
+			n, err := nodeOf(c, fromNetwork)
+			if err != nil {
+				continue
+			}
+			if t.evidence.issuers[n.sum] == nil {
+				t.evidence.issuers[n.sum] = j
+			}
+			if t.addUntrusted(n) {
 				found = true
 			}
 		}

@@ -19,7 +19,8 @@ type response struct {
 	origin string
 	certs  []*node
 
-	badNonce bool // it was asked with a nonce and came back without
+	badNonce bool   // it was asked with a nonce and came back without
+	jobs     []*job // what brought it, until the Fetcher is told that it is verified
 }
 
 // maxResponses bounds the responses one question looks at; maxAge is how old an answer
@@ -90,6 +91,7 @@ func (t *task) useResponse(s *status, r *response, path []*node, i int) {
 		s.because(code, detail)
 		return
 	}
+	t.verified(&r.jobs)
 	for _, x := range match {
 		t.useSingle(s, r, x, signer)
 	}

@@ -76,6 +76,15 @@ func (r *Revocation) Check() error {
 // one. Fetch gets the object at url, which is of kind "crl", "ocsp" or "issuer"; request
 // is the DER of the OCSPRequest for that kind and nil for the others. Several calls may
 // run at once. What it returns is not trusted.
+//
+// A Fetcher that keeps answers may also have the method
+//
+//	Verified(kind, url string, request, data []byte)
+//
+// It is called, with the arguments of Fetch and what that returned, once a list or response
+// proves to be signed by who may sign it, and an issuer to be on a path to an anchor. Until
+// then anybody on the line may have made it: it should not be kept for long, nor decide
+// what is taken later. Without the method nothing is told.
 type Fetcher interface {
 	Fetch(ctx context.Context, kind, url string, request []byte) ([]byte, error)
 }
@@ -255,10 +264,11 @@ type evidence struct {
 	pending  map[*node]bool
 	signers  map[signerKey]*verdictOf
 	fetched  map[string]bool
-	stored   map[string]bool // what the store was asked about
-	failures []string        // what could not be fetched and why
-	left     int             // fetches that may still be made
-	deadline time.Time       // for all fetches
+	stored   map[string]bool   // what the store was asked about
+	issuers  map[[32]byte]*job // what brought certificates, by their digests
+	failures []string          // what could not be fetched and why
+	left     int               // fetches that may still be made
+	deadline time.Time         // for all fetches
 }
 
 // known parses what was supplied, once.
@@ -266,7 +276,7 @@ func (t *task) known() *evidence {
 	if t.evidence != nil {
 		return t.evidence
 	}
-	e := &evidence{statuses: map[statusKey]*status{}, pending: map[*node]bool{}, signers: map[signerKey]*verdictOf{}, left: maxFetches}
+	e := &evidence{statuses: map[statusKey]*status{}, pending: map[*node]bool{}, signers: map[signerKey]*verdictOf{}, issuers: map[[32]byte]*job{}, left: maxFetches}
 	t.evidence = e
 	rev := t.rev()
 	for _, list := range [][][]byte{t.req.CRLs, rev.CRLs} {

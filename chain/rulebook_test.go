@@ -234,6 +234,9 @@ func rulebook() []ruling {
 		{"fetching: addresses", "chain/fetch TestFetch", "chain/fetch TestRefused"},
 		{"fetching: servers", "chain/fetch TestFetch", "chain/fetch TestServersThatMisbehave"},
 		{"fetching: the cache", "chain/fetch TestCacheFolder", "chain/fetch TestCacheIsNotTrusted"},
+		{"fetching: only what is verified is kept", "chain/fetch TestCacheForgetsWhatIsForged/verified", "chain/fetch TestCacheForgetsWhatIsForged/forged, of the future"},
+		{"fetching: the fetcher is told what is verified", "TestFetcherIsTold/a list", "TestFetcherIsTold/a list by somebody else"},
+		{"fetching: a forged answer heals", "TestForgedAnswerHeals/genuine", "TestForgedAnswerHeals/forged, of the future"},
 
 		// What the CA/Browser Forum wants.
 		{"br: lists", "chain/brlint TestCheckCRL/ten days", "chain/brlint TestCheckCRL/a second more"},

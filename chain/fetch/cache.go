@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,20 +18,57 @@ import (
 // How long and how much is kept.
 const (
 	failureKept = time.Minute
-	longestKept = 10 * 24 * time.Hour
-	issuerKept  = 24 * time.Hour
-	maxMemory   = 64 << 20 // octets of answers in memory
-	maxFailures = 4096     // answers in memory, failures among them
-	maxFiles    = 512      // in the folder
-	maxFolder   = 256 << 20
-	abandoned   = time.Hour // after which a half-written file is nobody's
+	// What nobody has verified spares the server the other questions about one message, and
+	// is gone before anybody misses the answer that it may have been put in the place of.
+	unverifiedKept = time.Minute
+	longestKept    = 10 * 24 * time.Hour
+	issuerKept     = 24 * time.Hour
+	maxMemory      = 64 << 20 // octets of answers in memory
+	maxFailures    = 4096     // answers in memory, failures among them
+	maxFiles       = 512      // in the folder
+	maxFolder      = 256 << 20
+	abandoned      = time.Hour // after which a half-written file is nobody's
 )
+
+// clockSkew is how far the clock of a server may be ahead; package chain allows as much.
+const clockSkew = 5 * time.Minute
 
 // An answer is an outcome worth remembering.
 type answer struct {
 	data  []byte
 	err   error
 	until time.Time
+	// Of an answer that waits to be verified: when it was issued, and until when it is
+	// kept once it is. ends is zero for any other.
+	since, ends time.Time
+}
+
+// Verified tells that data, which Fetch returned for the other arguments, is signed by who
+// may sign it. Only then is it kept until its end and in the folder, and only then does
+// nothing older take its place. Package chain calls it. What was not fetched lately, or is
+// dated in the future, is ignored.
+func (c *Client) Verified(kind, address string, request, data []byte) {
+	key := keyOf(kind, address, request)
+	c.mu.Lock()
+	a := c.answers[key]
+	c.mu.Unlock()
+	if a.ends.IsZero() || !bytes.Equal(a.data, data) || a.since.Before(c.latest(key, kind)) {
+		return
+	}
+	c.mu.Lock()
+	c.remember(key, answer{data: a.data, until: a.ends})
+	if kind != "issuer" {
+		if c.newest == nil || len(c.newest) >= maxFailures {
+			c.newest = map[string]time.Time{}
+		}
+		c.newest[key] = a.since
+	}
+	c.mu.Unlock()
+	c.toDisk(key, a.data)
+}
+
+func keyOf(kind, address string, request []byte) string {
+	return kind + " " + address + " " + string(request)
 }
 
 // recall returns a remembered answer. The lock is held.
@@ -62,15 +100,15 @@ var (
 	errOlder      = errors.New("the answer is older than the one before it")
 )
 
-// lifetime reads since and until when an object counts. One without a nextUpdate is not kept.
-func (c *Client) lifetime(kind string, data []byte) (since, until time.Time, err error) {
-	now := c.now()
-	since, until = now, now
+// lifetime reads since and until when an object counts that was got at a time. One without a
+// nextUpdate is not kept.
+func lifetime(kind string, data []byte, got time.Time) (since, until time.Time, err error) {
+	since, until = got, got
 	switch kind {
 	case "crl":
 		list, err := pkix.ParseCRL(data)
 		if err != nil {
-			return now, now, err
+			return got, got, err
 		}
 		since = time.Unix(list.ThisUpdate, 0)
 		if list.HasNextUpdate {
@@ -79,7 +117,7 @@ func (c *Client) lifetime(kind string, data []byte) (since, until time.Time, err
 	case "ocsp":
 		r, err := pkix.ParseOCSP(data)
 		if err != nil {
-			return now, now, err
+			return got, got, err
 		}
 		if len(r.Singles) > 0 {
 			since = time.Unix(r.Singles[0].ThisUpdate, 0)
@@ -90,45 +128,48 @@ func (c *Client) lifetime(kind string, data []byte) (since, until time.Time, err
 		}
 	default:
 		if len(data) == 0 {
-			return now, now, errUnreadable
+			return got, got, errUnreadable
 		}
-		until = now.Add(issuerKept)
+		until = got.Add(issuerKept)
 	}
-	if latest := now.Add(longestKept); until.After(latest) {
+	if latest := got.Add(longestKept); until.After(latest) {
 		until = latest
 	}
 	return since, until, nil
 }
 
-// keep remembers what was fetched, in memory and in the folder. Until it ends nothing else
-// is fetched in its place, and what comes after it must not be older: who sits on the line
-// cannot undo a revocation with the list of last week.
+// keep remembers what was fetched for a short while, until it is verified. What comes after
+// something verified must not be older: who sits on the line cannot undo a revocation with
+// the list of last week. What has not been verified holds nothing up, whatever its date.
 func (c *Client) keep(key, kind string, data []byte) ([]byte, error) {
-	since, until, err := c.lifetime(kind, data)
+	now := c.now()
+	since, until, err := lifetime(kind, data, now)
 	if err != nil {
 		return nil, err
 	}
-	before := c.latest(key, kind)
-	if since.Before(before) {
+	if since.Before(c.latest(key, kind)) {
 		return nil, errOlder
 	}
-	if !c.now().Before(until) {
+	if !now.Before(until) {
 		return data, nil
 	}
-	c.mu.Lock()
-	c.remember(key, answer{data: data, until: until})
-	if kind != "issuer" {
-		if c.newest == nil || len(c.newest) >= maxFailures {
-			c.newest = map[string]time.Time{}
-		}
-		c.newest[key] = since
+	a := answer{data: data, until: now.Add(unverifiedKept)}
+	if until.Before(a.until) {
+		a.until = until
 	}
+	if !c.ahead(since) {
+		a.since, a.ends = since, until
+	}
+	c.mu.Lock()
+	c.remember(key, a)
 	c.mu.Unlock()
-	c.toDisk(key, data)
 	return data, nil
 }
 
-// latest returns when the latest answer that was kept for a key had been issued.
+// ahead reports whether a date is in the future by more than clocks differ.
+func (c *Client) ahead(since time.Time) bool { return since.After(c.now().Add(clockSkew)) }
+
+// latest returns when the latest answer that was verified for a key had been issued.
 func (c *Client) latest(key, kind string) time.Time {
 	if kind == "issuer" {
 		return time.Time{}
@@ -136,8 +177,8 @@ func (c *Client) latest(key, kind string) time.Time {
 	c.mu.Lock()
 	at := c.newest[key]
 	c.mu.Unlock()
-	if data, _, ok := c.stored(key, kind); ok {
-		if since, _, err := c.lifetime(kind, data); err == nil && since.After(at) {
+	if data, got, ok := c.stored(key, kind); ok {
+		if since, _, err := lifetime(kind, data, got); err == nil && since.After(at) && !c.ahead(since) {
 			at = since
 		}
 	}
@@ -179,15 +220,16 @@ func (c *Client) stored(key, kind string) (data []byte, at time.Time, ok bool) {
 
 // fromDisk returns what the folder has and what still counts.
 func (c *Client) fromDisk(key, kind string) ([]byte, bool) {
-	data, at, ok := c.stored(key, kind)
+	data, got, ok := c.stored(key, kind)
 	if !ok {
 		return nil, false
 	}
-	_, until, err := c.lifetime(kind, data)
-	if kind == "issuer" {
-		until = at.Add(issuerKept)
+	now := c.now()
+	if got.After(now) {
+		got = now // somebody has set a clock
 	}
-	if err != nil || !c.now().Before(until) || c.now().Sub(at) > longestKept {
+	since, until, err := lifetime(kind, data, got)
+	if err != nil || !now.Before(until) || c.ahead(since) {
 		return nil, false
 	}
 	c.mu.Lock()

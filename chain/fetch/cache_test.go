@@ -27,6 +27,7 @@ func TestCacheFolder(t *testing.T) {
 		if err != nil || string(got) != string(want) || count.Load() != requests {
 			t.Errorf("%d octets of %d, %v, %d requests of %d", len(got), len(want), err, count.Load(), requests)
 		}
+		c.Verified("crl", address, nil, got)
 	}
 	get(open(), newer, 1)
 	get(open(), newer, 1) // another run of the program
@@ -87,9 +88,7 @@ func TestCacheIsNotTrusted(t *testing.T) {
 			open := func() *fetch.Client {
 				return &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return now }}
 			}
-			if _, err := open().Fetch(context.Background(), "crl", address, nil); err != nil {
-				t.Fatal(err)
-			}
+			verified(t, open(), "crl", address)
 			files, _ := filepath.Glob(filepath.Join(dir, "*.fetched"))
 			if len(files) != 1 {
 				t.Fatalf("files %v", files)
@@ -106,6 +105,16 @@ func TestCacheIsNotTrusted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// verified fetches, and says that what came has been verified.
+func verified(t testing.TB, c *fetch.Client, kind, address string) {
+	t.Helper()
+	data, err := c.Fetch(context.Background(), kind, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Verified(kind, address, nil, data)
 }
 
 func must(t testing.TB, err error) {
@@ -137,9 +146,7 @@ func TestCacheFolderIsBounded(t *testing.T) {
 	must(t, os.Mkdir(filepath.Join(dir, "folder.fetched"), 0o700))
 	c := client()
 	c.Dir = dir
-	if _, err := c.Fetch(context.Background(), "crl", address, nil); err != nil {
-		t.Fatal(err)
-	}
+	verified(t, c, "crl", address)
 	files, _ := filepath.Glob(filepath.Join(dir, "*.fetched"))
 	var total int64
 	for _, f := range files {
@@ -159,9 +166,7 @@ func TestCacheFolderIsBounded(t *testing.T) {
 	for _, dir := range []string{filepath.Join(dir, "missing"), filepath.Join(dir, "notes.txt")} {
 		c := client()
 		c.Dir = dir
-		if _, err := c.Fetch(context.Background(), "crl", address, nil); err != nil {
-			t.Errorf("%v", err)
-		}
+		verified(t, c, "crl", address)
 	}
 }
 
@@ -184,9 +189,7 @@ func TestCacheNeverGoesBack(t *testing.T) {
 			}
 			return c.Fetch(context.Background(), "crl", address, nil)
 		}
-		if _, err := get(); err != nil {
-			t.Fatal(err)
-		}
+		verified(t, c, "crl", address)
 		clock, body = now.Add(2*time.Hour), older
 		if _, err := get(); err == nil {
 			t.Error("an older list took the place of a newer one")
@@ -211,8 +214,100 @@ func TestCacheKinds(t *testing.T) {
 	}{{0, 1}, {time.Hour, 1}, {25 * time.Hour, 2}} {
 		clock = now.Add(tt.after)
 		c := &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return clock }}
-		if _, err := c.Fetch(context.Background(), "issuer", address, nil); err != nil || count.Load() != tt.requests {
-			t.Errorf("after %v: %d requests, %v", tt.after, count.Load(), err)
+		verified(t, c, "issuer", address)
+		if count.Load() != tt.requests {
+			t.Errorf("after %v: %d requests", tt.after, count.Load())
 		}
+	}
+}
+
+// Attack row G08: what nobody has verified is forgotten after a minute, is not in the folder
+// and holds up nothing that comes later, whatever it says about its time; what is dated in
+// the future is not kept even if somebody vouches for it.
+func TestCacheForgetsWhatIsForged(t *testing.T) {
+	genuine := newCRL(t, now.Add(-time.Hour), now.Add(24*time.Hour))
+	future := newCRL(t, now.AddDate(20, 0, 0), now.AddDate(21, 0, 0))
+	fast := newCRL(t, now.Add(4*time.Minute), now.Add(24*time.Hour))
+	for _, tt := range []struct {
+		name     string
+		first    []byte
+		vouched  []byte // what is said to be verified
+		requests int64  // two minutes later
+	}{
+		{"verified", genuine, genuine, 1},
+		{"verified, by a clock that is a little fast", fast, fast, 1},
+		{"not verified", genuine, nil, 2},
+		{"something else verified", newCRL(t, now, now.Add(48*time.Hour)), genuine, 2},
+		{"forged, of today", newCRL(t, now, now.AddDate(1, 0, 0)), nil, 2},
+		{"forged, of the future", future, nil, 2},
+		{"of the future, and vouched for", future, future, 2},
+	} {
+		for _, folder := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, folder %v", tt.name, folder), func(t *testing.T) {
+				body, clock, dir := tt.first, now, ""
+				if folder {
+					dir = t.TempDir()
+				}
+				address, count := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(body) })
+				c := &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return clock }}
+				get := func() ([]byte, error) { return c.Fetch(context.Background(), "crl", address, nil) }
+				for range 2 { // the second time from memory
+					got, err := get()
+					if err != nil || string(got) != string(tt.first) || count.Load() != 1 {
+						t.Fatalf("%d octets, %v, %d requests", len(got), err, count.Load())
+					}
+				}
+				c.Verified("crl", address, nil, tt.vouched)
+				want := 0
+				if folder && tt.requests == 1 {
+					want = 1
+				}
+				if files, _ := filepath.Glob(filepath.Join(dir, "*.fetched")); folder && len(files) != want {
+					t.Errorf("the folder has %d files", len(files))
+				}
+				body, clock = genuine, now.Add(2*time.Minute)
+				then := genuine
+				if tt.requests == 1 {
+					then = tt.first
+				}
+				if folder {
+					c = &fetch.Client{Allow: loopback(), Dir: dir, Time: c.Time}
+				}
+				if got, err := get(); err != nil || string(got) != string(then) || count.Load() != tt.requests {
+					t.Errorf("%d octets, %v, %d requests of %d", len(got), err, count.Load(), tt.requests)
+				}
+				// And for years to come.
+				for _, days := range []int{11, 365, 3650} {
+					clock = now.AddDate(0, 0, days)
+					body = newCRL(t, clock.Add(-time.Hour), clock.Add(24*time.Hour))
+					if got, err := get(); err != nil || string(got) != string(body) {
+						t.Errorf("%d days later: %v", days, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A verified list counts ten days from when it came, however often it is read again.
+func TestCacheEnds(t *testing.T) {
+	address, count := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Write(newCRL(t, now.Add(-time.Hour), now.AddDate(1, 0, 0)))
+	})
+	clock, dir := now, t.TempDir()
+	open := func() *fetch.Client {
+		return &fetch.Client{Allow: loopback(), Dir: dir, Time: func() time.Time { return clock }}
+	}
+	verified(t, open(), "crl", address)
+	clock = now.AddDate(0, 0, 9)
+	c := open()
+	verified(t, c, "crl", address)
+	if count.Load() != 1 {
+		t.Errorf("%d requests within ten days", count.Load())
+	}
+	clock = now.AddDate(0, 0, 11)
+	verified(t, c, "crl", address)
+	if count.Load() != 2 {
+		t.Errorf("%d requests after ten days", count.Load())
 	}
 }

@@ -8,7 +8,11 @@
 // settings of the environment, and connects only to public addresses: loopback,
 // link-local, private, carrier and multicast addresses are refused after the name has
 // been resolved, so that no name can be made to point inside. [Client.Allow] names the
-// exceptions an internal PKI needs. What it returns is not verified.
+// exceptions an internal PKI needs. What it returns is not verified, and is kept for a
+// minute and in memory alone until somebody has verified it and says so with
+// [Client.Verified]: a forged answer is forgotten by itself, and never stands in the way of
+// the genuine one. Verifiers that trust different anchors should not share a Client or its
+// folder: what one of them has verified may be of no use to the other until it ends.
 //
 // # Limits
 //
@@ -38,9 +42,9 @@ import (
 // A Client fetches. Set its fields before the first use; after that it may be used by
 // several goroutines at once. The zero value is ready and remembers answers in memory.
 type Client struct {
-	// Dir is a folder that keeps answers from one run of the program to the next. Its
-	// content is verified like everything else that is fetched. "" keeps them in memory
-	// alone.
+	// Dir is a folder that keeps verified answers from one run of the program to the
+	// next. They are verified again like everything else that is fetched, but who can
+	// write there can keep lists from being fetched. "" keeps answers in memory alone.
 	Dir string
 	// Allow lists networks that may be reached although they are not public.
 	Allow []netip.Prefix
@@ -59,7 +63,7 @@ type Client struct {
 	flights map[string]*flight
 	answers map[string]answer
 	bytes   int
-	newest  map[string]time.Time // when the latest answer was issued
+	newest  map[string]time.Time // when the latest verified answer was issued
 	client  *http.Client
 }
 
@@ -86,9 +90,9 @@ const maxURL = 2048
 
 // Fetch gets what is at an address: of kind "crl", "ocsp" or "issuer". A request is sent
 // by GET where it is short and by POST otherwise (RFC 6960, Appendix A.1; RFC 5019,
-// Section 5). Several callers for the same thing share one fetch. Answers are kept until
-// their nextUpdate, ten days at most, and failures for a minute. Errors are of type
-// [*Error].
+// Section 5). Several callers for the same thing share one fetch. Answers are kept for a
+// minute, and failures too; verified answers until their nextUpdate, ten days at most, and
+// issuers for a day. Errors are of type [*Error].
 func (c *Client) Fetch(ctx context.Context, kind, address string, request []byte) ([]byte, error) {
 	data, err := c.get(ctx, kind, address, request)
 	if err != nil {
@@ -122,7 +126,7 @@ func (c *Client) get(ctx context.Context, kind, address string, request []byte) 
 			return nil, err
 		}
 	}
-	key := kind + " " + address + " " + string(request)
+	key := keyOf(kind, address, request)
 	c.mu.Lock()
 	if a, ok := c.recall(key); ok {
 		c.mu.Unlock()
