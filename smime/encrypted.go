@@ -138,7 +138,6 @@ func (p *pass) try(l *encryptedLayer, d *cms.EnvelopedData, tries []attempt) (co
 		return d.Unlock(d.Recipients()[tries[0].recipient], tries[0].key, opt)
 	}
 	if len(tries) > 1 || l.guessed {
-		l.tries = tries
 		unlock = func() error {
 			var list []cms.Try
 			for _, t := range tries {
@@ -151,6 +150,9 @@ func (p *pass) try(l *encryptedLayer, d *cms.EnvelopedData, tries []attempt) (co
 		return code, err
 	}
 	l.unlocked, l.reader = true, tries[0].reader
+	if len(tries) > 1 || l.guessed {
+		l.tries = tries
+	}
 	for _, t := range tries {
 		l.layer.Recipients[t.recipient].Used = !l.guessed
 	}

@@ -46,7 +46,8 @@ func (p *pass) layerOf(e *mimeraw.Entity) (layerReader, error) {
 }
 
 // hiddenLayer returns the layer that an entity is whose label does not say so, or nil if it
-// is ordinary content; e then still has all of its body.
+// is ordinary content; e then still has all of its body. What a limit or something else than
+// the message put an end to is neither.
 func (p *pass) hiddenLayer(e *mimeraw.Entity, mt mimeraw.MediaType) (layerReader, error) {
 	seen := &recorder{r: e.Body}
 	body, err := (&mimeraw.Entity{Header: e.Header, Body: seen}).Decoded()
@@ -56,7 +57,11 @@ func (p *pass) hiddenLayer(e *mimeraw.Entity, mt mimeraw.MediaType) (layerReader
 	data := bufio.NewReader(body)
 	if start, _ := data.Peek(64); cmsStart(start) {
 		problems, warnings := len(p.problems), len(p.warnings)
-		if layer, err := p.cmsLayer(data, &mt); err == nil {
+		layer, err := p.cmsLayer(data, &mt)
+		if endsCall(err) || errors.As(err, new(*limits.Exceeded)) {
+			return nil, err
+		}
+		if err == nil {
 			seen.stop()
 			p.warnings = append(p.warnings, "mime.hidden_type")
 			return layer, nil

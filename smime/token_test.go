@@ -30,12 +30,13 @@ type (
 		key  crypto.Signer
 		used *int
 	}
-	// decryptToken is an RSA key as github.com/ThalesGroup/crypto11 makes it: it does not
-	// do what SessionKeyLen asks, and shows bad padding.
+	// decryptToken is an RSA key. What it does about a SessionKeyLen is one of three things:
+	// "honours" it, "refuses" it, as github.com/ThalesGroup/crypto11 does, or "ignores" it.
+	// Without one it shows bad padding.
 	decryptToken struct {
-		key    *rsa.PrivateKey
-		strict bool // does what SessionKeyLen asks after all
-		used   *int
+		key           *rsa.PrivateKey
+		sessionKeyLen string
+		used          *int
 	}
 	// agreeToken only agrees on secrets.
 	agreeToken struct {
@@ -68,8 +69,13 @@ func (k messageToken) SignMessage(r io.Reader, message []byte, opts crypto.Signe
 func (k decryptToken) Public() crypto.PublicKey { return k.key.Public() }
 
 func (k decryptToken) Decrypt(r io.Reader, text []byte, opts crypto.DecrypterOpts) ([]byte, error) {
-	if o, ok := opts.(*rsa.PKCS1v15DecryptOptions); ok && o.SessionKeyLen != 0 && !k.strict {
-		return nil, errors.New("token: unsupported RSA option value")
+	if o, ok := opts.(*rsa.PKCS1v15DecryptOptions); ok && o.SessionKeyLen != 0 {
+		switch k.sessionKeyLen {
+		case "refuses":
+			return nil, errors.New("token: unsupported RSA option value")
+		case "ignores":
+			opts = nil
+		}
 	}
 	*k.used++
 	return k.key.Decrypt(r, text, opts)
@@ -102,12 +108,12 @@ func TestTokens(t *testing.T) {
 	}
 	digests := func(key crypto.PrivateKey) crypto.PrivateKey { return signToken{key.(crypto.Signer), &used} }
 	messages := func(key crypto.PrivateKey) crypto.PrivateKey { return messageToken{key.(crypto.Signer), &used} }
-	crypto11 := func(key crypto.PrivateKey) crypto.PrivateKey {
-		return decryptToken{key.(*rsa.PrivateKey), false, &used}
+	rsaToken := func(sessionKeyLen string) func(crypto.PrivateKey) crypto.PrivateKey {
+		return func(key crypto.PrivateKey) crypto.PrivateKey {
+			return decryptToken{key.(*rsa.PrivateKey), sessionKeyLen, &used}
+		}
 	}
-	strict := func(key crypto.PrivateKey) crypto.PrivateKey {
-		return decryptToken{key.(*rsa.PrivateKey), true, &used}
-	}
+	crypto11 := rsaToken("refuses")
 	agrees := func(key crypto.PrivateKey) crypto.PrivateKey { return agreeToken{exchanger(key), &used} }
 	kem := func(key crypto.PrivateKey) crypto.PrivateKey {
 		return kemToken{key.(crypto.Decapsulator), &used}
@@ -146,10 +152,13 @@ func TestTokens(t *testing.T) {
 		kind      smimetest.Key
 		wrap      func(crypto.PrivateKey) crypto.PrivateKey
 		transport string
+		times     int // that the token is used: once more if it takes a SessionKeyLen, to find that out
 	}{
-		{smimetest.RSA2048, crypto11, "pkcs1"}, {smimetest.RSA2048, crypto11, "oaep"}, {smimetest.RSA2048, strict, "pkcs1"},
-		{smimetest.P256, agrees, ""}, {smimetest.P384, agrees, ""}, {smimetest.P521, agrees, ""}, {smimetest.X25519, agrees, ""},
-		{smimetest.MLKEM768, kem, ""}, {smimetest.MLKEM1024, kem, ""},
+		{smimetest.RSA2048, crypto11, "pkcs1", 1}, {smimetest.RSA2048, crypto11, "oaep", 1},
+		{smimetest.RSA2048, rsaToken("honours"), "pkcs1", 2}, {smimetest.RSA2048, rsaToken("honours"), "oaep", 1},
+		{smimetest.RSA2048, rsaToken("ignores"), "pkcs1", 2}, {smimetest.RSA2048, rsaToken("ignores"), "oaep", 1},
+		{smimetest.P256, agrees, "", 1}, {smimetest.P384, agrees, "", 1}, {smimetest.P521, agrees, "", 1}, {smimetest.X25519, agrees, "", 1},
+		{smimetest.MLKEM768, kem, "", 1}, {smimetest.MLKEM1024, kem, "", 1},
 	} {
 		bob := inToken("bob@good.example", c.kind, c.wrap)
 		composer := &smime.Composer{Signers: []*certstore.Identity{pki.Alice()}, Recipients: []*x509.Certificate{bob.Certificate()},
@@ -164,7 +173,7 @@ func TestTokens(t *testing.T) {
 		keys.AddIdentity(bob)
 		o := &smime.Opener{Chain: pki.Verifier(), Keys: keys}
 		m, err := o.Open(context.Background(), bytes.NewReader(sealed.Bytes()))
-		if err != nil || used != 1 {
+		if err != nil || used != c.times {
 			t.Errorf("%s %s: opened: %v, token used %d times", c.kind, c.transport, err, used)
 			continue
 		}

@@ -2,13 +2,18 @@ package smime_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"errors"
+	"io"
+	"iter"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
@@ -161,5 +166,89 @@ func TestSeveralPasswords(t *testing.T) {
 	r, err := (&smime.Opener{Passphrase: []byte("fourth")}).InspectCMS(t.Context(), bytes.NewReader(message), nil)
 	if err != nil || r.Verdict != smime.NotAuthentic || strings.Join(r.Codes, " ") != "decrypt.failed" {
 		t.Errorf("a wrong password: %+v, %v", r, err)
+	}
+}
+
+// After passwords that everybody can see to be too many, a named recipient opens the
+// message: the report says which, and who reads what was not written to him (row A18).
+func TestNamedAfterPasswords(t *testing.T) {
+	people := readOpenIdentities(t)
+	pki := smimetest.NewPKI(t)
+	bob := pki.Issue(smimetest.Leaf{Emails: []string{"bob@good.example"}, Key: smimetest.MLKEM768}) // whose recipient comes last in the order of DER
+	keys := new(certstore.Memory)
+	keys.AddIdentity(bob)
+	for address, warned := range map[string]bool{"carol@good.example": true, "bob@good.example": false} {
+		inside := fileFields[:strings.Index(fileFields, "\r\n")+2] + "To: " + address + "\r\nContent-Type: text/plain; hp=\"clear\"\r\n\r\nhello\r\n"
+		signed := "Content-Type: application/pkcs7-mime; smime-type=signed-data\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+			catalogue.Base64Lines(newMaker(t, people).Forged(inside, nil).DER())
+		to := []*cms.Recipient{{Certificate: bob.Certificate()}}
+		for range 5 {
+			to = append(to, &cms.Recipient{Passphrase: []byte("another"), Iterations: 1000})
+		}
+		var der bytes.Buffer
+		w, err := cms.NewEnvelopedWriter(&der, to, cms.EnvelopeOptions{Cipher: "aes256-cbc"})
+		if err == nil {
+			_, err = io.WriteString(w, signed)
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := people.opener()
+		o.Keys, o.Passphrase = keys, []byte("mine")
+		r := reported(t, o, sealedMail(der.Bytes()))
+		if r.Verdict != smime.Authentic {
+			t.Fatalf("%s %q", r.Verdict, r.Codes)
+		}
+		for _, to := range r.Layers[0].Recipients {
+			if to.Used == (to.Kind == "pwri") {
+				t.Errorf("a recipient of kind %s is used: %t", to.Kind, to.Used)
+			}
+		}
+		if slices.Contains(r.Warnings, "recipient.not_named") != warned {
+			t.Errorf("to %s: warnings %q", address, r.Warnings)
+		}
+	}
+}
+
+// brokenKeys is a key store that cannot be asked.
+type brokenKeys struct{ *certstore.Memory }
+
+func (brokenKeys) Identities(context.Context, certstore.Query) iter.Seq2[*certstore.Identity, error] {
+	return func(yield func(*certstore.Identity, error) bool) { yield(nil, errors.New("no connection")) }
+}
+
+// Ciphertext that does not say so does not become content because the key store fails.
+func TestHiddenLayerWithoutKeyStore(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	bob := pki.Bob()
+	var der bytes.Buffer
+	w, err := cms.NewEnvelopedWriter(&der, []*cms.Recipient{{Certificate: bob.Certificate()}}, cms.EnvelopeOptions{Cipher: "aes256-gcm"})
+	if err == nil {
+		_, err = io.WriteString(w, filePart)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	mail := func(data []byte) string {
+		return fileFields + "Content-Type: application/x-foo\r\nContent-Transfer-Encoding: base64\r\n\r\n" + catalogue.Base64Lines(data)
+	}
+	keys := new(certstore.Memory)
+	keys.AddIdentity(bob)
+	o := &smime.Opener{Chain: pki.Verifier(), Keys: keys, AllowUnsigned: true}
+	if r := reported(t, o, mail(der.Bytes())); len(r.Layers) != 1 || !r.Layers[0].Decrypted || !slices.Contains(r.Warnings, "mime.hidden_type") {
+		t.Errorf("the twin: %+v", r)
+	}
+	o.Keys = brokenKeys{keys}
+	if m, err := o.Open(t.Context(), strings.NewReader(mail(der.Bytes()))); err == nil || !strings.Contains(err.Error(), "no connection") {
+		t.Errorf("opened without the store: %+v, %v", m, err)
+	}
+	if r := reported(t, o, mail([]byte("no CMS, so nobody is asked"))); r.Verdict != smime.Unsigned || len(r.Layers) != 0 {
+		t.Errorf("content: %s, %d layers", r.Verdict, len(r.Layers))
 	}
 }

@@ -224,28 +224,63 @@ func TestPaddingOracle(t *testing.T) {
 	}
 	t.Log(opened, "opened,", failed, "vectors failed alike")
 
-	// A token that shows bad padding and right lengths to us shows them to nobody else.
-	token := plainToken{h.key.(*rsa.PrivateKey)}
-	if o, err := unseal(bytes.NewReader(sealedGCM(cek, plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), ct)).der()), h.cert, "", token, cms.DecryptOptions{}); err != nil || !bytes.Equal(o.content, plain) {
-		t.Error("token:", err)
-	}
-	bad[0] ^= 0x55
-	failWithDecrypt(t, "token, altered octet", sealedGCM(cek, plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), bad)), h.cert, "", token)
-	short, _ := rsa.EncryptPKCS1v15(rand.Reader, &token.key.PublicKey, make([]byte, 31))
-	failWithDecrypt(t, "token, key length", sealedGCM(make([]byte, 32), plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), short)), h.cert, "", token)
 }
 
-// A plainToken decrypts as tokens behind github.com/ThalesGroup/crypto11 do: without regard
-// for SessionKeyLen, which it refuses.
-type plainToken struct{ key *rsa.PrivateKey }
+// A token that shows bad padding and right lengths to us shows them to nobody else: neither
+// by the error nor by how often it is used on the ciphertext of the message (C07).
+func TestPaddingOracleOfTokens(t *testing.T) {
+	h, plain, cek := holders()["rsa"], []byte("what was sent"), someBytes(32)
+	key := h.key.(*rsa.PrivateKey)
+	encrypted := func(cek []byte) []byte {
+		ct, err := rsa.EncryptPKCS1v15(rand.Reader, &key.PublicKey, cek)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ct
+	}
+	good := encrypted(cek)
+	bad := bytes.Clone(good)
+	bad[0] ^= 0x55
+	for sessionKeyLen, probes := range map[string]int{"honours": 1, "refuses": 0, "ignores": 1} {
+		for name, ct := range map[string][]byte{"good": good, "altered octet": bad, "key length": encrypted(cek[:31]), "no key": encrypted(nil)} {
+			token := &plainToken{key: key, sessionKeyLen: sessionKeyLen, message: ct}
+			der := sealedGCM(cek, plain, ktri(h.cert, algorithmDER(oid.RSA, []byte{5, 0}), ct))
+			if name != "good" {
+				failWithDecrypt(t, "token, "+name, der, h.cert, "", token)
+			} else if o, err := unseal(bytes.NewReader(der.der()), h.cert, "", token, cms.DecryptOptions{}); err != nil || !bytes.Equal(o.content, plain) {
+				t.Errorf("a token that %s it: %v", sessionKeyLen, err)
+			}
+			if token.onMessage != 1 || token.onOthers != probes {
+				t.Errorf("a token that %s it, %s: used %d times on the message, %d times on other things", sessionKeyLen, name, token.onMessage, token.onOthers)
+			}
+		}
+	}
+}
 
-func (k plainToken) Public() crypto.PublicKey { return k.key.Public() }
+// A plainToken honours, refuses or ignores a SessionKeyLen, shows bad padding without, and
+// counts what its key is used for. Those behind github.com/ThalesGroup/crypto11 refuse it.
+type plainToken struct {
+	key                 *rsa.PrivateKey
+	sessionKeyLen       string
+	message             []byte
+	onMessage, onOthers int
+}
 
-func (k plainToken) Decrypt(r io.Reader, text []byte, opts crypto.DecrypterOpts) ([]byte, error) {
-	if o := opts.(*rsa.PKCS1v15DecryptOptions); o.SessionKeyLen != 0 {
+func (k *plainToken) Public() crypto.PublicKey { return k.key.Public() }
+
+func (k *plainToken) Decrypt(r io.Reader, text []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	if o := opts.(*rsa.PKCS1v15DecryptOptions); o.SessionKeyLen != 0 && k.sessionKeyLen == "refuses" {
 		return nil, errors.New("token: unsupported option")
 	}
-	return k.key.Decrypt(r, text, nil)
+	if bytes.Equal(text, k.message) {
+		k.onMessage++
+	} else {
+		k.onOthers++
+	}
+	if k.sessionKeyLen == "ignores" {
+		opts = nil
+	}
+	return k.key.Decrypt(r, text, opts)
 }
 
 // The same for RSAES-OAEP, with every pair of hashes and with labels: over a thousand

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/subtle"
 	"crypto/x509"
 	"fmt"
 
@@ -83,17 +84,32 @@ func (l *rsaLock) open(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte
 	var how crypto.DecrypterOpts = &rsa.PKCS1v15DecryptOptions{SessionKeyLen: n}
 	if l.oaep != nil {
 		how = &rsa.OAEPOptions{Hash: l.oaep.hash, MGFHash: l.oaep.mgf, Label: l.oaep.label}
+	} else if _, ours := key.(*rsa.PrivateKey); !ours && !takesSessionKeyLen(d, pub, n) {
+		how = &rsa.PKCS1v15DecryptOptions{}
 	}
+	// What the message brought is decrypted once, whatever comes of it: a second operation
+	// after a bad padding would show in the time it takes.
 	cek, err := d.Decrypt(rand.Reader, l.encryptedKey, how)
-	if _, ours := key.(*rsa.PrivateKey); err != nil && !ours && l.oaep == nil {
-		// QUIRK: tokens behind github.com/ThalesGroup/crypto11 refuse a SessionKeyLen. They
-		// show bad padding, and from here on it is a random key as well.
-		cek, err = d.Decrypt(rand.Reader, l.encryptedKey, &rsa.PKCS1v15DecryptOptions{})
-	}
 	if err != nil {
 		return nil, 0, nil
 	}
 	return cek, 1, nil
+}
+
+// takesSessionKeyLen reports whether d decrypts with a SessionKeyLen of n. It finds out by a
+// random key of its own, so that the answer has nothing to do with any message.
+//
+// QUIRK: tokens behind github.com/ThalesGroup/crypto11 refuse a SessionKeyLen. They show bad
+// padding, and from there on it is a random key as well.
+func takesSessionKeyLen(d crypto.Decrypter, pub *rsa.PublicKey, n int) bool {
+	key := make([]byte, n)
+	rand.Read(key)
+	text, err := rsa.EncryptPKCS1v15(rand.Reader, pub, key)
+	if err != nil {
+		return false
+	}
+	got, err := d.Decrypt(rand.Reader, text, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: n})
+	return err == nil && subtle.ConstantTimeCompare(got, key) == 1
 }
 
 // sealRSA protects cek for the holder of an RSA key. PKCS #1 v1.5 has NULL parameters

@@ -30,11 +30,11 @@ type Try struct {
 // [EnvelopedData.Unlock] comes first.
 //
 // If there are several the content is held in memory, up to limits.HeldInMemory, and
-// deciphered once for each try, whether an earlier one fitted or not. So nothing about a
-// single recipient shows: neither in time nor by a recipient that somebody added to a
-// message that others open (RFC 3218). Without authentication of the content one wrong try
-// in about 250 seems to fit; where the right one comes later the content then makes no
-// sense.
+// deciphered once for each try, whether an earlier one fitted or not, so all of it together
+// has at most limits.TriedOctets, or TriedLegacy. So nothing about a single recipient shows:
+// neither in time nor by a recipient that somebody added to a message that others open (RFC
+// 3218). Without authentication of the content one wrong try in about 250 seems to fit. So
+// of those that fit the first one counts whose content begins as text, or else the first.
 //
 // Tries that everybody can see to be impossible do not count; an error says that there is
 // no other, or that there are too many: more than 64, or more than 4 with a password.
@@ -105,11 +105,16 @@ func (t *trial) Read(p []byte) (int, error) {
 }
 
 func (t *trial) run() error {
-	text, err := io.ReadAll(io.LimitReader(t.e.content.text, limits.HeldInMemory+1))
+	work := limits.TriedOctets
+	if t.e.cipher.legacy {
+		work = limits.TriedLegacy
+	}
+	most := min(limits.HeldInMemory, work/len(t.keys))
+	text, err := io.ReadAll(io.LimitReader(t.e.content.text, int64(most)+1))
 	if err != nil {
 		return err
 	}
-	if len(text) > limits.HeldInMemory {
+	if len(text) > most {
 		return cipherstream.ErrTooLong
 	}
 	tag, additional, err := t.e.tail()
@@ -117,19 +122,30 @@ func (t *trial) run() error {
 		return err
 	}
 	held := func() ([]byte, []byte, error) { return tag, additional, nil }
-	result := error(cipherstream.ErrOpen)
+	result, readable := error(cipherstream.ErrOpen), false
 	for i, key := range t.keys {
 		r, err := t.e.cipher.open(key, bytes.NewReader(text), held)
 		if err != nil {
 			return err
 		}
 		plain, err := io.ReadAll(r)
-		if err == nil && result != io.EOF {
-			result = io.EOF
+		if likely := err == nil && beginsAsText(plain); err == nil && (result != io.EOF || likely && !readable) {
+			result, readable = io.EOF, likely
 			t.plain.Reset(plain)
 			t.e.tried = t.index[i]
 		}
 		clear(key)
 	}
 	return result
+}
+
+// beginsAsText reports whether the first octets of plain are ASCII text, as every MIME entity
+// begins. Of 10^26 wrong keys one makes 64 such octets.
+func beginsAsText(plain []byte) bool {
+	for _, c := range plain[:min(len(plain), 64)] {
+		if (c < ' ' || c > '~') && c != '\r' && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
 }

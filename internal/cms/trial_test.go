@@ -2,6 +2,9 @@ package cms_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/des"
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/rsa"
@@ -203,5 +206,104 @@ func TestStaticAgreement(t *testing.T) {
 	e = sealedGCM(cek, plain, kari([]byte("another material")))
 	if _, err := unseal(bytes.NewReader(e.der()), h.cert, "", h.key, with); err != cms.ErrDecrypt {
 		t.Error("other material:", err)
+	}
+}
+
+// sealedCBC is a good EnvelopedData under cek, but for its recipients.
+func sealedCBC(cek, plain []byte, recipients ...[]byte) envelope {
+	block, o := cipher.Block(nil), oid.AES256CBC
+	var err error
+	if len(cek) == 24 {
+		o = oid.TripleDESCBC
+		block, err = des.NewTripleDESCipher(cek)
+	} else {
+		block, err = aes.NewCipher(cek)
+	}
+	if err != nil {
+		panic(err)
+	}
+	n := block.BlockSize()
+	pad := n - len(plain)%n
+	text := append(bytes.Clone(plain), bytes.Repeat([]byte{byte(pad)}, pad)...)
+	cipher.NewCBCEncrypter(block, make([]byte, n)).CryptBlocks(text, text)
+	return envelope{oid.EnvelopedData, recipients, algorithmDER(o, append([]byte{4, byte(n)}, make([]byte, n)...)), text, nil}
+}
+
+// A wrong key under which the padding of AES-CBC looks right, as one in 256 does, does not
+// stand in for the right one, wherever its recipient stands.
+func TestWrongKeyThatPads(t *testing.T) {
+	kek := cms.Secret(someBytes(32))
+	info := func(cek []byte) []byte { return kekri(algorithmDER(oid.AES256Wrap, nil), wrapped(kek, cek)) }
+	cek := someBytes(32)
+	for _, plain := range [][]byte{[]byte("Content-Type: text/plain\r\n\r\nhello"), append([]byte("Content-Type: text/plain; charset=utf-8; format=flowed\r\n\r\nhello: "), someBytes(100)...)} {
+		e := sealedCBC(cek, plain)
+		last := len(e.text) - aes.BlockSize
+		wrong := make([]byte, 32)
+		for out := make([]byte, aes.BlockSize); out[15] != 1; {
+			rand.Read(wrong)
+			b, err := aes.NewCipher(wrong)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cipher.NewCBCDecrypter(b, e.text[last-aes.BlockSize:last]).CryptBlocks(out, e.text[last:])
+		}
+		for name, infos := range map[string][][]byte{"first": {info(wrong), info(cek)}, "last": {info(cek), info(wrong)}} {
+			e.recipients = infos
+			if got, err := openTrying(e.der(), kek); err != nil || !bytes.Equal(got, plain) {
+				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+		e.recipients = [][]byte{info(wrong), info(wrong)} // nothing better is left to take
+		if got, err := openTrying(e.der(), kek); err != nil || bytes.Equal(got, plain) {
+			t.Errorf("wrong keys alone: %q, %v", got, err)
+		}
+	}
+	// What is no text is found as long as no wrong key pads before it.
+	binary := someBytes(1000)
+	if got, err := openTrying(sealedCBC(cek, binary, info(cek), info(make([]byte, 32))).der(), kek); err != nil || !bytes.Equal(got, binary) {
+		t.Errorf("binary: %v", err)
+	}
+}
+
+// Octets times keys are bounded, and more tightly for a slow cipher.
+func TestUnlockAnyWork(t *testing.T) {
+	kek := cms.Secret(someBytes(32))
+	open := func(keyLen, size, recipients int) error {
+		cek := someBytes(keyLen)
+		infos := make([][]byte, recipients)
+		for i := range infos {
+			infos[i] = kekri(algorithmDER(oid.AES256Wrap, nil), wrapped(kek, cek))
+		}
+		c, err := cms.Open(bytes.NewReader(sealedCBC(cek, make([]byte, size), infos...).der()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := c.(*cms.EnvelopedData)
+		var tries []cms.Try
+		for _, ri := range e.Recipients() {
+			tries = append(tries, cms.Try{Recipient: ri, Key: kek})
+		}
+		if err := e.UnlockAny(tries, cms.DecryptOptions{AllowLegacyCiphers: true}); err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, e)
+		if err == nil && n != int64(size) {
+			t.Errorf("%d octets of %d", n, size)
+		}
+		return err
+	}
+	for name, c := range map[string]struct {
+		keyLen, size, recipients int
+		ok                       bool
+	}{
+		"AES":                            {32, 8 << 20, 8, true},
+		"AES, one block too much for 64": {32, limits.TriedOctets / 64, 64, false},
+		"3DES":                           {24, 1 << 20, 2, true},
+		"3DES, too much for 64":          {24, limits.TriedLegacy / 64, 64, false},
+		"AES, as much as that":           {32, limits.TriedLegacy / 64, 64, true},
+	} {
+		if err := open(c.keyLen, c.size, c.recipients); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -38,9 +38,12 @@ const (
 
 // Keys and key derivation.
 const (
-	RSAModulusMin  = 2048       // bits; below only for reading old mail
-	RSAModulusMax  = 16384      // bits; one verification takes 5 to 16 ms
-	DSAModulusMax  = 3072       // bits; the largest of FIPS 186-4
+	RSAModulusMin = 2048  // bits; below only for reading old mail
+	RSAModulusMax = 16384 // bits; one verification takes 5 to 16 ms
+	DSAModulusMax = 3072  // bits; the largest of FIPS 186-4
+	// A content that several keys may fit is deciphered with each: octets times keys.
+	TriedOctets    = 512 << 20  // 0.5 s of AES
+	TriedLegacy    = 128 << 20  // 5 s of Triple-DES
 	KDFIterations  = 1_000_000  // PBKDF2 in a message: about 0.26 s
 	FileIterations = 10_000_000 // all KDF work in a local key file together, see H01
 	ScryptMemory   = 64 << 20

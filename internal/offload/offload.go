@@ -224,7 +224,8 @@ func (s *Sink) Write(p []byte) {
 	}
 }
 
-// Wait returns once everything written has been worked on.
+// Wait returns once everything written has been worked on. Nothing of it is left in memory
+// that other streams get.
 func (s *Sink) Wait() {
 	if s.line == nil {
 		return
@@ -233,11 +234,14 @@ func (s *Sink) Wait() {
 		s.flush()
 	}
 	if s.next != nil {
+		s.next.Wipe()
 		s.next.Free()
 		s.next = nil
 	}
 	for !s.line.Empty() {
-		s.line.Take().Free()
+		p := s.line.Take()
+		p.Wipe()
+		p.Free()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,6 +90,25 @@ func TestNothingStays(t *testing.T) {
 	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// What a Sink took may have been plaintext: no other stream finds it in a piece.
+func TestSinkLeavesNothing(t *testing.T) {
+	secret := bytes.Repeat([]byte{0xa5}, offload.Threshold+5*offload.PieceSize+100)
+	sum := sha256.New()
+	s := offload.NewSink(func(b []byte) { sum.Write(b) })
+	for part := range slices.Chunk(secret, 4096) {
+		s.Write(part)
+	}
+	s.Wait()
+	if want := sha256.Sum256(secret); !bytes.Equal(sum.Sum(nil), want[:]) {
+		t.Error("the hash of other octets")
+	}
+	for range 30 {
+		if p := offload.NewPiece(); bytes.IndexByte(p.In[:offload.PieceSize], 0xa5) >= 0 {
+			t.Fatal("octets of a stream that has ended")
 		}
 	}
 }
