@@ -27,6 +27,14 @@ var errInconsistent = errors.New("private key is inconsistent")
 // [ed25519.PrivateKey], *[ecdh.PrivateKey] for X25519, *x448.PrivateKey, *mldsa.PrivateKey,
 // or a [crypto.Decapsulator] of ML-KEM. Everything a key states twice must agree.
 func ParsePrivateKey(der []byte) (crypto.PrivateKey, error) {
+	key, err := parseAnyKey(der)
+	if err != nil {
+		return nil, err // whatever came with it: a nil key that has a type, or half a key
+	}
+	return key, nil
+}
+
+func parseAnyKey(der []byte) (crypto.PrivateKey, error) {
 	if len(der) > maxKey {
 		return nil, &limits.Exceeded{What: "octets in a private key", Max: maxKey}
 	}

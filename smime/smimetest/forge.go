@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"weak"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cms"
@@ -27,7 +26,8 @@ import (
 //
 // msg is signed, or signed and then encrypted, as [Case.Needs] says. It may come from any
 // program. Where a defect takes a signature that is not in msg, as one of a signer who plays
-// along, the signer has to be somebody whose certificate a PKI of this process issued; the
+// along, the signer has to be somebody whose certificate one of the newest thousand PKIs of
+// this process issued; the
 // reader of an encrypted message always has, and has an RSA key. Where the author's key is
 // at hand, a header that is protected together with the content (RFC 9788) is protected no
 // more, so that defects of the header are seen.
@@ -211,15 +211,19 @@ func structureOf(e *mimeraw.Entity) (data, part []byte, err error) {
 // decrypt returns the content of an encrypted structure and who can read it, or nobody for
 // another structure.
 func decrypt(data []byte) ([]byte, *certstore.Identity, error) {
+	content, err := cms.Open(bytes.NewReader(data))
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, ok := content.(*cms.EnvelopedData); !ok {
+		return nil, nil, nil
+	}
 	for id := range everybody() {
 		content, err := cms.Open(bytes.NewReader(data))
 		if err != nil {
 			return nil, nil, err
 		}
-		d, ok := content.(*cms.EnvelopedData)
-		if !ok {
-			return nil, nil, nil
-		}
+		d := content.(*cms.EnvelopedData)
 		i := slices.IndexFunc(d.Recipients(), func(r *cms.RecipientInfo) bool { return r.Matches(id.identity.Certificate()) })
 		if i < 0 || d.Unlock(d.Recipients()[i], id.identity.Key(), cms.DecryptOptions{}) != nil {
 			continue
@@ -313,10 +317,13 @@ func withoutHeader(part string) (plain, protected string) {
 	return content.String() + "\r\n" + body, about.String()
 }
 
-// everyone holds the PKIs of this process that are still in use.
+// mostPKIs is how many PKIs Forge knows, the newest: far more than a test has.
+const mostPKIs = 1000
+
+// everyone holds the PKIs of this process.
 var everyone struct {
 	sync.Mutex
-	pkis []weak.Pointer[PKI]
+	pkis []*PKI
 }
 
 type known struct {
@@ -328,8 +335,10 @@ type known struct {
 func enlist(p *PKI) {
 	everyone.Lock()
 	defer everyone.Unlock()
-	everyone.pkis = slices.DeleteFunc(everyone.pkis, func(w weak.Pointer[PKI]) bool { return w.Value() == nil })
-	everyone.pkis = append(everyone.pkis, weak.Make(p))
+	if len(everyone.pkis) == mostPKIs {
+		everyone.pkis = slices.Delete(everyone.pkis, 0, 1)
+	}
+	everyone.pkis = append(everyone.pkis, p)
 }
 
 // everybody yields all to whom a certificate was issued.
@@ -338,11 +347,7 @@ func everybody() func(yield func(known) bool) {
 	pkis := slices.Clone(everyone.pkis)
 	everyone.Unlock()
 	return func(yield func(known) bool) {
-		for _, w := range pkis {
-			p := w.Value()
-			if p == nil {
-				continue
-			}
+		for _, p := range pkis {
 			p.mu.Lock()
 			all := slices.Clone(p.identities)
 			p.mu.Unlock()
