@@ -27,10 +27,9 @@ import (
 // msg is signed, or signed and then encrypted, as [Case.Needs] says. It may come from any
 // program. Where a defect takes a signature that is not in msg, as one of a signer who plays
 // along, the signer has to be somebody whose certificate one of the newest thousand PKIs of
-// this process issued; the
-// reader of an encrypted message always has, and has an RSA key. Where the author's key is
-// at hand, a header that is protected together with the content (RFC 9788) is protected no
-// more, so that defects of the header are seen.
+// this process issued; the reader of an encrypted message always has, and has an RSA key.
+// Where the author's key is at hand, a header that is protected together with the content
+// (RFC 9788) is protected no more, so that defects of the header are seen.
 //
 // The error says why the defect does not apply to msg.
 func Forge(d Defect, msg []byte) (forged []byte, err error) {
