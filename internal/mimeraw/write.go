@@ -33,6 +33,9 @@ func AppendField(b []byte, name, value string) ([]byte, error) {
 	out := append(b, name...)
 	out = append(out, ':', ' ')
 	column := len(name) + 2
+	if column > lineMax {
+		return b, syntaxError(CodeInjection, "too long for a line: the field name "+quote(name))
+	}
 	for first := true; value != ""; first = false {
 		// The white space before a word and the word.
 		n := len(value) - len(strings.TrimLeft(value, " \t"))

@@ -171,7 +171,7 @@ func smallstepOpinion(der, detached []byte, cert *x509.Certificate, key crypto.P
 	}
 	p7, err := pkcs7.Parse(bytes.Clone(der))
 	if err != nil {
-		return opinion{why: err.Error()}
+		return opinion{why: "cannot read it: " + err.Error()}
 	}
 	if len(p7.Signers) > 0 || p7.Certificates != nil {
 		if detached != nil {
@@ -223,6 +223,7 @@ var stricterThanSmallstep = []string{
 // What we take and smallstep refuses.
 var narrowerSmallstep = []string{
 	"panic:",
+	"cannot read it:", // all of it at once, such as the key of a certificate that nobody needs
 	"asn1:", "ber2der:", "x509:", // one encoding of many
 	"pkcs7: ", // an algorithm, a kind of recipient or of signer that it does not have
 	"unsupported", "cannot convert", "attribute type not in attributes",
