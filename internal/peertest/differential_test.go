@@ -223,7 +223,7 @@ var stricterThanSmallstep = []string{
 // What we take and smallstep refuses.
 var narrowerSmallstep = []string{
 	"panic:",
-	"cannot read it:", // all of it at once, such as the key of a certificate that nobody needs
+	"cannot read it:",            // all of it at once, such as the key of a certificate that nobody needs
 	"asn1:", "ber2der:", "x509:", // one encoding of many
 	"pkcs7: ", // an algorithm, a kind of recipient or of signer that it does not have
 	"unsupported", "cannot convert", "attribute type not in attributes",
