@@ -105,28 +105,14 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	if err := o.policy.load(); err != nil {
 		return nil, err
 	}
-	if o.chain.policy = o.policy.policy; o.chain.policy != nil {
-		o.allow = append(o.allow, o.policy.policy.Accept...)
+	o.chain.policy = o.policy.policy
+	allowed := smime.Policy{Accept: o.allow}
+	if allowed.Validate() != nil {
+		return nil, wrongUsage("--allow %s: each is one of unsigned, sha1, md5, legacy-ciphers, short-tags, mismatched-sender", strings.Join(o.allow, ","))
 	}
-	op := &smime.Opener{}
-	for _, a := range o.allow {
-		switch a {
-		case "unsigned":
-			op.AllowUnsigned, op.AllowMalleable = true, true
-		case "sha1":
-			op.AllowSHA1 = true
-		case "md5":
-			op.AllowMD5 = true
-		case "legacy-ciphers":
-			op.AllowLegacyCiphers = true
-		case "short-tags":
-			op.AllowShortTags = true
-		case "mismatched-sender":
-			op.AllowMismatchedSender = true
-		default:
-			return nil, wrongUsage("--allow %s is not one of unsigned, sha1, md5, legacy-ciphers, short-tags, mismatched-sender", a)
-		}
-	}
+	op := allowed.Opener(new(smime.Opener))
+	// Whoever names it for one message has that message in mind; a policy is for all.
+	op.AllowMalleable = op.AllowUnsigned
 	var err error
 	if op.Secret, err = hex.DecodeString(o.secret); err != nil {
 		return nil, wrongUsage("--secret is not hexadecimal")

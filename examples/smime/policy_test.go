@@ -38,6 +38,7 @@ func TestPolicyFiles(t *testing.T) {
 	if r := d.report(1, "--identity @bob.id @sealed.eml"); r.Layers[0].Cipher != "aes128-cbc" {
 		t.Errorf("cipher %s", r.Layers[0].Cipher)
 	}
+	d.run(0, "", "encrypt --policy @encrypt.json --to @bob.pem --out @cbc.eml @plain.eml")
 	d.write("wrap.json", `{"OWAAlwaysSign":true,"OWAAlwaysEncrypt":true,"OWATripleWrapSignedEncryptedMail":true}`)
 	d.run(1, "", "encrypt --policy @wrap.json --to @bob.pem --out @refused.eml @plain.eml")
 	d.missing("refused.eml")
@@ -73,6 +74,9 @@ func TestPolicyFiles(t *testing.T) {
 	d.report(0, "--policy @accept.json @mismatch.eml")
 	d.report(1, "@plain.eml")
 	d.report(0, "--policy @accept.json @plain.eml")
+	// What has no signature may have been altered under CBC: that is for one message at a time.
+	d.report(1, "--policy @accept.json --identity @bob.id @cbc.eml")
+	d.report(0, "--allow unsigned --identity @bob.id @cbc.eml")
 	trust, err := json.Marshal(&smime.Policy{IssuingCAs: files()["root.pem"]})
 	if err != nil {
 		t.Fatal(err)

@@ -107,10 +107,7 @@ func readLetter(msg []byte) (*catalogue.Letter, *cast, error) {
 			if _, ok := reader.Key().(crypto.Decrypter); !ok {
 				return nil, nil, errors.New("its reader's key is not RSA")
 			}
-			if e, err = mimeraw.ReadEntity(bytes.NewReader(inner)); err != nil {
-				return nil, nil, err
-			}
-			if data, part, err = structureOf(e); err != nil {
+			if data, part, err = structureOf(inner); err != nil {
 				return nil, nil, fmt.Errorf("inside the encryption: %w", err)
 			}
 		}
@@ -207,9 +204,9 @@ func structureOf(e *mimeraw.Entity) (data, part []byte, err error) {
 	return data, part, err
 }
 
-// decrypt returns the content of an encrypted structure and who can read it, or nobody for
+// decrypt returns what is in an encrypted structure and who can read it, or nobody for
 // another structure.
-func decrypt(data []byte) ([]byte, *certstore.Identity, error) {
+func decrypt(data []byte) (*mimeraw.Entity, *certstore.Identity, error) {
 	content, err := cms.Open(bytes.NewReader(data))
 	if err != nil {
 		return nil, nil, err
@@ -231,8 +228,12 @@ func decrypt(data []byte) ([]byte, *certstore.Identity, error) {
 		if err == nil {
 			err = d.Finish()
 		}
-		if err == nil {
-			return plain, id.identity, nil
+		// PKIs have the same names and serial numbers, and of 256 wrong keys for CBC one
+		// leaves a good padding: it is this reader's if it says what it is.
+		if e, bad := mimeraw.ReadEntity(bytes.NewReader(plain)); err == nil && bad == nil {
+			if _, typed := e.Header.Get("Content-Type"); typed > 0 {
+				return e, id.identity, nil
+			}
 		}
 	}
 	return nil, nil, errors.New("no PKI of this process issued the certificate of any reader")

@@ -2,6 +2,7 @@ package smimetest_test
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
 	"io"
 	"slices"
@@ -184,6 +185,26 @@ func TestForgeRefuses(t *testing.T) {
 	}
 	if forged, err := smimetest.Forge(smimetest.StrippedAttributes, byNobody(t)); err != nil || len(forged) == 0 {
 		t.Errorf("an attack that takes no key: %v", err)
+	}
+}
+
+// TestForgeAmongNamesakes: people of other PKIs have the same issuer and serial number and
+// other keys, and one of 256 of these leaves a good padding.
+func TestForgeAmongNamesakes(t *testing.T) {
+	other, pki := smimetest.NewPKI(t), smimetest.NewPKI(t)
+	namesake, bob := other.Issue(smimetest.Leaf{Key: smimetest.RSA2048}).Certificate(), pki.Bob().Certificate()
+	if namesake.SerialNumber.Cmp(bob.SerialNumber) != 0 || namesake.PublicKey.(*rsa.PublicKey).Equal(bob.PublicKey) {
+		t.Fatal("no namesake")
+	}
+	for range 600 {
+		var b bytes.Buffer
+		c := &smime.Composer{Signers: []*certstore.Identity{pki.Alice()}, Recipients: []*x509.Certificate{pki.Bob().Certificate()}, Time: pki.Time}
+		if _, err := c.Compose(&b, smimetest.Mail{}.Reader()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := smimetest.Forge(smimetest.ShortTag, b.Bytes()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
