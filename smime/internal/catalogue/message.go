@@ -7,14 +7,13 @@ import (
 	"io"
 	"strings"
 
-	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
-
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/smime"
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 const fromEve = "From: Eve <eve@evil.example>\r\n"
@@ -332,4 +331,40 @@ func (m *Maker) samples() {
 			m.sample()
 		}
 	}
+}
+
+// dates: when a signer says that he signed decides nothing, and is told where the message
+// says something else (A13). An old message sent again looks like that (F10).
+func (m *Maker) dates() {
+	if !strings.Contains(m.fields, "\r\nDate: ") {
+		m.lacks("a Date")
+		m.forAll()
+	}
+	at := func(years int) string {
+		s := m.signer(m.people.Alice())
+		s.Time = s.Time.AddDate(-years, 0, 0)
+		return m.fields + OpaqueFields + Base64Lines(m.signed(s, chainOf(m.people.Alice()), m.part))
+	}
+	m.authentic("a13-twin-now", "signed when it was dated", at(0), m.part)
+	m.authentic("a13-year", "signed a year before it was dated", at(1), m.part).Remarks = []string{"time.date_differs"}
+
+	alice := m.people.Alice()
+	m.plainHeader()
+	var kept []string
+	for _, f := range strings.SplitAfter(m.fields, "\r\n") {
+		if !strings.HasPrefix(f, "Date:") && !strings.HasPrefix(f, "To:") {
+			kept = append(kept, f)
+		}
+	}
+	again := strings.Join(kept, "") + "To: everybody@list.example\r\nDate: Tue, 01 Jun 2027 12:00:00 +0000\r\n"
+	header, text := m.text()
+	inner := strings.TrimSuffix(m.fields, "MIME-Version: 1.0\r\n") + strings.Replace(strings.TrimSuffix(header, "\r\n"), "Content-Type: text/plain", "Content-Type: text/plain; hp=\"clear\"", 1) + "\r\n" + text
+	if !strings.Contains(inner, "hp=") {
+		inner = strings.TrimSuffix(m.fields, "MIME-Version: 1.0\r\n") + "Content-Type: text/plain; hp=\"clear\"\r\n\r\nSee you on Tuesday.\r\n"
+	}
+	m.authentic("f10-twin", "a message as it was sent, its header protected", m.fields+m.opaqueEntity(alice, inner), inner)
+	f := m.authentic("f10-replayed", "the same sent again to others a year later", again+m.opaqueEntity(alice, inner), inner)
+	f.Notes = []string{"To header.changed", "Date header.changed"}
+	m.authentic("f10-unprotected", "a message without a protected header sent again a year later", again+m.opaqueEntity(alice, m.part), m.part).
+		Remarks = []string{"time.date_differs"}
 }

@@ -332,3 +332,29 @@ func (m *Maker) as(text string) string {
 		"elpmaxe.doog=40ecila", strings.Replace(string(backwards), "04=", "=40", 1),
 		"GOOD.Example", strings.ToUpper(domain), "good.example", domain, "alice", local).Replace(text)
 }
+
+// hidden: what a message is, its data say (E15).
+func (m *Maker) hidden() {
+	der := m.opaque(m.people.Alice(), m.part)
+	as := func(field string) string {
+		return m.fields + field + "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + Base64Lines(der)
+	}
+	m.authentic("e15-twin-named", "octets named as CMS", as("Content-Type: application/octet-stream; name=smime.p7m"), m.part)
+	m.authentic("e15-twin-disposition", "octets whose disposition names them as CMS", as("Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=\"SMIME.P7M\""), m.part)
+	m.authentic("e15-twin-no-type", "no type, and a name", as("Content-Disposition: attachment; filename=smime.p7m"), m.part)
+	for _, c := range []struct{ name, note, field string }{
+		{"unnamed", "octets without a name", "Content-Type: application/octet-stream"},
+		{"extensions", "octets with two extensions", "Content-Type: application/octet-stream; name=smime.p7m.txt"},
+		{"invoice", "named as something else", "Content-Type: application/octet-stream; name=invoice.pdf"},
+		{"pdf", "labelled as something else", "Content-Type: application/pdf; name=invoice.pdf; smime-type=signed-data"},
+	} {
+		m.authentic("e15-"+c.name, c.note, as(c.field), m.part).Warnings = []string{"mime.hidden_type"}
+	}
+	m.add(&Case{Name: "e15-text", Note: "labelled as text: nobody shows it as anything else", Twin: "e15-twin-named", Verdict: smime.Unsigned,
+		Message: as("Content-Type: text/plain; name=smime.p7m; smime-type=signed-data")})
+	m.refused("e15-not-cms", "octets named as CMS that are none", "e15-twin-named", "cms.malformed",
+		m.fields+"Content-Type: application/octet-stream; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\nbm90aGluZw==\r\n")
+	m.unsigned("e15-attached", "a signed part labelled as something else, beside a text", m.fields+MultipartAt("layout", "mixed",
+		"Content-Type: text/plain\r\n\r\nSend the money to 4711.\r\n",
+		"Content-Type: application/pdf; name=invoice.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"+Base64Lines(der)), "mime.partly_protected")
+}

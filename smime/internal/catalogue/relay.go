@@ -130,3 +130,30 @@ func (m *Maker) composed(c smime.Composer, part string) (message, content string
 	must(err)
 	return b.String(), string(entity)
 }
+
+// written: what careless programs write (F08, I01, I03, I05).
+func (m *Maker) written() {
+	alice := m.people.Alice()
+	m.plainHeader()
+	inner := m.from + m.subject + "Content-Type: text/plain; hp=\"clear\"\r\n\r\nhi\r\n"
+	outer := m.from + m.subject + "MIME-Version: 1.0\r\n"
+	injected := m.from + strings.TrimSuffix(m.subject, "\r\n") + "\r\nBcc: eve@evil.example\r\nReply-To: eve@evil.example\r\nMIME-Version: 1.0\r\n"
+	m.authentic("i01-twin", "a protected header", outer+m.opaqueEntity(alice, inner), inner)
+	m.authentic("i01-injected", "a line end in the subject has made fields of what came behind it", injected+m.opaqueEntity(alice, inner), inner).
+		Notes = []string{"Bcc header.added", "Reply-To header.added"}
+	m.open("i01-header-ended", "two line ends in the subject have ended the header", "i01-twin",
+		m.from+strings.TrimSuffix(m.subject, "\r\n")+"\r\n\r\nSend the money to 4711.\r\n"+"MIME-Version: 1.0\r\n"+m.signedEntity(alice, m.part))
+	header, text := m.text()
+	m.refused("i03-boundary", "the text holds the boundary that was chosen", "valid-multipart", "mime.signed_parts",
+		m.Message(header+text+"--outer\r\nContent-Type: text/plain\r\n\r\nSend the money to 4711.\r\n"))
+	for _, c := range []struct{ name, note, style string }{
+		{"conditional", "another screen", "@media (max-width: 800px) { .quote { display: block } .reply { display: none } } .quote { display: none }"},
+		{"printed", "paper", "@media print { .quote { display: block } .reply { display: none } } .quote { display: none }"},
+		{"supported", "another program", "@supports (display: grid) { .quote { display: none } }"},
+		{"coloured", "another background", ".quote { color: white }"},
+		{"moved", "a wider window", ".quote { position: absolute; left: 9999px }"},
+	} {
+		covert := "Content-Type: text/html\r\n\r\n<style>" + c.style + "</style>\r\n<p class=reply>No.</p><p class=quote>Yes, pay Eve 100.</p>\r\n"
+		m.authentic("i05-"+c.name, "a text that reads differently on "+c.note+", which the author of a reply signed unseen", m.fields+m.opaqueEntity(alice, covert), covert)
+	}
+}

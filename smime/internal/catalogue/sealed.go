@@ -7,6 +7,7 @@ import (
 	"crypto/des"
 	"crypto/rsa"
 	"crypto/subtle"
+	"crypto/x509"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/internal/kdf"
 	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/smime"
 )
 
 // isolation: what was encrypted never gets together with what was not.
@@ -330,4 +332,44 @@ func OldCiphers() []OldCipher {
 		{"des", "DES", forge.Algorithm(oid.DESCBC, iv), single, block(des.NewCipher(single))},
 		rc2(160, 40, "rc2-40"), rc2(120, 64, "rc2-64"), rc2(58, 128, "rc2-128"),
 	}
+}
+
+// readers: who can read a message, and who can see that (C20, C21, C22, C23).
+func (m *Maker) readers() {
+	signed := m.SealedPart()
+	bob, eve := Transport(m.people.Bob(), []byte(Key)), Transport(m.people.Eve(), []byte(Key))
+	to := func(recipients ...[]byte) string {
+		return m.SealedMail(m.Envelope(signed, func(e *forge.Enveloped) { e.Recipients = recipients }))
+	}
+	m.refused("c20-forgotten", "nobody thought of Bob, to whom the message is addressed", "c20-twin", "decrypt.no_key", to(eve))
+	m.authentic("c20-twin", "he can read it, and Eve too", to(bob, eve), m.part)
+	m.authentic("c21-bcc", "a reader who was in Bcc can be seen by every other", to(bob, eve), m.part)
+	m.authentic("c21-twin", "a copy of his own shows nobody", to(bob), m.part)
+	padded := strings.TrimSuffix(signed, "\r\n") + "\r\n" + strings.Repeat("\r\n", 1000)
+	m.authentic("c22-twin-padded", "line ends behind the signature hide how long it is", m.SealedMail(m.Envelope(padded, nil)), m.part)
+	m.authentic("c22-bare", "the length of the text can be told from that of the message", to(bob), m.part)
+	altered := OpaqueFields + Base64Lines(m.Forged(m.part, func(s *forge.Signed) { s.Content = []byte(OtherPart) }).DER())
+	m.refused("c23-late", "only behind the content it turns out that nobody signed it: none of it may stay", "c20-twin", "digest.mismatch",
+		m.SealedMail(m.Envelope(altered, nil)))
+	m.authentic("i06-zeros", "a random source that gave zeros: nobody who reads can tell", m.AuthSealedMail(m.AuthEnvelope("", func(e *forge.Enveloped) {
+		key, nonce := make([]byte, 32), make([]byte, 12)
+		e.Recipients = [][]byte{Transport(m.people.Bob(), key)}
+		e.Cipher = forge.AESGCM(key, nonce, 16)
+		e.Text, e.MAC = forge.GCM(key, nonce, []byte(signed), nil)
+	})), m.part)
+}
+
+// replies: a reply gives away what it answers (F08).
+func (m *Maker) replies() {
+	reply := func(protect string) (string, string) {
+		c := smime.Composer{Opaque: true, Recipients: []*x509.Certificate{m.people.Bob().Certificate()}, ProtectHeaders: protect}
+		return m.composed(c, "Content-Type: text/plain\r\n\r\nThe merger? Yes.\r\n")
+	}
+	ours, content := reply("baseline")
+	f := m.authentic("f08-twin", "a reply that hides the subject it answers", ours, content)
+	f.Notes = []string{"Subject header.obscured"}
+	m.random()
+	ours, content = reply("no-confidentiality")
+	m.authentic("f08-leak", "a reply that shows the subject it answers, which was hidden", ours, content)
+	m.random()
 }

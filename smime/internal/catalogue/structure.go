@@ -3,14 +3,16 @@ package catalogue
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
-	"golang.org/x/crypto/cryptobyte"
-
+	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/forge"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // Deep returns n SEQUENCEs inside each other.
@@ -382,3 +384,52 @@ func (m *Maker) sealedCuts() {
 
 // lines returns the whole lines among the first octets of a text.
 func lines(text string, most int) string { return text[:strings.LastIndexByte(text[:most], '\n')+1] }
+
+// bombs: what grows when it is unpacked (C17).
+func (m *Maker) bombs() {
+	compressed := func(entity io.Reader) string {
+		var der bytes.Buffer
+		w, err := cms.NewCompressedWriter(&der)
+		if err == nil {
+			_, err = io.Copy(w, entity)
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		must(err)
+		return m.fields + "Content-Type: application/pkcs7-mime; smime-type=compressed-data; name=smime.p7z\r\n" +
+			"Content-Transfer-Encoding: base64\r\n\r\n" + Base64Lines(der.Bytes())
+	}
+	m.authentic("c17-twin", "a signed message that is compressed", compressed(strings.NewReader(m.SealedPart())), m.part)
+	m.beyond("c17-bomb", "a few octets that turn into millions", "c17-twin",
+		compressed(io.MultiReader(strings.NewReader(m.SealedPart()), strings.NewReader(strings.Repeat("\r\n", 8<<20)))))
+}
+
+// masses: more than anybody needs, and as much as anybody may have (E14).
+func (m *Maker) masses() {
+	valid := m.Message(m.part)
+	fields := strings.Count(strings.NewReplacer("\r\n\t", "", "\r\n ", "").Replace(m.fields+SignedField), "\r\n")
+	pad := func(n int) string { return strings.Repeat("X: y\r\n", n-fields) + valid }
+	m.authentic("e14-twin-fields", "a thousand fields", pad(limits.HeaderFields), m.part)
+	m.beyond("e14-fields", "a field more", "e14-twin-fields", pad(limits.HeaderFields+1))
+	signed := m.signedEntity(m.people.Alice(), m.part)
+	many := func(n int) string {
+		var b strings.Builder
+		b.WriteString(m.fields + "Content-Type: multipart/mixed; boundary=layout\r\n\r\n")
+		for range n - 1 {
+			b.WriteString("--layout\r\n\r\nx\r\n")
+		}
+		return b.String() + "--layout\r\n" + signed + "\r\n--layout--\r\n"
+	}
+	m.unsigned("e14-most-parts", "a signed part behind as many others as anybody looks at", many(limits.MIMEParts), "mime.partly_protected")
+	m.unsigned("e14-parts", "a signed part behind more parts than anybody looks at", many(limits.MIMEParts+2), "mime.survey_incomplete")
+	deep := func(n int) string {
+		inner := signed
+		for i := range n {
+			inner = MultipartAt(fmt.Sprintf("level%d", i), "mixed", inner)
+		}
+		return m.fields + inner
+	}
+	m.unsigned("e14-deepest", "a signed part as deep as anybody looks", deep(limits.MIMEDepth-1), "mime.partly_protected")
+	m.unsigned("e14-deep", "a signed part deeper than anybody looks", deep(limits.MIMEDepth+5), "mime.survey_incomplete")
+}
