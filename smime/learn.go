@@ -30,6 +30,9 @@ func (r *Resolver) Learn(ctx context.Context, into certstore.Writer, m *Message)
 	if r.Chain == nil || into == nil {
 		return 0, errors.New("smime: learning needs Resolver.Chain and a Writer")
 	}
+	if m.report == nil {
+		return 0, nil // nobody opened it
+	}
 	now := time.Now()
 	if r.Chain.Time != nil {
 		now = r.Chain.Time()

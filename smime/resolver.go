@@ -115,13 +115,15 @@ func (r *Resolver) Candidates(ctx context.Context, address string) ([]Candidate,
 
 // Resolve returns the certificates to encrypt to for all the addresses, groups expanded,
 // each certificate once. It returns them for everybody or for nobody: the error then
-// unwraps to one [*RecipientError] for each address that has no usable certificate.
+// unwraps to one [*RecipientError] for each address that has no usable certificate. A list
+// without an error is never nil: where a group has no members it is empty, which a
+// [Composer] refuses.
 func (r *Resolver) Resolve(ctx context.Context, addresses ...string) ([]*x509.Certificate, error) {
 	people, err := r.expand(ctx, addresses)
 	if err != nil {
 		return nil, err
 	}
-	var certs []*x509.Certificate
+	certs := []*x509.Certificate{}
 	var missing []error
 	for _, address := range people {
 		list, err := r.Candidates(ctx, address)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -229,6 +230,15 @@ func TestGroups(t *testing.T) {
 	if err != nil || len(certs) != 2 {
 		t.Errorf("%d certificates, %v", len(certs), err)
 	}
+	// Nobody to encrypt to is not nothing to encrypt.
+	certs, err = r.Resolve(t.Context(), "empty@good.example")
+	if err != nil || certs == nil || len(certs) != 0 {
+		t.Errorf("an empty group: %v, %v", certs, err)
+	}
+	c := &smime.Composer{Signers: []*certstore.Identity{pki.Alice()}, Recipients: certs, Time: pki.Time}
+	if _, err := c.Compose(io.Discard, strings.NewReader("From: alice@good.example\r\n\r\nsecret\r\n")); err == nil {
+		t.Error("a message for an empty group went out for everybody to read")
+	}
 	endless := 0
 	r.Expand = func(_ context.Context, a string) ([]string, bool, error) {
 		endless++
@@ -266,6 +276,9 @@ func TestLearn(t *testing.T) {
 	r := &smime.Resolver{Store: store, Chain: judging(pki)}
 	if n, err := r.Learn(t.Context(), store, message(bob, pki.Time())); n != 0 || err != nil {
 		t.Errorf("learned %d certificates from a message that somebody else signed: %v", n, err)
+	}
+	if n, err := r.Learn(t.Context(), store, new(smime.Message)); n != 0 || err != nil {
+		t.Errorf("learned %d certificates from a message that nobody opened: %v", n, err)
 	}
 	earlier := pki.Time().Add(-48 * time.Hour)
 	if n, err := r.Learn(t.Context(), store, message(alice, earlier)); n != 1 || err != nil {
