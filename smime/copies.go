@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/postseal/postseal/internal/mimeraw"
 )
 
 // ComposeCopies composes the message src for c.Recipients and, each by itself, for those
@@ -29,6 +31,16 @@ func (c *Composer) ComposeCopies(create func(to []*x509.Certificate) (io.WriteCl
 	start, err := src.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return fmt.Errorf("smime: reading the message: %w", err)
+	}
+	if c.CoverHeader && !c.encrypts() {
+		// There is no copy for those in To and Cc.
+		e, err := mimeraw.ReadEntity(src)
+		if err != nil {
+			return fmt.Errorf("smime: reading the message: %w", tooLarge(err))
+		}
+		if err := (&plan{cover: []*x509.Certificate{}}).covered(e.Header); err != nil {
+			return err
+		}
 	}
 	for i, to := range groups {
 		if _, err := src.Seek(start, io.SeekStart); err != nil {
@@ -67,6 +79,9 @@ func (c *Composer) copyFor(to []*x509.Certificate, bcc bool) *Composer {
 // groups says who gets a copy together with whom.
 func (c *Composer) groups() ([][]*x509.Certificate, error) {
 	var groups [][]*x509.Certificate
+	if c.Recipients != nil && len(c.Recipients) == 0 {
+		return nil, errors.New("smime: the list of Recipients is empty")
+	}
 	if c.encrypts() {
 		groups = append(groups, c.Recipients)
 	}

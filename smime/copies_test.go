@@ -87,7 +87,7 @@ func TestBcc(t *testing.T) {
 		})
 	}
 	dora, emil, fred := person("dora"), person("emil"), person("fred")
-	message := "From: alice@good.example\r\nTo: dora@good.example\r\nBcc: emil@good.example,\r\n fred@good.example\r\nSubject: s\r\n\r\nhi\r\n"
+	message := "From: alice@good.example\r\nTo: dora@good.example\r\nBcc: emil@good.example,\r\n fred@good.example\r\nResent-Bcc: emil@good.example, fred@good.example\r\nSubject: s\r\n\r\nhi\r\n"
 	opener := &smime.Opener{Chain: pki.Verifier(), AllowUnsigned: true, AllowMalleable: true}
 	alice := []*certstore.Identity{pki.Alice()}
 	forms := map[string]smime.Composer{
@@ -257,6 +257,17 @@ func TestCoverHeader(t *testing.T) {
 	}
 	if err := c.ComposeCopies(bag.create, strings.NewReader("To: alice@good.example\r\n\r\nhi\r\n")); err == nil {
 		t.Error("an address in To is covered by Bcc only")
+	}
+	c.Recipients = nil
+	if err := c.ComposeCopies(bag.create, strings.NewReader("To: bob@good.example\r\n\r\nhi\r\n")); err == nil {
+		t.Error("nobody has a copy for the address in To")
+	}
+	if err := c.ComposeCopies(bag.create, strings.NewReader("To: friends:;\r\n\r\nhi\r\n")); err != nil {
+		t.Errorf("Bcc alone: %v", err)
+	}
+	c.Recipients = []*x509.Certificate{}
+	if err := c.ComposeCopies(bag.create, strings.NewReader("To: friends:;\r\n\r\nhi\r\n")); err == nil {
+		t.Error("recipients that nobody found are left out")
 	}
 }
 

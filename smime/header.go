@@ -82,7 +82,7 @@ func splitHeader(h *mimeraw.Header) (outer, inner string) {
 		switch name := strings.ToLower(f.Name); {
 		case strings.HasPrefix(name, "content-"):
 			i.WriteString(raw)
-		case name == "mime-version", name == "bcc":
+		case name == "mime-version", hp.Blind(name):
 		default:
 			o.WriteString(raw)
 		}

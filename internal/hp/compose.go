@@ -74,7 +74,8 @@ type Option struct {
 	Policy  Policy // needed with Encrypt
 	// Response is the policy of a message this one answers; see [Protected.Response].
 	Response Policy
-	// Draft keeps Bcc fields, inside the protection only. They are dropped otherwise.
+	// Draft keeps Bcc fields, those of resent messages too, inside the protection only. They
+	// are dropped otherwise.
 	Draft bool
 }
 
@@ -115,7 +116,7 @@ func Compose(h *mimeraw.Header, opt Option) (*Division, error) {
 			continue
 		case strings.EqualFold(f.Name, "HP-Outer"):
 			continue
-		case strings.EqualFold(f.Name, "Bcc"):
+		case Blind(f.Name):
 			if opt.Draft {
 				d.Inner = append(d.Inner, raw...)
 			}

@@ -38,6 +38,12 @@ func Structural(name string) bool {
 	return name == "mime-version" || strings.HasPrefix(name, "content-")
 }
 
+// Blind reports whether a field names recipients that the others must not know of (RFC
+// 5322, Sections 3.6.3 and 3.6.6).
+func Blind(name string) bool {
+	return strings.EqualFold(name, "Bcc") || strings.EqualFold(name, "Resent-Bcc")
+}
+
 // transport reports whether a field is added by the way a message takes and so is nobody's
 // to protect (RFC 9788, Section 7).
 func transport(name string) bool {

@@ -92,7 +92,7 @@ func TestCompose(t *testing.T) {
 
 // TestBcc: nobody sees who was in Bcc, but the author in a draft (attack row C21).
 func TestBcc(t *testing.T) {
-	h := header(t, "From: a@example.org", "Bcc: secret@reader.example", "bcc : other@reader.example")
+	h := header(t, "From: a@example.org", "Bcc: secret@reader.example", "bcc : other@reader.example", "Resent-Bcc: third@reader.example")
 	for _, encrypt := range []bool{false, true} {
 		d, err := hp.Compose(h, hp.Option{Encrypt: encrypt, Policy: policy(t, "no-confidentiality")})
 		if err != nil || strings.Contains(string(d.Outer)+string(d.Inner), "reader.example") {
@@ -100,7 +100,7 @@ func TestBcc(t *testing.T) {
 		}
 	}
 	d, err := hp.Compose(h, hp.Option{Encrypt: true, Policy: policy(t, "no-confidentiality"), Draft: true})
-	if err != nil || strings.Contains(string(d.Outer), "reader.example") || strings.Count(string(d.Inner), "reader.example") != 2 {
+	if err != nil || strings.Contains(string(d.Outer), "reader.example") || strings.Count(string(d.Inner), "reader.example") != 3 {
 		t.Errorf("draft: %s%s, %v", d.Outer, d.Inner, err)
 	}
 }
