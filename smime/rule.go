@@ -38,10 +38,11 @@ type Rule struct {
 // p.Sign and p.Encrypt always count. The rules are tried in order and their actions add
 // up; the first matching "reject", "hold" or "leave" ends the list. Reject and hold win
 // over everything before them, leave over nothing: it only spares the message the rules
-// that follow. A rule that means nothing rejects.
+// that follow. A rule that means nothing rejects, and so does a rule that asks for
+// addresses where one of those given is none: nobody can tell whom it means.
 //
-// from is the sender's address and to those of all recipients, Bcc included. A gateway
-// that may treat recipients differently asks once for each.
+// from is the sender's address, empty if there is none, and to those of all recipients,
+// Bcc included. A gateway that may treat recipients differently asks once for each.
 func (p *Policy) Evaluate(from string, to []string, header mail.Header, size int64) (action string, reasons []string) {
 	sign, encrypt, triple := p.Sign, p.Encrypt, false
 	if p.Sign {
@@ -53,6 +54,9 @@ func (p *Policy) Evaluate(from string, to []string, header mail.Header, size int
 rules:
 	for i := range p.Rules {
 		r := &p.Rules[i]
+		if who, odd := r.puzzled(from, to); odd {
+			return "reject", append(reasons, fmt.Sprintf("rule %s: %q is no address: reject", r.title(i), clip(who)))
+		}
 		why, ok := r.match(from, to, header, size)
 		if !ok {
 			continue
@@ -93,6 +97,23 @@ func (r *Rule) title(i int) string {
 		return fmt.Sprintf("%q", r.Name)
 	}
 	return fmt.Sprintf("%d", i+1)
+}
+
+// puzzled returns the first of the addresses that the rule asks for and cannot read.
+func (r *Rule) puzzled(from string, to []string) (string, bool) {
+	var asked []string
+	if len(r.From) > 0 && from != "" {
+		asked = append(asked, from)
+	}
+	if len(r.To) > 0 {
+		asked = append(asked, to...)
+	}
+	for _, a := range asked {
+		if _, _, ok := mailbox.Split(a); !ok {
+			return a, true
+		}
+	}
+	return "", false
 }
 
 // match reports whether every condition holds, and the reason in words.

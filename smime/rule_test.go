@@ -47,7 +47,11 @@ func TestEvaluate(t *testing.T) {
 		{"no conditions", smime.Policy{Rules: []smime.Rule{{Action: "sign"}}}, "a@example.org", nil, 10, "sign", "rule 1: every message"},
 		{"senseless action", smime.Policy{Sign: true, Rules: []smime.Rule{{Action: "drop"}}}, "a@example.org", nil, 10, "reject", "drop"},
 		{"too small", smime.Policy{Rules: []smime.Rule{{MaxSize: 5, Action: "sign"}}}, "a@example.org", nil, 10, "leave", ""},
-		{"malformed sender", smime.Policy{Rules: rules}, "news@example.org, x@evil.example", []string{"c@d.example"}, 10, "leave", ""},
+		{"malformed sender", smime.Policy{Rules: rules}, "news@example.org, x@evil.example", []string{"c@d.example"}, 10, "reject", "is no address"},
+		{"malformed recipient", smime.Policy{Rules: rules}, "a@example.org", []string{"b@d.example", "c c@partner.example"}, 10, "reject", "is no address"},
+		{"a recipient in quotes", smime.Policy{Rules: rules}, "a@example.org", []string{`"c c"@partner.example`}, 10, "encrypt", "partner.example"},
+		{"malformed, and nobody asks", smime.Policy{Sign: true, Rules: rules[1:2]}, "a", []string{"c c@partner.example"}, 10, "sign", ""},
+		{"no sender", smime.Policy{Rules: rules}, "", []string{"c@d.example"}, 10, "leave", ""},
 	} {
 		action, reasons := c.p.Evaluate(c.from, c.to, h, c.size)
 		if action != c.want {

@@ -301,11 +301,17 @@ func oneOf(value, allowed string) bool {
 	return false
 }
 
+// isFile tells the name of a certificate file from an address to look up.
+func isFile(to string) bool {
+	_, err := os.Stat(to)
+	return err == nil || !strings.Contains(to, "@")
+}
+
 // recipients reads the certificates of --to. One missing recipient stops everything.
 func (o *composeOptions) recipients() ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, to := range o.to {
-		if _, err := os.Stat(to); err != nil && strings.Contains(to, "@") {
+		if !isFile(to) {
 			cert, err := o.lookup(to)
 			if err != nil {
 				return nil, notGood(err)

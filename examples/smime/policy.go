@@ -51,8 +51,15 @@ func (p *policyFile) load() error {
 	if err != nil {
 		return unreadable(fmt.Errorf("%s: %w", p.name, err))
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if exchangeSettings(data) {
 		p.policy, p.notes, err = smime.ParseSmimeConfig(bytes.NewReader(data))
+		for _, n := range p.notes {
+			// Nothing would act on it, and what it restricts would be allowed.
+			if n.Code == "config.unknown" && policyField(n.About) {
+				err = fmt.Errorf("%q is a field of a policy, and these are settings of Exchange", n.About)
+			}
+		}
 	} else {
 		p.policy = new(smime.Policy)
 		err = json.Unmarshal(data, p.policy)
@@ -64,18 +71,24 @@ func (p *policyFile) load() error {
 }
 
 // exchangeSettings reports whether a file is what Get-SmimeConfig or one of its kind
-// prints: no JSON, or JSON whose names are in capitals as those of a policy never are.
+// prints: no JSON, or JSON with names in capitals that are none of a policy.
 func exchangeSettings(data []byte) bool {
 	var object map[string]json.RawMessage
-	if json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &object) != nil {
+	if json.Unmarshal(data, &object) != nil {
 		return true
 	}
 	for name := range object {
-		if name != strings.ToLower(name) {
+		if name != strings.ToLower(name) && !policyField(name) {
 			return true
 		}
 	}
 	return false
+}
+
+// policyField reports whether a policy in JSON has a field of that name.
+func policyField(name string) bool {
+	object, err := json.Marshal(map[string]any{name: nil})
+	return err == nil && json.Unmarshal(object, new(smime.Policy)) == nil
 }
 
 // print tells people what was odd about the settings.
@@ -108,17 +121,10 @@ func (o *composeOptions) decide(name string, msg io.ReadSeeker) (action string, 
 		return "", nil, unreadable(fmt.Errorf("header of the message: %w", err))
 	}
 	header := mail.Header{Header: message.Header{Header: fields}}
-	from := ""
-	if list, err := header.AddressList("From"); err == nil && len(list) > 0 {
-		from = list[0].Address
-	}
-	to := slices.Clone(o.to)
+	from := strings.Join(addresses(header, "From"), ", ")
+	to := slices.DeleteFunc(slices.Clone(o.to), isFile)
 	for _, field := range []string{"To", "Cc", "Bcc"} {
-		if list, err := header.AddressList(field); err == nil {
-			for _, a := range list {
-				to = append(to, a.Address)
-			}
-		}
+		to = append(to, addresses(header, field)...)
 	}
 	action, reasons := p.Evaluate(from, to, header, size)
 	wants := map[string]string{"leave": "", "sign": "sign seal", "encrypt": "encrypt seal", "seal": "seal", "triple": "seal"}
@@ -133,6 +139,21 @@ func (o *composeOptions) decide(name string, msg io.ReadSeeker) (action string, 
 		action = name
 	}
 	return action, io.MultiReader(&head, msg), nil
+}
+
+// addresses lists the addresses in a field. What cannot be read is returned as it stands,
+// which a rule that asks for addresses takes for none and refuses.
+func addresses(header mail.Header, field string) []string {
+	list, err := header.AddressList(field)
+	if err != nil {
+		return []string{header.Get(field)}
+	}
+	var all []string
+	for _, a := range list {
+		// Printed alone, an address has the quotes that its local part needs.
+		all = append(all, strings.Trim((&mail.Address{Address: a.Address}).String(), "<>"))
+	}
+	return all
 }
 
 // govern does what the policy wants where the command line leaves it open.

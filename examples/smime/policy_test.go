@@ -87,6 +87,30 @@ func TestPolicyFiles(t *testing.T) {
 	d.run(1, "", "encrypt --policy @trust.json --to carol@example.com --store @store --out @refused.eml @plain.eml")
 	d.run(0, "", "encrypt --policy @trust.json --to bob@example.com --store @store --out @found.eml @plain.eml")
 
+	// However it is written, a policy is one; Windows marks text with its encoding.
+	for name, policy := range map[string]string{"capital.json": `{"Encrypt":true}`, "marked.json": "\ufeff" + `{"encrypt":true}`} {
+		d.write(name, policy)
+		d.run(1, "", "sign --policy @"+name+" --identity @alice.id --out @refused.eml @plain.eml")
+		d.missing("refused.eml")
+		d.run(0, "", "encrypt --policy @"+name+" --to @bob.pem --out @sealed.eml @plain.eml")
+	}
+	for name, policy := range map[string]string{"list.json": `[{"encrypt":true}]`, "both.json": `{"OWAAlwaysSign":true,"Encrypt":true}`} {
+		d.write(name, policy)
+		d.run(3, "", "sign --policy @"+name+" --identity @alice.id --out @refused.eml @plain.eml")
+		d.missing("refused.eml")
+	}
+	// A rule about people holds however their addresses are written.
+	d.write("people.json", `{"rules":[{"to":["@example.com"],"action":"encrypt"}]}`)
+	for _, to := range []string{"Bob <bob@example.com>", `"bob smith"@example.com`, "bob@example.com, nobody <", "team: bob@example.com;"} {
+		d.write("people.eml", strings.Replace(plain, "To: bob@example.com", "To: "+to, 1))
+		d.run(1, "", "sign --policy @people.json --identity @alice.id --out @refused.eml @people.eml")
+		d.missing("refused.eml")
+	}
+	for _, to := range []string{`"bob smith"@elsewhere.example`, "undisclosed-recipients:;"} {
+		d.write("people.eml", strings.Replace(plain, "To: bob@example.com", "To: "+to, 1))
+		d.run(0, "", "sign --policy @people.json --identity @alice.id --out @signed.eml @people.eml")
+	}
+
 	// What is no policy.
 	d.write("odd.json", `{"sgin":true}`)
 	d.write("weak.json", `{"digests":["sha3"]}`)
