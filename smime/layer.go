@@ -29,7 +29,10 @@ func (p *pass) layerOf(e *mimeraw.Entity) (layerReader, error) {
 		return p.multipartSigned(e, mt)
 	case isTNEF(e, mt):
 		return p.tnefLayer(e)
-	case labelled && cmsType(mt.Type), namedCMS(e.Header, mt, labelled):
+	case cmsType(mt.Type), namedCMS(e.Header, mt, labelled):
+		if _, err := e.MediaType(); err != nil {
+			p.warnings = append(p.warnings, codeOf(err))
+		}
 		body, err := e.Decoded()
 		if err != nil {
 			return nil, err
@@ -39,7 +42,7 @@ func (p *pass) layerOf(e *mimeraw.Entity) (layerReader, error) {
 			return nil, &syntaxError{"cms.malformed", "the attachment named as CMS is not CMS: " + err.Error()}
 		}
 		return layer, err
-	case labelled && maybeCMS(mt):
+	case maybeCMS(mt):
 		return p.hiddenLayer(e, mt)
 	}
 	return nil, nil

@@ -27,7 +27,7 @@ func smimeProtocol(protocol string) bool {
 // What an entity is, in this order (threats.md, E15; RFC 8551, Section 3.9):
 //
 //  1. multipart/signed with the protocol of S/MIME, or with none, is signed.
-//  2. application/pkcs7-mime and -signature, with x- too, must be CMS.
+//  2. application/pkcs7-mime and -signature, with x- too, must be CMS, whatever their parameters.
 //  3. application/ms-tnef, and application/octet-stream named winmail.dat, may hold one of these.
 //  4. application/octet-stream, or no type, named .p7m, .p7s or .p7z must be CMS.
 //  5. Any other application type is CMS if its data begin as CMS does, whatever its name.

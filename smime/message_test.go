@@ -3,6 +3,7 @@ package smime_test
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"go/parser"
 	"go/token"
@@ -103,6 +104,36 @@ func TestParts(t *testing.T) {
 	r, err = p.opener().Inspect(t.Context(), bytes.NewReader(composed(t, p.composer(true, true, true), tree)))
 	if err != nil || r.Verdict != smime.Authentic || len(r.Parts) != 4 || slices.Contains(r.Warnings, "mime.partly_protected") {
 		t.Errorf("%+v, %v", r, err)
+	}
+	// What is forwarded, as a message or by Exchange, and signed as such.
+	object, _ := base64.StdEncoding.DecodeString(strings.ReplaceAll(opaque[strings.Index(opaque, "\r\n\r\n"):], "\r\n", ""))
+	winmail := func(object []byte) string {
+		return "Content-Type: application/ms-tnef\r\nContent-Transfer-Encoding: base64\r\n\r\n" + wrapped76(catalogue.Winmail(object, ""))
+	}
+	sealed := string(composed(t, cbc, plain))
+	for what, c := range map[string]struct{ entity, want string }{
+		"a message":               {"Content-Type: message/rfc822\r\n\r\n" + sealed, "1 encrypted"},
+		"a message with parts":    {"Content-Type: message/rfc822\r\n\r\nFrom: carol@example.com\r\n" + catalogue.MultipartAt("m", "mixed", "\r\nhi\r\n", sealed), "1.2 encrypted"},
+		"a message that pretends": {"Content-Type: message/rfc822\r\n\r\nFrom: carol@example.com\r\n\r\n" + sealed, ""},
+		"an encoded message":      {catalogue.MultipartAt("m", "mixed", "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n"+wrapped76([]byte(sealed))), "1.1 encrypted"},
+		"an international one":    {catalogue.MultipartAt("m", "mixed", "Content-Type: message/global\r\n\r\n"+sealed), "1.1 encrypted"},
+		"winmail.dat":             {catalogue.MultipartAt("m", "mixed", "\r\nhi\r\n", winmail(object)), "2 signed"},
+		"a clear-signed one":      {catalogue.MultipartAt("m", "mixed", winmail([]byte(entityOf(signed)))), "1 signed"},
+		"one with a document":     {catalogue.MultipartAt("m", "mixed", winmail([]byte("hello"))), ""},
+	} {
+		for _, mail := range []string{"From: alice@example.com\r\n" + c.entity, string(p.signExactly(t, "From: alice@example.com\r\n", c.entity, p.alice, true))} {
+			r, err := p.opener().Inspect(t.Context(), strings.NewReader(mail))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, l := range r.Parts {
+				got = append(got, l.Place+" "+l.Kind)
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("%s: %s, parts %q, want %s", what, r.Verdict, got, c.want)
+			}
+		}
 	}
 	// Looking for parts changes nothing about what comes out, however deep and odd it is.
 	deep := "Content-Type: multipart/mixed; boundary=d\r\n\r\n--d\r\n"

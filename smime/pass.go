@@ -250,11 +250,11 @@ func (p *pass) release(e *mimeraw.Entity) error {
 	if _, err := out.Write(e.Header.Raw); err != nil {
 		return err
 	}
-	body, err := p.protect(e, out)
+	inner, err := p.protect(e, out)
 	if err != nil {
 		return err
 	}
-	if err := p.survey(e, body, out); err != nil {
+	if err := p.survey(e, inner, out); err != nil {
 		return err
 	}
 	if odd.seen {

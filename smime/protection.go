@@ -36,20 +36,20 @@ func (p *pass) cryptographic() (signed, encrypted bool) {
 }
 
 // protect takes the protected header from the innermost entity. Only the root of what is
-// protected counts (RFC 9788, Section 4.1). It returns what to read the body from: to see
-// a message/rfc822 inside, the beginning of it is read, and passed on by way of out.
-func (p *pass) protect(e *mimeraw.Entity, out io.Writer) (io.Reader, error) {
+// protected counts (RFC 9788, Section 4.1). To see a message/rfc822 inside, the header of
+// it is read, and passed on by way of out; the message is returned then, else nil.
+func (p *pass) protect(e *mimeraw.Entity, out io.Writer) (*mimeraw.Entity, error) {
 	signed, encrypted := p.cryptographic()
 	if p.form.bare || !signed && !encrypted {
-		return e.Body, nil
+		return nil, nil
 	}
 	if h := hp.Read(e.Header); h.Mode != hp.None {
 		p.protection = &protection{h, e.Header, authorOf(e.Header)}
 		p.warnings = append(p.warnings, e.Header.Codes()...)
-		return e.Body, nil
+		return nil, nil
 	}
 	if mt, ok := mediaType(e); !ok || mt.Type != "message/rfc822" {
-		return e.Body, nil
+		return nil, nil
 	}
 	inner, err := mimeraw.ReadEntity(e.Body)
 	if err != nil {
@@ -59,7 +59,7 @@ func (p *pass) protect(e *mimeraw.Entity, out io.Writer) (io.Reader, error) {
 		return nil, err
 	}
 	p.protectWrapped(inner)
-	return inner.Body, nil
+	return inner, nil
 }
 
 // protectWrapped takes the header of a message inside message/rfc822 for that of the
@@ -71,8 +71,8 @@ func (p *pass) protectWrapped(inner *mimeraw.Entity) {
 	if a.code != "" || p.author.code != "" || !sameAddress(a.address, p.author.address) {
 		return
 	}
-	mt, labelled := mediaType(inner)
-	if hp.Read(inner.Header).Mode != hp.None || mt.Type == "multipart/signed" || labelled && cmsType(mt.Type) {
+	mt, _ := mediaType(inner)
+	if hp.Read(inner.Header).Mode != hp.None || mt.Type == "multipart/signed" || cmsType(mt.Type) {
 		return
 	}
 	p.protection = &protection{hp.ReadWrapped(inner.Header, p.outer), inner.Header, a}

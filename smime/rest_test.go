@@ -86,6 +86,11 @@ func TestE15Labels(t *testing.T) {
 		{"Content-Type: application/x-msdownload; name=smime.p7m", true, "mime.hidden_type"},
 		{"Content-Type: application/pdf", true, "mime.hidden_type"},
 		{"Content-Type: application/cms", true, "mime.hidden_type"},
+		// Parameters that nobody can read hide nothing.
+		{"Content-Type: application/pkcs7-mime; name=my mail.p7m", true, ""},
+		{"Content-Type: application/pkcs7-mime; name=a.p7m; name=b.p7m; smime-type", true, ""},
+		{"Content-Type: application/octet-stream; name=my mail.p7m", true, "mime.hidden_type"},
+		{"Content-Type: text/plain; name=my mail.p7m", false, ""},
 		{"Content-Type: text/plain; name=smime.p7m; smime-type=signed-data", false, ""},
 		{"Content-Type: image/png; name=smime.p7m", false, ""},
 		{"X-Type: none", false, ""},
@@ -103,6 +108,10 @@ func TestE15Labels(t *testing.T) {
 			t.Errorf("%q beside a text: %s, parts %v", c.fields, beside.Verdict, beside.Parts)
 		}
 	}
+	doubled := "Content-Type: application/pkcs7-mime\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n" + catalogue.Base64Lines(der)
+	refusedCode(t, p.opener(), "two types", "mime.duplicate_field", []byte(fileFields+doubled))
+	refusedCode(t, p.opener(), "two types inside", "mime.duplicate_field", []byte(fileFields+"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\n"+
+		catalogue.Base64Lines(m.Forged(doubled, nil).DER())))
 	// What is none of it comes out as it went in.
 	for _, data := range [][]byte{nil, {0x30}, []byte("hello"), der[:20], append([]byte{0x30, 0x80, 6, 9}, der[4:40]...), bytes.Repeat(der[:18], 200_000)} {
 		entity := "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n" + catalogue.Base64Lines(data)

@@ -12,18 +12,22 @@ import (
 )
 
 // survey passes the body of the content on and looks on its way for protected parts in
-// it. They are named in the report with their place and change no verdict: what is signed
+// it. inner is the message in a message/rfc822 whose header was read and passed on before,
+// or nil. They are named in the report with their place and change no verdict: what is signed
 // inside a message does not make the message signed, and what is encrypted inside it is
 // not decrypted into it (threats.md, C01, E01 to E06).
-func (p *pass) survey(e *mimeraw.Entity, body io.Reader, out io.Writer) error {
+func (p *pass) survey(e, inner *mimeraw.Entity, out io.Writer) error {
 	mt, _ := mediaType(e)
-	if !mt.IsMultipart() && mt.Type != "message/rfc822" {
-		_, err := io.Copy(out, body)
+	place, depth := "", 0
+	if inner != nil {
+		e, place, depth = inner, "1", 1
+	} else if !mt.IsMultipart() && !isMessage(mt) {
+		_, err := io.Copy(out, e.Body)
 		return err
 	}
-	t := &tee{r: body, w: out}
+	t := &tee{r: e.Body, w: out}
 	s := &surveyor{}
-	if !s.walk(&mimeraw.Entity{Header: e.Header, Body: t}) && t.err == nil {
+	if !s.walk(&mimeraw.Entity{Header: e.Header, Body: t}, place, depth) && t.err == nil {
 		p.warnings = append(p.warnings, "mime.survey_incomplete")
 	}
 	p.parts = s.found
@@ -47,9 +51,15 @@ type surveyed struct {
 	depth int
 }
 
+// isMessage reports whether a part is a message (RFC 2046, Section 5.2.1; RFC 6532,
+// Section 3.7).
+func isMessage(mt mimeraw.MediaType) bool {
+	return mt.Type == "message/rfc822" || mt.Type == "message/global"
+}
+
 // walk reports whether it saw everything.
-func (s *surveyor) walk(root *mimeraw.Entity) bool {
-	complete := s.entity(root, "", 0)
+func (s *surveyor) walk(root *mimeraw.Entity, place string, depth int) bool {
+	complete := s.entity(root, place, depth)
 	for len(s.open) > 0 {
 		l := &s.open[len(s.open)-1]
 		part, err := l.m.NextPart()
@@ -91,20 +101,30 @@ func (s *surveyor) entity(e *mimeraw.Entity, place string, depth int) bool {
 			}
 			s.open = append(s.open, surveyed{m: m, place: prefix, depth: depth})
 			return true
-		case mt.Type == "message/rfc822":
-			inner, err := mimeraw.ReadEntity(e.Body)
+		case isMessage(mt):
+			// QUIRK: some senders encode message/rfc822, which RFC 2046, Section 5.2.1 forbids.
+			body, err := e.Decoded()
+			if err != nil {
+				return false
+			}
+			inner, err := mimeraw.ReadEntity(body)
 			if err != nil {
 				return false
 			}
 			e = inner
 			place = strings.TrimPrefix(place+".1", ".")
 			continue
-		case labelled && cmsType(mt.Type) && !strings.HasSuffix(mt.Type, "-signature"), namedCMS(e.Header, mt, labelled) && !strings.HasSuffix(strings.ToLower(fileName(e.Header, mt)), ".p7s"):
+		case isTNEF(e, mt):
+			if l := tnefPart(e); l != nil {
+				l.Place = place
+				s.found = append(s.found, l)
+			}
+		case cmsType(mt.Type) && !strings.HasSuffix(mt.Type, "-signature"), namedCMS(e.Header, mt, labelled) && !strings.HasSuffix(strings.ToLower(fileName(e.Header, mt)), ".p7s"):
 			if l := structureOf(e); l != nil {
 				l.Place = place
 				s.found = append(s.found, l)
 			}
-		case labelled && maybeCMS(mt) && !strings.HasSuffix(mt.Type, "-signature"):
+		case maybeCMS(mt) && !strings.HasSuffix(mt.Type, "-signature"):
 			if l := hiddenIn(e); l != nil {
 				l.Place = place
 				s.found = append(s.found, l)

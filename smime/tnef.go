@@ -63,6 +63,30 @@ func (p *pass) tnefLayer(e *mimeraw.Entity) (layerReader, error) {
 	return nil, nil
 }
 
+// tnefPart says what a TNEF part inside the content holds, or nil.
+func tnefPart(e *mimeraw.Entity) *Layer {
+	body, err := e.Decoded()
+	if err != nil {
+		return nil
+	}
+	m, err := tnef.Open(body)
+	if err != nil {
+		return nil
+	}
+	object := bufio.NewReader(m)
+	if start, _ := object.Peek(64); cmsStart(start) {
+		return structureIn(object)
+	}
+	inner, err := mimeraw.ReadEntity(object)
+	if err != nil {
+		return nil
+	}
+	if mt, ok := mediaType(inner); ok && mt.Type == "multipart/signed" && smimeProtocol(mt.Params["protocol"]) {
+		return &Layer{Kind: "signed", Form: "multipart"}
+	}
+	return nil
+}
+
 // A tnefReader reads the attachment and, at its end, the rest of the container: nothing
 // may stand beside the attachment.
 type tnefReader struct{ m *tnef.Message }
