@@ -48,6 +48,12 @@ func TestSummary(t *testing.T) {
 		{"another sender", string(composed(t, byCarol, plain)), nil, "danger", "Signed by carol@example.com, who is not the sender"},
 		{"another sender, put up with", string(composed(t, byCarol, plain)), tolerant, "warning", "Signed by carol@example.com, who is not the sender"},
 		{"a stranger", string(composed(t, byEve, plain)), nil, "warning", "nobody you trust"},
+		// A name counts only where somebody vouches for it and the signature is good.
+		{"a stranger under another name", string(composed(t, byEve, strings.Replace(plain, "alice@", "bob@", 1))), nil, "danger", "nobody you trust"},
+		{"a stranger without author", strings.Replace(string(composed(t, byEve, plain)), "From:", "X-From:", 1), nil, "warning", "nobody you trust"},
+		{"no signature of another sender", broken(t, composed(t, byCarol, plain)), nil, "warning", "it counts as not signed"},
+		{"no signature, no author", strings.Replace(broken(t, composed(t, byCarol, plain)), "From:", "X-From:", 1), nil, "warning", "it counts as not signed"},
+		{"an address that turns around", strings.Replace(string(composed(t, byCarol, plain)), "alice@", "al\u202eice@", 1), nil, "danger", "Signed by carol@example.com, who is not the sender"},
 		{"a part", "From: alice@example.com\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\r\nhi\r\n--m\r\n" + string(signed) + "\r\n--m--\r\n", nil, "warning", "part 2 is signed by itself"},
 		{"rubbish", "", nil, "warning", "Cannot be read"},
 	} {
@@ -62,7 +68,23 @@ func TestSummary(t *testing.T) {
 		if r.Severity != c.severity || !strings.Contains(r.Summary, c.summary) {
 			t.Errorf("%s: %s: %q %v, want %s: %q", c.what, r.Severity, r.Summary, r.Codes, c.severity, c.summary)
 		}
+		if strings.Contains(r.From+r.Summary, "\u202e") {
+			t.Errorf("%s: %q, %q", c.what, r.From, r.Summary)
+		}
 	}
+}
+
+// broken spoils the value of the signature of a clear-signed message, its last octets.
+func broken(t *testing.T, mail []byte) string {
+	t.Helper()
+	text, end := string(mail), strings.LastIndex(string(mail), "\r\n\r\n--")
+	lines := text[strings.LastIndex(text[:end], "\r\n\r\n")+4 : end]
+	der, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(lines, "\r\n", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	der[len(der)-1] ^= 1
+	return strings.Replace(text, lines, strings.TrimSuffix(wrapped76(der), "\r\n"), 1)
 }
 
 // TestParts: protected parts inside the content are named with their place.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/postseal/postseal/internal/mimeraw"
 )
 
 // summarise puts the report into one sentence for a mail program to show, and says how
@@ -87,9 +89,9 @@ func (r *Report) complaint() string {
 		return "A delivery of certificates; nobody signed it"
 	case has("cms.two_contents", "cms.no_signers", "cms.", "mime.", "attr."):
 		return "Damaged or made to mislead; it counts as not signed"
-	case has("from."):
+	case has("from.") && r.vouched():
 		return "Signed by " + r.signerNames() + ", but it does not say who sent it"
-	case has("address."):
+	case has("address.") && r.vouched():
 		return "Signed by " + r.signerNames() + ", who is not the sender"
 	case has("rev.revoked", "rev.on_hold"):
 		return "Signed with a certificate that was revoked"
@@ -107,13 +109,21 @@ func (r *Report) complaint() string {
 	return "The signature is not good; it counts as not signed"
 }
 
-// signerNames lists the addresses in the certificates of the signatures that cover the
-// content, or the subjects of those without.
+// vouched reports whether somebody good for it says who made one of the signatures.
+// Anybody can put another's certificate, or one of his own making, beside a signature.
+func (r *Report) vouched() bool {
+	return slices.ContainsFunc(r.Layers, func(l *Layer) bool {
+		return slices.ContainsFunc(l.Signatures, func(s *Signature) bool { return s.good(true) })
+	})
+}
+
+// signerNames lists the addresses in the certificates of the good signatures of the
+// innermost layer that has any, or the subjects of those without.
 func (r *Report) signerNames() string {
 	var names []string
 	for i := len(r.Layers) - 1; i >= 0 && len(names) == 0; i-- {
 		for _, s := range r.Layers[i].Signatures {
-			if s.Signer == nil || r.Verdict == Authentic && !s.good(true) {
+			if s.Signer == nil || !s.good(true) {
 				continue
 			}
 			name := s.Signer.Subject
@@ -123,7 +133,7 @@ func (r *Report) signerNames() string {
 			case len(s.Signer.Mailboxes) > 0:
 				name = s.Signer.Mailboxes[0]
 			}
-			if !slices.Contains(names, name) {
+			if name, _ = mimeraw.Harmless(name); !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}

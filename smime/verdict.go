@@ -59,7 +59,7 @@ func authorOf(h *mimeraw.Header) author {
 		return a
 	}
 	a.address = from.Addr()
-	a.shown = a.address
+	a.shown, _ = mimeraw.Harmless(a.address)
 	return a
 }
 

@@ -244,7 +244,7 @@ func displayName(words []word) string {
 	for _, w := range words {
 		if w.quoted {
 			flush()
-			text, _ := harmless(w.text)
+			text, _ := Harmless(w.text)
 			name = append(name, text)
 		} else {
 			atoms = append(atoms, w.text)

@@ -17,11 +17,11 @@ func DisplayText(value string) (text string, odd bool) {
 	if decoded, err := d.DecodeHeader(value); err == nil {
 		value = decoded
 	}
-	return harmless(value)
+	return Harmless(value)
 }
 
-// harmless replaces characters that could make a text look like another one.
-func harmless(text string) (string, bool) {
+// Harmless is DisplayText for a text without encoded words, such as an address.
+func Harmless(text string) (string, bool) {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	odd := false
 	text = strings.Map(func(r rune) rune {
