@@ -2,6 +2,8 @@ package smime
 
 import (
 	"bytes"
+	"hash"
+	"slices"
 
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/sigalg"
@@ -21,25 +23,45 @@ type damage struct {
 	want  []wantedDigest
 	line  []byte // the line being collected
 	midst bool   // line is not the beginning of one
-	lines int
+	sums  int    // looked at within the text
+	sum   []byte // room for one
 
-	fromQuoted, dotsDoubled *cms.Digests // with the change undone
-	trimmed                 *cms.Digests // without the blank lines at the end
+	fromQuoted, dotsDoubled damageHashes // with the change undone
+	trimmed                 damageHashes // without the blank lines at the end
 	held                    int          // line ends that may be at the end
 	found                   []string     // codes
 }
 
 const (
-	damageLine  = 64 << 10 // octets of a line that are held
-	damageLines = 100_000  // lines after which added text is no longer looked for
+	damageLine = 64 << 10 // octets of a line that are held
+	damageSums = 200_000  // digests after which added text is no longer looked for; a line needs two of each hash
 )
 
 func newDamage(want []wantedDigest) *damage {
-	var hs []sigalg.Hash
+	return &damage{want: want, fromQuoted: newDamageHashes(want), dotsDoubled: newDamageHashes(want), trimmed: newDamageHashes(want)}
+}
+
+// damageHashes are the hashes of one text by every function that is wanted.
+type damageHashes []damageHash
+
+type damageHash struct {
+	id    sigalg.Hash
+	state hash.Hash
+}
+
+func newDamageHashes(want []wantedDigest) (hs damageHashes) {
 	for _, w := range want {
-		hs = append(hs, w.hash)
+		if w.hash.Valid() && !slices.ContainsFunc(hs, func(h damageHash) bool { return h.id == w.hash }) {
+			hs = append(hs, damageHash{w.hash, w.hash.New()})
+		}
 	}
-	return &damage{want: want, fromQuoted: cms.NewDigests(hs...), dotsDoubled: cms.NewDigests(hs...), trimmed: cms.NewDigests(hs...)}
+	return hs
+}
+
+func (hs damageHashes) write(p []byte) {
+	for _, h := range hs {
+		h.state.Write(p)
+	}
 }
 
 // Write takes canonical text.
@@ -67,22 +89,23 @@ func (d *damage) take(line []byte) {
 	if rest := bytes.TrimLeft(line, ">"); !d.midst && len(rest) < len(line) && bytes.HasPrefix(rest, []byte("From ")) {
 		undone = line[1:]
 	}
-	d.fromQuoted.Write(undone)
+	d.fromQuoted.write(undone)
 	undone = line
 	if !d.midst && bytes.HasPrefix(line, []byte("..")) {
 		undone = line[1:]
 	}
-	d.dotsDoubled.Write(undone)
+	d.dotsDoubled.write(undone)
 
 	text, ended := bytes.CutSuffix(line, []byte("\r\n"))
 	if len(text) > 0 {
 		d.flush()
 	}
-	d.trimmed.Write(text)
+	d.trimmed.write(text)
 	if ended {
 		d.held++
 	}
-	if d.lines++; d.lines <= damageLines && d.held == 1 {
+	if d.held == 1 && d.sums < damageSums {
+		d.sums += 2 * len(d.trimmed)
 		d.prefix()
 	}
 }
@@ -90,13 +113,13 @@ func (d *damage) take(line []byte) {
 // flush writes the line ends that turned out not to be the last.
 func (d *damage) flush() {
 	for ; d.held > 0; d.held-- {
-		d.trimmed.Write([]byte("\r\n"))
+		d.trimmed.write([]byte("\r\n"))
 	}
 }
 
 // prefix asks whether what has been seen so far is what was signed: the rest was added.
 func (d *damage) prefix() {
-	if d.matches(d.trimmed) || d.matches(withLineEnd(d.trimmed)) {
+	if d.matches(d.trimmed, "") || d.matches(d.trimmed, "\r\n") {
 		d.note("relay.text_added")
 	}
 }
@@ -107,29 +130,37 @@ func (d *damage) finish() []string {
 		d.take(d.line)
 		d.line = nil
 	}
-	if d.matches(d.fromQuoted) {
+	if d.matches(d.fromQuoted, "") {
 		d.note("relay.from_quoted")
 	}
-	if d.matches(d.dotsDoubled) {
+	if d.matches(d.dotsDoubled, "") {
 		d.note("relay.dots_doubled")
 	}
-	if d.matches(d.trimmed) || d.matches(withLineEnd(d.trimmed)) {
+	if d.matches(d.trimmed, "") || d.matches(d.trimmed, "\r\n") {
 		// Not text, only line ends were added or taken away behind it.
 		d.found = []string{"relay.blank_lines"}
 	}
 	return d.found
 }
 
-func withLineEnd(x *cms.Digests) *cms.Digests {
-	c := x.Clone()
-	c.Write([]byte("\r\n"))
-	return c
-}
-
-func (d *damage) matches(x *cms.Digests) bool {
-	for _, w := range d.want {
-		if sum, ok := x.Sum(w.hash); ok && bytes.Equal(sum, w.digest) {
-			return true
+// matches reports whether a text, with an end behind it, has a digest that was signed. Each
+// digest is computed once, however many signers want one.
+func (d *damage) matches(hs damageHashes, end string) bool {
+	for _, h := range hs {
+		state := h.state
+		if end != "" {
+			clone, err := state.(hash.Cloner).Clone()
+			if err != nil {
+				panic("smime: " + err.Error()) // every hash function of package sigalg clones
+			}
+			state = clone
+			state.Write([]byte(end))
+		}
+		d.sum = state.Sum(d.sum[:0])
+		for _, w := range d.want {
+			if w.hash == h.id && bytes.Equal(d.sum, w.digest) {
+				return true
+			}
 		}
 	}
 	return false

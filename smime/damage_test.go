@@ -91,4 +91,16 @@ func TestDamage(t *testing.T) {
 	if r, err := p.opener().Inspect(t.Context(), strings.NewReader(head+long+"\r\n\r\n"+tail)); err != nil || !slices.Contains(r.Codes, "relay.blank_lines") {
 		t.Errorf("a long part: %q, %v", r.Codes, err)
 	}
+	// Looking for an explanation is as bounded as everything else, and more so than a footer is long.
+	short := strings.Repeat("line\r\n", 60_000)
+	head, tail = signed(part)
+	for what, c := range map[string]struct{ arrived, code string }{
+		"text before": {short + part, "digest.mismatch"}, "a long footer": {part + short, "relay.text_added"},
+	} {
+		bounded(t, what, func() {
+			if r, err := p.opener().Inspect(t.Context(), strings.NewReader(head+c.arrived+tail)); err != nil || !slices.Contains(r.Codes, c.code) {
+				t.Errorf("%s: %+v, %v", what, r, err)
+			}
+		})
+	}
 }
