@@ -4,11 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto"
-	"crypto/ecdh"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -19,6 +14,7 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/keyfile"
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
@@ -86,7 +82,7 @@ func (p *Policy) cipher(to []*x509.Certificate) string {
 func (p *Policy) signer(from []*certstore.Identity) (*certstore.Identity, error) {
 	usable := slices.Clone(from)
 	if p.HardwareKeys {
-		usable = slices.DeleteFunc(usable, func(id *certstore.Identity) bool { return softwareKey(id.Key()) })
+		usable = slices.DeleteFunc(usable, func(id *certstore.Identity) bool { return keyfile.InMemory(id.Key()) })
 	}
 	switch {
 	case len(from) == 0:
@@ -125,20 +121,11 @@ type deviceKeys struct{ certstore.KeyStore }
 func (d deviceKeys) Identities(ctx context.Context, q certstore.Query) iter.Seq2[*certstore.Identity, error] {
 	return func(yield func(*certstore.Identity, error) bool) {
 		for id, err := range d.KeyStore.Identities(ctx, q) {
-			if (err != nil || !softwareKey(id.Key())) && !yield(id, err) {
+			if (err != nil || !keyfile.InMemory(id.Key())) && !yield(id, err) {
 				return
 			}
 		}
 	}
-}
-
-// softwareKey reports whether the octets of a key are in memory.
-func softwareKey(key crypto.PrivateKey) bool {
-	switch key.(type) {
-	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey, *ed25519.PrivateKey, *ecdh.PrivateKey:
-		return true
-	}
-	return false
 }
 
 // Opener lets o accept what p.Accept names, beyond what it accepts already, and returns o.
@@ -148,7 +135,7 @@ func (p *Policy) Opener(o *Opener) *Opener {
 		if o.Keys != nil {
 			o.Keys = deviceKeys{o.Keys}
 		}
-		o.TryKeys = slices.DeleteFunc(slices.Clone(o.TryKeys), func(id *certstore.Identity) bool { return softwareKey(id.Key()) })
+		o.TryKeys = slices.DeleteFunc(slices.Clone(o.TryKeys), func(id *certstore.Identity) bool { return keyfile.InMemory(id.Key()) })
 	}
 	for _, word := range p.Accept {
 		switch word {

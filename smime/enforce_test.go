@@ -138,6 +138,7 @@ func TestPolicySigner(t *testing.T) {
 	agrees := other(func(l *smimetest.Leaf) {
 		l.Key, l.Change = smimetest.X25519, func(c *x509.Certificate) { c.KeyUsage = 0 }
 	})
+	quantum := other(func(l *smimetest.Leaf) { l.Key = smimetest.MLDSA44 })
 	server := other(func(l *smimetest.Leaf) { l.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	for _, c := range []struct {
 		what string
@@ -153,6 +154,8 @@ func TestPolicySigner(t *testing.T) {
 		{"the user's choice", smime.Policy{UserChoosesSigner: true}, []*certstore.Identity{old, newer}, old},
 		{"only devices", smime.Policy{HardwareKeys: true}, []*certstore.Identity{newer, inCard}, inCard},
 		{"only devices, none there", smime.Policy{HardwareKeys: true}, []*certstore.Identity{newer}, nil},
+		{"only devices, a new key in a file", smime.Policy{HardwareKeys: true}, []*certstore.Identity{quantum}, nil},
+		{"the same without", smime.Policy{}, []*certstore.Identity{quantum}, quantum},
 		{"nobody", smime.Policy{}, nil, nil},
 	} {
 		composer, err := c.p.Composer("sign", c.from)

@@ -6,11 +6,13 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/mlkem"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
 
+	"filippo.io/mldsa"
 	"github.com/postseal/postseal/internal/kem"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
@@ -32,6 +34,18 @@ func ParsePrivateKey(der []byte) (crypto.PrivateKey, error) {
 		return nil, err // whatever came with it: a nil key that has a type, or half a key
 	}
 	return key, nil
+}
+
+// InMemory reports whether a key is of a type whose octets are in memory: one of those
+// that [ParsePrivateKey] returns, or another of the standard library's own.
+func InMemory(key crypto.PrivateKey) bool {
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey, *ed25519.PrivateKey, *ecdh.PrivateKey,
+		*mlkem.DecapsulationKey768, *mlkem.DecapsulationKey1024,
+		*x448.PrivateKey, *mldsa.PrivateKey, *kem.Key:
+		return true
+	}
+	return false
 }
 
 func parseAnyKey(der []byte) (crypto.PrivateKey, error) {
