@@ -196,7 +196,13 @@ func displayable(value string, utf8 bool) string {
 // mainText reports whether e is text that is shown, and that has not been marked before.
 func mainText(e *mimeraw.Entity, mt mimeraw.MediaType) bool {
 	_, marked := mt.Params["hp-legacy-display"]
-	return (mt.Type == "text/plain" || mt.Type == "text/html") && !marked && !attached(e)
+	return (mt.Type == "text/plain" || mt.Type == "text/html") && !marked && !attached(e) && holdsASCII(mt.Params["charset"])
+}
+
+// holdsASCII reports whether text of a character set may have text in ASCII put above it.
+func holdsASCII(charset string) bool {
+	charset = strings.ToLower(charset)
+	return !strings.HasPrefix(charset, "utf-16") && !strings.HasPrefix(charset, "utf-32") && !strings.HasPrefix(charset, "iso-10646-ucs-")
 }
 
 func attached(e *mimeraw.Entity) bool {

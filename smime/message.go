@@ -9,25 +9,23 @@ import (
 	"github.com/emersion/go-message/textproto"
 
 	"github.com/postseal/postseal/internal/hp"
+	"github.com/postseal/postseal/internal/mimeraw"
 )
 
 // A Message is the content of an opened message. Only an [Opener] can make one, and only
 // of content that it accepts, so holding a Message is holding its verdict.
 type Message struct {
 	report *Report
-	outer  []byte // raw header of the message as it arrived
-	entity []byte // innermost entity, header and body; nil if it went to a quarantine
-	header []byte // raw header of the innermost entity
-	before int    // octets of the entity before header: that of a wrapping
+	outer  *mimeraw.Header // of the message as it arrived; nil if there is none, as header
+	entity []byte          // innermost entity, header and body; nil if it went to a quarantine
+	header *mimeraw.Header // of the innermost entity
+	before int             // octets of the entity before header: that of a wrapping
 }
 
 func newMessage(report *Report, p *pass, entity []byte) *Message {
-	m := &Message{report: report, entity: entity, header: p.innerHeader}
-	if p.outer != nil {
-		m.outer = p.outer.Raw
-	}
+	m := &Message{report: report, outer: p.outer, entity: entity, header: p.innerHeader}
 	if q := p.protection; q != nil && q.header.Mode == hp.Wrapped {
-		m.before, m.header = len(m.header), q.raw.Raw
+		m.before, m.header = len(m.header.Raw), q.raw
 	}
 	return m
 }
@@ -48,10 +46,14 @@ func (m *Message) Entity() io.Reader { return bytes.NewReader(m.entity) }
 // Body returns the body of the innermost entity, in its transfer encoding. It is empty
 // for a Message of OpenTo.
 func (m *Message) Body() io.Reader {
-	if len(m.entity) < m.before+len(m.header) {
+	before := m.before
+	if m.header != nil {
+		before += len(m.header.Raw)
+	}
+	if len(m.entity) < before {
 		return bytes.NewReader(nil)
 	}
-	return bytes.NewReader(m.entity[m.before+len(m.header):])
+	return bytes.NewReader(m.entity[before:])
 }
 
 // Report returns everything that was found out about the message.
@@ -82,14 +84,21 @@ func (m *Message) Signatures() []*Signature {
 	return nil
 }
 
-// parseHeader gives header octets the ecosystem's type. What go-message cannot read is
-// left out; signed octets are never printed again from it.
-func parseHeader(raw []byte) mail.Header {
-	h, err := textproto.ReadHeader(bufio.NewReader(bytes.NewReader(raw)))
-	if err != nil {
-		h = textproto.Header{}
-	}
+// parseHeader gives a header the ecosystem's type. Lines that are no field are left out;
+// signed octets are never printed again from it.
+func parseHeader(raw *mimeraw.Header) mail.Header {
 	var m mail.Header
-	m.Header.Header = h
+	if raw == nil {
+		return m
+	}
+	var fields bytes.Buffer
+	for _, f := range raw.Fields {
+		if f.Name != "" {
+			fields.Write(f.Raw)
+		}
+	}
+	if h, err := textproto.ReadHeader(bufio.NewReader(&fields)); err == nil || err == io.EOF {
+		m.Header.Header = h
+	}
 	return m
 }

@@ -173,6 +173,31 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestOuterHeader: what is no field does not take the fields around it along.
+func TestOuterHeader(t *testing.T) {
+	p := newParty(t)
+	o := p.opener()
+	o.AllowUnsigned = true
+	signed := string(composed(t, p.composer(true, false, false), plain))
+	for what, mail := range map[string]string{
+		"a message":               signed,
+		"one of a mailbox file":   "From alice Mon Jun  1 00:00:00 2026\r\n" + signed,
+		"one of AS2":              "POST / HTTP/1.1\r\n" + signed,
+		"a line that is no field": strings.Replace(plain, "Subject:", "no field\r\nSubject:", 1),
+		"a name that is none":     strings.Replace(plain, "Subject:", "X-\xe9: y\r\nSubject:", 1),
+	} {
+		m, err := o.Open(t.Context(), strings.NewReader(mail))
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		h := m.OuterHeader()
+		if subject, _ := h.Subject(); h.Get("From") != "Alice <alice@example.com>" || subject != "The offer" {
+			t.Errorf("%s: from %q, subject %q", what, h.Get("From"), subject)
+		}
+	}
+}
+
 // TestReplay: a message sent again to another list carries its date, its list and its
 // identifier under the signature, for whoever wants to look (attack row F10).
 func TestReplay(t *testing.T) {

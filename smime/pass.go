@@ -30,9 +30,9 @@ type pass struct {
 
 	layers      []layerReader
 	outer       *mimeraw.Header // of the message as it arrived; nil for a bare structure
-	innerHeader []byte
-	protection  *protection // of the header; nil if there is none
-	parts       []*Layer    // protected parts inside the content
+	innerHeader *mimeraw.Header // of the content; nil for a bare structure
+	protection  *protection     // of the header; nil if there is none
+	parts       []*Layer        // protected parts inside the content
 	author      author
 	subject     string
 	content     Content
@@ -235,7 +235,7 @@ func (p *pass) walkCMS(r io.Reader) error {
 
 // release passes the innermost entity on, octet for octet.
 func (p *pass) release(e *mimeraw.Entity) error {
-	p.innerHeader = e.Header.Raw
+	p.innerHeader = e.Header
 	p.shareHash()
 	mt, _ := mediaType(e)
 	p.content.Type = mt.Type

@@ -337,6 +337,26 @@ func TestLegacyDisplay(t *testing.T) {
 	}
 }
 
+// TestLegacyDisplayCharset: text in which letters are no octets of ASCII has none put above it.
+func TestLegacyDisplayCharset(t *testing.T) {
+	p := newParty(t)
+	composer := p.protected(true, true, true, "")
+	composer.LegacyDisplay = true
+	for charset, marked := range map[string]bool{"utf-8": true, "iso-2022-jp": true, "UTF-16LE": false, "utf-16": false, "utf-32": false} {
+		const text = "RwByAPwA3wBlAA==\r\n"
+		m, err := p.opener().Open(t.Context(), bytes.NewReader(composed(t, composer, "From: alice@example.com\r\nSubject: s\r\n"+
+			"Content-Type: text/plain; charset="+charset+"\r\nContent-Transfer-Encoding: base64\r\n\r\n"+text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := m.Header()
+		body, _ := io.ReadAll(m.Body())
+		if got := strings.Contains(h.Get("Content-Type"), "hp-legacy-display"); got != marked || (string(body) == text) == marked {
+			t.Errorf("%s: marked %v, %s", charset, got, body)
+		}
+	}
+}
+
 // TestComposeRefusesAmbiguousHeaders: what readers would understand differently is not
 // written (attack rows E07, I01).
 func TestComposeRefusesAmbiguousHeaders(t *testing.T) {
