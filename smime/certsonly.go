@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/postseal/postseal/internal/cms"
-	"github.com/postseal/postseal/internal/mimeraw"
 )
 
 // ComposeCertificates writes a message that delivers certificates and the DER of CRLs, in
@@ -31,9 +30,9 @@ func (c *Composer) ComposeCertificates(dst io.Writer, src io.Reader, certs []*x5
 			return errors.New("smime: a certificate to deliver is nil, or was not parsed")
 		}
 	}
-	e, err := mimeraw.ReadEntity(src)
+	e, err := readMessage(src)
 	if err != nil {
-		return fmt.Errorf("smime: reading the message: %w", tooLarge(err))
+		return err
 	}
 	outer, _, _, err := new(plan).divide(e.Header)
 	if err != nil {

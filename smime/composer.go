@@ -11,7 +11,6 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/hp"
-	"github.com/postseal/postseal/internal/mimeraw"
 	"github.com/postseal/postseal/internal/sigalg"
 )
 
@@ -162,9 +161,9 @@ func (c *Composer) Compose(dst io.Writer, src io.Reader) (_ *Composed, err error
 	if err != nil {
 		return nil, err
 	}
-	e, err := mimeraw.ReadEntity(src)
+	e, err := readMessage(src)
 	if err != nil {
-		return nil, fmt.Errorf("smime: reading the message: %w", tooLarge(err))
+		return nil, err
 	}
 	if err := plan.covered(e.Header); err != nil {
 		return nil, err

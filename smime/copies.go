@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"github.com/postseal/postseal/internal/mimeraw"
 )
 
 // ComposeCopies composes the message src for c.Recipients and, each by itself, for those
@@ -34,9 +32,9 @@ func (c *Composer) ComposeCopies(create func(to []*x509.Certificate) (io.WriteCl
 	}
 	if c.CoverHeader && !c.encrypts() {
 		// There is no copy for those in To and Cc.
-		e, err := mimeraw.ReadEntity(src)
+		e, err := readMessage(src)
 		if err != nil {
-			return fmt.Errorf("smime: reading the message: %w", tooLarge(err))
+			return err
 		}
 		if err := (&plan{cover: []*x509.Certificate{}}).covered(e.Header); err != nil {
 			return err

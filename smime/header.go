@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,27 @@ func (c *Composer) planHeaders(p *plan) error {
 	p.headers = &hp.Option{Encrypt: c.encrypts(), Policy: policy, Response: c.Response, Draft: c.Draft}
 	p.legacy = c.LegacyDisplay
 	return nil
+}
+
+// readMessage reads the header of a message to protect. Text without a header is a body;
+// but one that only a byte order mark hides, as editors on Windows write it, is none: all
+// of it, with the recipients, would become the content of a message to nobody.
+func readMessage(src io.Reader) (*mimeraw.Entity, error) {
+	e, err := mimeraw.ReadEntity(src)
+	if err != nil {
+		return nil, fmt.Errorf("smime: reading the message: %w", tooLarge(err))
+	}
+	if slices.Contains(e.Header.Codes(), mimeraw.CodeNoHeader) {
+		body := bufio.NewReader(e.Body)
+		start, _ := body.Peek(3)
+		for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
+			if strings.HasPrefix(string(start), mark) {
+				return nil, fmt.Errorf("smime: reading the message: %w", &syntaxError{mimeraw.CodeNoHeader, "a byte order mark stands before the header"})
+			}
+		}
+		e.Body = body
+	}
+	return e, nil
 }
 
 // covered reports every address in To and Cc that no recipient's certificate names.

@@ -357,6 +357,21 @@ func TestLegacyDisplayCharset(t *testing.T) {
 	}
 }
 
+// TestComposeRefusesByteOrderMarks: what an editor marked is not sent as a body without a
+// header; text that has none is.
+func TestComposeRefusesByteOrderMarks(t *testing.T) {
+	p := newParty(t)
+	for text, good := range map[string]bool{
+		"\xef\xbb\xbf" + plain: false, "\xff\xfeF\x00r\x00": false, "\xfe\xff\x00F\x00r": false,
+		plain: true, "no header\r\n": true, "x\xef\xbb\xbf\r\n": true, strings.Replace(plain, "\r\n\r\n", "\r\n\r\n\xef\xbb\xbf", 1): true,
+	} {
+		var b bytes.Buffer
+		if _, err := p.composer(true, true, false).Compose(&b, strings.NewReader(text)); (err == nil) != good || !good && b.Len() > 0 {
+			t.Errorf("%q: %d octets, %v", text, b.Len(), err)
+		}
+	}
+}
+
 // TestComposeRefusesAmbiguousHeaders: what readers would understand differently is not
 // written (attack rows E07, I01).
 func TestComposeRefusesAmbiguousHeaders(t *testing.T) {
