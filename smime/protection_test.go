@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -334,6 +335,45 @@ func TestLegacyDisplay(t *testing.T) {
 				t.Errorf("shown again: %q", s)
 			}
 		})
+	}
+}
+
+// TestReplyTo: where an answer goes is remarked unless the author goes there or signed it
+// (attack row F03).
+func TestReplyTo(t *testing.T) {
+	p := newParty(t)
+	const mail = "From: Alice <alice@example.com>\r\nReply-To: %s\r\nSubject: s\r\n\r\nhi\r\n"
+	const eve = "eve@evil.example"
+	for _, c := range []struct {
+		what, to string
+		protect  bool
+		change   func(string) string
+		told     bool
+	}{
+		{"the author", "A <ALICE@Example.com>", false, nil, false},
+		{"somebody else", eve, false, nil, true},
+		{"both", "alice@example.com, " + eve, false, nil, true},
+		{"nobody who can be told", "eve@", false, nil, true},
+		{"signed", eve, true, nil, false},
+		{"changed", "alice@example.com", true, func(s string) string { return strings.Replace(s, "Reply-To: alice@example.com", "Reply-To: "+eve, 1) }, true},
+		{"added", "", true, func(s string) string { return "Reply-To: " + eve + "\r\n" + s }, true},
+	} {
+		composer := p.protected(true, false, false, "")
+		if !c.protect {
+			composer.ProtectHeaders = "off"
+		}
+		text := fmt.Sprintf(mail, c.to)
+		if c.to == "" {
+			text = strings.Replace(text, "Reply-To: \r\n", "", 1)
+		}
+		text = string(composed(t, composer, text))
+		if c.change != nil {
+			text = c.change(text)
+		}
+		r, err := p.opener().Inspect(t.Context(), strings.NewReader(text))
+		if err != nil || r.Verdict != smime.Authentic || slices.Contains(r.Warnings, "from.reply_to_differs") != c.told {
+			t.Errorf("%s: %+v, %v", c.what, r, err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postseal/postseal/internal/hp"
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
@@ -61,6 +62,20 @@ func authorOf(h *mimeraw.Header) author {
 	a.address = from.Addr()
 	a.shown, _ = mimeraw.Harmless(a.address)
 	return a
+}
+
+// repliesElsewhere reports whether answers go to somebody else than the author, and nobody
+// signed that they should (threats.md, F03).
+func (p *pass) repliesElsewhere() bool {
+	if p.outer == nil || p.author.address == "" {
+		return false
+	}
+	value, n := p.outer.Get("Reply-To")
+	if n == 0 || p.protection != nil && p.protection.header.State(hp.Pair{Name: "Reply-To", Value: value}, true, false) != hp.Unprotected {
+		return false
+	}
+	list, err := mimeraw.ParseAddresses(value)
+	return err != nil || slices.ContainsFunc(list, func(a mimeraw.Address) bool { return !sameAddress(a.Addr(), p.author.address) })
 }
 
 // date returns what the message says about when it was written: the protected Date, or the
@@ -147,6 +162,9 @@ func (p *pass) verdict() *Report {
 		r.Content = p.released()
 	}
 	p.reportProtection(r)
+	if r.Verdict == Authentic && p.repliesElsewhere() {
+		r.Warnings = append(r.Warnings, "from.reply_to_differs")
+	}
 	p.reportParts(r)
 	r.summarise()
 	return r
