@@ -17,12 +17,27 @@ type rankOf struct {
 	usable  bool
 	pinned  bool // chosen by the user
 	primary bool // for the very address asked for
-	entry   *certstore.Entry
+	named   string
+	learned bool            // seen in mail its owner signed
+	entry   certstore.Entry // what all that was found about the certificate says together
+}
+
+// learn adds what one entry says about the certificate.
+func (a *rankOf) learn(e *certstore.Entry) {
+	a.learned = a.learned || e.Source == learnedSource
+	a.entry.Default = a.entry.Default || e.Default
+	a.entry.Published = a.entry.Published || e.Published
+	if len(a.entry.Capabilities) == 0 {
+		a.entry.Capabilities = e.Capabilities
+	}
+	if e.Seen.After(a.entry.Seen) {
+		a.entry.Seen = e.Seen
+	}
 }
 
 // compare is negative if a ranks before b.
 func (a rankOf) compare(b rankOf) int {
-	x, y := a.entry, b.entry
+	x, y := &a.entry, &b.entry
 	return cmp.Or(
 		first(a.usable, b.usable),
 		first(a.pinned, b.pinned),
@@ -40,10 +55,10 @@ func (a rankOf) compare(b rankOf) int {
 
 // own reports whether the owner himself showed the certificate: in a block he signed and
 // published, or in signed mail.
-func (a rankOf) own() bool { return a.entry.Published || a.entry.Source == learnedSource }
+func (a rankOf) own() bool { return a.entry.Published || a.learned }
 
 // reasons says in words what compare looks at.
-func (a rankOf) reasons(named string) []string {
+func (a rankOf) reasons() []string {
 	var list []string
 	add := func(ok bool, text string) {
 		if ok {
@@ -51,11 +66,11 @@ func (a rankOf) reasons(named string) []string {
 		}
 	}
 	add(a.pinned, "chosen by the user")
-	add(a.primary, "for "+named)
-	add(!a.primary, "for "+named+", another address of the same person")
+	add(a.primary, "for "+a.named)
+	add(!a.primary, "for "+a.named+", another address of the same person")
 	add(a.entry.Default, "marked by its owner as the one to encrypt to")
 	add(a.entry.Published, "published and signed by its owner")
-	add(a.entry.Source == learnedSource, "seen in mail its owner signed")
+	add(a.learned, "seen in mail its owner signed")
 	add(len(a.entry.Capabilities) > 0, "its owner's capabilities are known")
 	add(true, "valid since "+a.entry.Certificate.NotBefore.UTC().Format(time.DateOnly))
 	return list

@@ -109,6 +109,11 @@ func (r *Resolver) Candidates(ctx context.Context, address string) ([]Candidate,
 			break
 		}
 	}
+	for i := range l.found {
+		if c := &l.found[i]; c.Usable {
+			c.Reasons = append(c.rank.reasons(), c.Reasons...)
+		}
+	}
 	slices.SortStableFunc(l.found, func(a, b Candidate) int { return a.rank.compare(b.rank) })
 	return l.found, errors.Join(failed...)
 }
@@ -210,7 +215,11 @@ type lookup struct {
 
 // add judges an entry. It returns false when enough were seen.
 func (l *lookup) add(e *certstore.Entry, pinned bool) bool {
-	if e == nil || e.Certificate == nil || slices.ContainsFunc(l.found, func(c Candidate) bool { return c.Certificate.Equal(e.Certificate) }) {
+	if e == nil || e.Certificate == nil {
+		return true
+	}
+	if i := slices.IndexFunc(l.found, func(c Candidate) bool { return c.Certificate.Equal(e.Certificate) }); i >= 0 {
+		l.found[i].rank.learn(e)
 		return true
 	}
 	if len(l.found) == limits.Candidates {
@@ -224,10 +233,9 @@ func (l *lookup) add(e *certstore.Entry, pinned bool) bool {
 	default:
 		l.judge(&c)
 	}
-	c.rank = rankOf{usable: c.Usable, pinned: pinned, entry: e, primary: named == l.addresses[0]}
-	if c.Usable {
-		c.Reasons = append(c.rank.reasons(named), c.Reasons...)
-	}
+	c.rank = rankOf{usable: c.Usable, pinned: pinned, named: named, primary: named == l.addresses[0]}
+	c.rank.entry.Certificate = e.Certificate
+	c.rank.learn(e)
 	l.found = append(l.found, c)
 	return true
 }

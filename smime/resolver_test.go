@@ -132,6 +132,35 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// TestCandidatesTwice: what several entries say about one certificate counts together, in
+// whatever order they come.
+func TestCandidatesTwice(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	leaf := func(before time.Time) *x509.Certificate {
+		return pki.Issue(smimetest.Leaf{Emails: []string{"bob@good.example"}, NotBefore: before}).Certificate()
+	}
+	older, newer := leaf(days(-100)), leaf(days(-1))
+	for _, say := range []func(*certstore.Entry){
+		func(e *certstore.Entry) { e.Default = true },
+		func(e *certstore.Entry) { e.Published = true },
+		func(e *certstore.Entry) { e.Source = "signed mail" },
+		func(e *certstore.Entry) { e.Capabilities = []byte{0x30, 0} },
+	} {
+		said := entryOf(older)
+		said.Address = "bob@good.example"
+		say(said)
+		for _, entries := range [][]*certstore.Entry{
+			{entryOf(older), entryOf(newer), said}, {said, entryOf(newer), entryOf(older)}, {entryOf(newer), entryOf(older), said},
+		} {
+			r := &smime.Resolver{Store: &shelf{entries: entries}, Chain: judging(pki)}
+			list, err := r.Candidates(t.Context(), "bob@good.example")
+			if err != nil || len(list) != 2 || !list[0].Certificate.Equal(older) || len(list[0].Reasons) != len(list[1].Reasons)+1 {
+				t.Errorf("%+v: %v, %v", said, list, err)
+			}
+		}
+	}
+}
+
 // TestResolve finds everybody or nobody, and names who is missing and why (attack row C20).
 func TestResolve(t *testing.T) {
 	pki := smimetest.NewPKI(t)
