@@ -85,14 +85,27 @@ func (p *plan) divide(h *mimeraw.Header) (outer, inner string, hidden []hp.Pair,
 	}
 	if p.headers == nil {
 		outer, inner = splitHeader(h)
-		return outer, inner, nil, nil
+	} else {
+		d, err := hp.Compose(h, *p.headers)
+		if err != nil {
+			return "", "", nil, err
+		}
+		outer, inner, hidden = string(d.Outer), string(d.Inner), d.Hidden
 	}
-	d, err := hp.Compose(h, *p.headers)
-	if err != nil {
-		return "", "", nil, err
+	// What says how the header was protected adds to it, and readers have their limits.
+	for _, header := range []string{outer, inner} {
+		if _, err := mimeraw.ReadEntity(strings.NewReader(header + layerFields + "\r\n")); err != nil {
+			return "", "", nil, err
+		}
 	}
-	return string(d.Outer), string(d.Inner), d.Hidden, nil
+	return outer, inner, hidden, nil
 }
+
+// layerFields are as many and as long as what any layer adds to a header.
+const (
+	layerField  = "Content-Type: application/pkcs7-mime; smime-type=authEnveloped-data; name=\"smime.p7m\"\r\n"
+	layerFields = layerField + layerField + layerField + layerField
+)
 
 // splitHeader parts the fields that describe the content, which go inside the protection,
 // from those that describe the message. Fields keep their octets but for line ends.

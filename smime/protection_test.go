@@ -397,6 +397,30 @@ func TestLegacyDisplayCharset(t *testing.T) {
 	}
 }
 
+// TestComposeLargeHeaders: what is written with a protected header can be read again, or is
+// not written.
+func TestComposeLargeHeaders(t *testing.T) {
+	p := newParty(t)
+	for _, encrypt := range []bool{false, true} {
+		for _, fields := range []int{10, 480, 500, 990, 998} {
+			for _, size := range []int{5, 900, 1900} {
+				text := "From: alice@example.com\r\n" + strings.Repeat("X-Field: "+strings.Repeat("w ", size/2)+"w\r\n", fields) + "\r\nhi\r\n"
+				var b bytes.Buffer
+				_, err := p.protected(true, encrypt, true, "").Compose(&b, strings.NewReader(text))
+				if err != nil {
+					if b.Len() > 0 || fields < 480 {
+						t.Errorf("%d fields of %d octets, encrypted %v: %d octets, %v", fields, size, encrypt, b.Len(), err)
+					}
+					continue
+				}
+				if _, err := p.opener().Open(t.Context(), &b); err != nil {
+					t.Errorf("%d fields of %d octets, encrypted %v: %v", fields, size, encrypt, err)
+				}
+			}
+		}
+	}
+}
+
 // TestComposeRefusesByteOrderMarks: what an editor marked is not sent as a body without a
 // header; text that has none is.
 func TestComposeRefusesByteOrderMarks(t *testing.T) {
