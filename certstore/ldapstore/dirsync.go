@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,8 +28,8 @@ const (
 	dirSyncObjectSecurity = 1
 	// dirSyncOctets bounds one answer of the server.
 	dirSyncOctets = 8 << 20
-	// dirSyncChanges bounds the changed objects of one answer. That many need 128 MiB.
-	dirSyncChanges = 1_000_000
+	// maxChanges bounds the changed objects of one answer. That many need 128 MiB.
+	maxChanges = 1_000_000
 	// guidsPerSearch is how many objects one search reads again.
 	guidsPerSearch = 50
 )
@@ -113,8 +114,9 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 	answered := false
 	err = f.conn.search(f.ctx, &ldap.SearchRequest{
 		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases, Filter: filter,
-		// The list selects too: isDeleted is for deletions, name for renames and moves.
-		Attributes: append([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses...),
+		// The list selects too: isDeleted is for deletions, name for renames and moves, and
+		// those of the filter for who meets it now or does not any more.
+		Attributes: slices.Concat([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses, f.store.filterAttributes()),
 		Controls: []ldap.Control{
 			ldap.NewRequestControlDirSync(dirSyncObjectSecurity, dirSyncOctets, at.Cookie),
 			ldap.NewControlString(controlShowDeleted, true, ""),
@@ -128,15 +130,10 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 			}
 			return f.add(o, at.bytes())
 		}
-		guid := e.GetEqualFoldRawAttributeValue("objectGUID")
-		if o.Deleted || len(guid) != 16 {
+		if o.Deleted {
 			return f.add(o, at.bytes())
 		}
-		if len(changed) == dirSyncChanges {
-			return fmt.Errorf("the server names more than %d changed objects at once", dirSyncChanges)
-		}
-		changed = append(changed, change{string(guid), e.DN})
-		return nil
+		return remember(&changed, e)
 	}, func(controls []ldap.Control) error {
 		if c, ok := ldap.FindControl(controls, controlDirSync).(*ldap.ControlDirSync); ok {
 			more, next, answered = c.Flags != 0, c.Cookie, true
@@ -147,6 +144,34 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 		err = errors.New("the server does not answer to the DirSync control")
 	}
 	return more, changed, next, err
+}
+
+// filterAttribute finds an attribute in a filter: its values have no bare parentheses (RFC
+// 4515, Section 3).
+var filterAttribute = regexp.MustCompile(`\(\s*([A-Za-z][A-Za-z0-9-]*|[0-9][0-9.]*)`)
+
+// filterAttributes returns the attributes that the store's own filter looks at. Of group
+// membership a user's entry only shows a reflection, which never counts as changed.
+func (s *Store) filterAttributes() (names []string) {
+	for _, m := range filterAttribute.FindAllStringSubmatch(s.Filter, -1) {
+		if !strings.EqualFold(m[1], "memberOf") {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+// remember adds an entry to the changed objects.
+func remember(changed *[]change, e *ldap.Entry) error {
+	guid := e.GetEqualFoldRawAttributeValue("objectGUID")
+	if len(guid) != 16 {
+		return fmt.Errorf("%q has no objectGUID", e.DN)
+	}
+	if len(*changed) == maxChanges {
+		return fmt.Errorf("the server names more than %d changed objects at once", maxChanges)
+	}
+	*changed = append(*changed, change{string(guid), e.DN})
+	return nil
 }
 
 // covers reports whether a name is below the base of the searches.
