@@ -237,6 +237,9 @@ func (t *writerTarget) Apply(ctx context.Context, source string, u *Update) erro
 	if !bytes.Equal(s.state, u.Before) {
 		return ErrConflict
 	}
+	if err := t.alone(); err != nil {
+		return err
+	}
 	line := &ledgerLine{Source: source, State: u.After, Pass: u.Pass, Touch: u.Touch, Remove: u.Remove}
 	var put []*certstore.Entry
 	gone := map[ledgerKey]int{} // how many owners an entry loses
@@ -367,28 +370,53 @@ func (t *writerTarget) append(l *ledgerLine) error {
 	return nil
 }
 
+// alone makes sure, before the store is touched, that no other process wrote to the file.
+func (t *writerTarget) alone() error {
+	f, err := os.Open(t.path)
+	if errors.Is(err, os.ErrNotExist) && t.size == 0 {
+		return nil
+	}
+	if err == nil {
+		_, err = t.unfinished(f)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("sync: state file %s: %w", t.path, err)
+	}
+	return nil
+}
+
+// unfinished reports whether the file goes on after our last line with one that a crash
+// cut off.
+func (t *writerTarget) unfinished(f *os.File) (bool, error) {
+	info, err := f.Stat()
+	if err != nil || info.Size() == t.size {
+		return false, err
+	}
+	if info.Size() < t.size {
+		return false, ErrConflict
+	}
+	rest := make([]byte, info.Size()-t.size)
+	if _, err := f.ReadAt(rest, t.size); err != nil {
+		return false, err
+	}
+	if bytes.IndexByte(rest, '\n') >= 0 {
+		return false, ErrConflict // another run's
+	}
+	return true, nil
+}
+
 func (t *writerTarget) write(b []byte) (err error) {
 	f, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
+	cut, err := t.unfinished(f)
 	if err != nil {
 		return err
 	}
-	if info.Size() != t.size {
-		// What follows our last line is another run's, or one a crash cut off.
-		if info.Size() < t.size {
-			return ErrConflict
-		}
-		rest := make([]byte, info.Size()-t.size)
-		if _, err := f.ReadAt(rest, t.size); err != nil {
-			return err
-		}
-		if bytes.IndexByte(rest, '\n') >= 0 {
-			return ErrConflict
-		}
+	if cut {
 		if err := f.Truncate(t.size); err != nil {
 			return err
 		}
