@@ -10,6 +10,7 @@ import (
 	"iter"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/postseal/postseal/certstore"
@@ -48,10 +49,7 @@ func openPlace(name string) (*place, error) {
 			return nil, unreadable(err)
 		}
 		p.Store, p.Closer, p.all, p.sql, p.writer = s, s, s.All, s, s
-		if u, err := url.Parse(name); err == nil && u.User != nil {
-			u.User = url.User(u.User.Username())
-			p.name = u.String() // without a password
-		}
+		p.name = withoutPassword(name)
 	case "ldap", "ldaps":
 		s, err := openLDAP(name)
 		if err != nil {
@@ -71,6 +69,20 @@ func openPlace(name string) (*place, error) {
 		}
 	}
 	return p, nil
+}
+
+// A password may be with the user or in a parameter of a postgres:// URL, which need not be
+// one for net/url: it may name several hosts.
+var (
+	userPassword      = regexp.MustCompile(`^(postgres(?:ql)?://[^:/?#@]*):[^?#]*@`)
+	parameterPassword = regexp.MustCompile(`([?&](?:ssl)?password)=[^&#]*`)
+)
+
+func withoutPassword(name string) string {
+	if !strings.HasPrefix(name, "postgres") {
+		return name
+	}
+	return parameterPassword.ReplaceAllString(userPassword.ReplaceAllString(name, "$1@"), "$1=")
 }
 
 // openFiles opens a folder, or reads a file of certificates.
