@@ -4,10 +4,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postseal/postseal/certstore/sync"
@@ -111,12 +111,20 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 		// Only then: an object that was deleted or changed may not meet the filter any more.
 		filter = f.store.filtered(filter)
 	}
+	// The list selects too: isDeleted is for deletions, name for renames and moves, and those
+	// of the filter for who meets it now or does not any more.
+	attributes := append([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses...)
+	if f.store.Filter != "" {
+		own, err := ldap.CompileFilter(f.store.Filter)
+		if err != nil {
+			return false, nil, nil, err
+		}
+		attributes = filterAttributes(attributes, own)
+	}
 	answered := false
 	err = f.conn.search(f.ctx, &ldap.SearchRequest{
 		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases, Filter: filter,
-		// The list selects too: isDeleted is for deletions, name for renames and moves, and
-		// those of the filter for who meets it now or does not any more.
-		Attributes: slices.Concat([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses, f.store.filterAttributes()),
+		Attributes: attributes,
 		Controls: []ldap.Control{
 			ldap.NewRequestControlDirSync(dirSyncObjectSecurity, dirSyncOctets, at.Cookie),
 			ldap.NewControlString(controlShowDeleted, true, ""),
@@ -146,17 +154,28 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 	return more, changed, next, err
 }
 
-// filterAttribute finds an attribute in a filter: its values have no bare parentheses (RFC
-// 4515, Section 3).
-var filterAttribute = regexp.MustCompile(`\(\s*([A-Za-z][A-Za-z0-9-]*|[0-9][0-9.]*)`)
-
-// filterAttributes returns the attributes that the store's own filter looks at. Of group
-// membership a user's entry only shows a reflection, which never counts as changed.
-func (s *Store) filterAttributes() (names []string) {
-	for _, m := range filterAttribute.FindAllStringSubmatch(s.Filter, -1) {
-		if !strings.EqualFold(m[1], "memberOf") {
-			names = append(names, m[1])
+// filterAttributes adds the attributes that a filter looks at to names. Of group membership
+// a user's entry only shows a reflection, which never counts as changed.
+func filterAttributes(names []string, filter *ber.Packet) []string {
+	attribute := filter // (attribute=*)
+	switch filter.Tag {
+	case ldap.FilterAnd, ldap.FilterOr, ldap.FilterNot:
+		for _, f := range filter.Children {
+			names = filterAttributes(names, f)
 		}
+		return names
+	case ldap.FilterExtensibleMatch:
+		i := slices.IndexFunc(filter.Children, func(c *ber.Packet) bool { return c.Tag == ldap.MatchingRuleAssertionType })
+		if i < 0 {
+			return names // any attribute
+		}
+		attribute = filter.Children[i]
+	case ldap.FilterPresent:
+	default:
+		attribute = filter.Children[0]
+	}
+	if name, ok := attribute.Value.(string); ok && !strings.EqualFold(name, "memberOf") && !contains(names, name) {
+		names = append(names, name)
 	}
 	return names
 }

@@ -53,6 +53,19 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
+func TestFilterAttributes(t *testing.T) {
+	for filter, want := range map[string]string{
+		"(title=*)": "title",
+		"(&(objectClass=person)(!(userAccountControl:1.2.840.113556.1.4.803:=2))(|(cn=a*b)(CN>=c\\28d=e\\29)(memberOf=cn=x)))": "objectClass userAccountControl cn",
+		"(:caseExactMatch:=x)": "",
+	} {
+		got, err := ldapstore.FilterAttributes(filter)
+		if must(t, err); strings.Join(got, " ") != want {
+			t.Errorf("%s: got %q, want %q", filter, got, want)
+		}
+	}
+}
+
 // long rewrites the length of a message in four octets, as Active Directory does.
 func long(message []byte) []byte {
 	n := len(message) - 2

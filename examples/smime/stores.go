@@ -10,7 +10,6 @@ import (
 	"iter"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/postseal/postseal/certstore"
@@ -71,18 +70,28 @@ func openPlace(name string) (*place, error) {
 	return p, nil
 }
 
-// A password may be with the user or in a parameter of a postgres:// URL, which need not be
-// one for net/url: it may name several hosts.
-var (
-	userPassword      = regexp.MustCompile(`^(postgres(?:ql)?://[^:/?#@]*):[^?#]*@`)
-	parameterPassword = regexp.MustCompile(`([?&](?:ssl)?password)=[^&#]*`)
-)
-
+// withoutPassword takes the passwords out of a postgres:// URL: with the user, or in a
+// parameter. It need not be one for net/url, since it may name several hosts.
 func withoutPassword(name string) string {
-	if !strings.HasPrefix(name, "postgres") {
+	scheme, rest, ok := strings.Cut(name, "://")
+	if !ok || !strings.HasPrefix(scheme, "postgres") {
 		return name
 	}
-	return parameterPassword.ReplaceAllString(userPassword.ReplaceAllString(name, "$1@"), "$1=")
+	rest, parameters, some := strings.Cut(rest, "?")
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		user, _, _ := strings.Cut(rest[:i], ":")
+		rest = user + rest[i:]
+	}
+	if some {
+		list := strings.Split(parameters, "&")
+		for i, p := range list {
+			if key, _, _ := strings.Cut(p, "="); key == "password" || key == "sslpassword" {
+				list[i] = key + "="
+			}
+		}
+		rest += "?" + strings.Join(list, "&")
+	}
+	return scheme + "://" + rest
 }
 
 // openFiles opens a folder, or reads a file of certificates.
