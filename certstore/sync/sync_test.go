@@ -682,6 +682,54 @@ func TestStateFile(t *testing.T) {
 	}
 }
 
+// asked counts the questions that a store gets.
+type asked struct {
+	certstore.Memory
+	n int
+}
+
+func (a *asked) Certificates(ctx context.Context, q certstore.Query) iter.Seq2[*certstore.Entry, error] {
+	a.n++
+	return a.Memory.Certificates(ctx, q)
+}
+
+// However much goes at once, the store is asked once for it.
+func TestRemovalsTogether(t *testing.T) {
+	var store asked
+	to, err := sync.ToWriter(&store, filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, memoryTarget{&store, to})
+	var objects []*sync.Object
+	for i := range 20 {
+		objects = append(objects, object(fmt.Sprint("o", i), at, w.cert("c", nil, "a@example.test")))
+	}
+	w.run(nil, full(objects...))
+	store.n = 0
+	w.run(nil, full())
+	if w.holds(); store.n != 1 {
+		t.Errorf("asked %d times", store.n)
+	}
+}
+
+// A file that is not a state file is left alone; one whose last line a crash cut off, or
+// left as zeros, is none the worse.
+func TestOtherStateFile(t *testing.T) {
+	for text, good := range map[string]bool{
+		"": true, `{"sour`: true, `{"source":"test","sta`: true, "\x00\x00": true, `{"sou` + "\x00\x00": true,
+		`{"password":"x"}`: false, "dear diary": false, "dear diary\n": false,
+	} {
+		path := filepath.Join(t.TempDir(), "state")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sync.ToWriter(&certstore.Memory{}, path); (err == nil) != good {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 // crowd is a source of many objects, made one by one.
 type crowd struct {
 	n    int

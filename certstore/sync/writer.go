@@ -95,6 +95,9 @@ type ledgerLine struct {
 	Remove []string        `json:"remove,omitempty"`
 }
 
+// lineBegin is how every line begins.
+const lineBegin = `{"source":`
+
 // load reads the file. A line that was cut off by a crash is one that never happened.
 func (t *writerTarget) load() error {
 	t.sources, t.owners = map[string]*ledger{}, map[ledgerKey]int{}
@@ -110,6 +113,11 @@ func (t *writerTarget) load() error {
 	for {
 		line, err := r.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
+			// It will be overwritten: it had better be one of ours, or what a power cut left.
+			rest := string(bytes.TrimRight(line, "\x00"))
+			if !strings.HasPrefix(lineBegin, rest[:min(len(rest), len(lineBegin))]) {
+				return errors.New("this is another kind of file")
+			}
 			return nil
 		}
 		if err != nil {
@@ -283,12 +291,14 @@ func (t *writerTarget) Apply(ctx context.Context, source string, u *Update) erro
 	if err := t.store.Put(ctx, put...); err != nil {
 		return err
 	}
+	var unowned []ledgerKey
 	for k, n := range gone {
 		if n > 0 && t.owners[k] <= n {
-			if err := t.remove(ctx, k); err != nil {
-				return err
-			}
+			unowned = append(unowned, k)
 		}
+	}
+	if err := t.remove(ctx, unowned); err != nil {
+		return err
 	}
 	return t.append(line)
 }
@@ -327,14 +337,24 @@ func (t *writerTarget) foreign(ctx context.Context, source string, e *certstore.
 	return false, nil
 }
 
-// remove removes an entry that no object has any more, if a source brought it.
-func (t *writerTarget) remove(ctx context.Context, k ledgerKey) error {
+// remove removes entries that no object has any more, if a source brought them. The store is
+// asked once: a folder is looked at for each question.
+func (t *writerTarget) remove(ctx context.Context, keys []ledgerKey) error {
+	var thumbprints certstore.AnyOf
+	wanted := make(map[ledgerKey]bool, len(keys))
+	for _, k := range keys {
+		thumbprints = append(thumbprints, certstore.Thumbprint(k.thumbprint))
+		wanted[k] = true
+	}
+	if len(keys) == 0 {
+		return nil
+	}
 	var found []*certstore.Entry
-	for e, err := range t.store.Certificates(ctx, certstore.Thumbprint(k.thumbprint)) {
+	for e, err := range t.store.Certificates(ctx, thumbprints) {
 		if err != nil {
 			return err
 		}
-		if e.Address != k.address {
+		if !wanted[ledgerKey{sha256.Sum256(e.Certificate.Raw), e.Address}] {
 			continue
 		}
 		for name := range t.sources {
