@@ -51,6 +51,7 @@ type call struct {
 	done    chan struct{}
 	entries []*Entry
 	err     error
+	gaveUp  bool // whoever asked
 }
 
 // perAnswer is what an answer counts for, beside its entries: nothing found is not free.
@@ -135,8 +136,8 @@ func (c *Cached) ask(ctx context.Context, key [32]byte, q Query) ([]*Entry, erro
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if errors.Is(f.err, context.Canceled) || errors.Is(f.err, context.DeadlineExceeded) {
-		return c.ask(ctx, key, q) // whoever asked gave up; we have not
+	if f.gaveUp {
+		return c.ask(ctx, key, q) // we have not
 	}
 	return f.entries, f.err
 }
@@ -177,6 +178,7 @@ func (c *Cached) fetch(ctx context.Context, key [32]byte, q Query, f *call) {
 		copied := *e
 		f.entries = append(f.entries, &copied)
 	}
+	f.gaveUp = f.err != nil && ctx.Err() != nil
 	finished = true
 }
 

@@ -141,6 +141,30 @@ func TestCachedSingleFlight(t *testing.T) {
 	})
 }
 
+// A store with a time limit of its own costs those who wait for one answer that limit
+// once, not each of them once more.
+func TestCachedTimeLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowStore{delay: time.Minute, err: fmt.Errorf("no answer: %w", context.DeadlineExceeded)}
+		c := &certstore.Cached{Store: slow}
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				for _, err := range c.Certificates(t.Context(), certstore.Email("x@example.org")) {
+					if !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("got %v", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := slow.asked.Load(); n != 1 || time.Since(begin) != time.Minute {
+			t.Errorf("store asked %d times, in %v", n, time.Since(begin))
+		}
+	})
+}
+
 func TestCachedBound(t *testing.T) {
 	slow := &slowStore{}
 	key := newKey(t)
@@ -214,6 +238,54 @@ func TestParallel(t *testing.T) {
 		}
 		for range certstore.Parallel(stores...).Certificates(t.Context(), certstore.Email("x@example.org")) {
 			break // the others are called off
+		}
+	})
+}
+
+// A store that does not answer in time does not hide what another one has found by then.
+func TestParallelTimeLimit(t *testing.T) {
+	key := newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		hangs, quick := &slowStore{delay: time.Hour}, &slowStore{}
+		for i := range 10 {
+			quick.Add(selfSigned(t, key, int64(i), "x@example.org"))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		found := 0
+		var failure error
+		for e, err := range certstore.Parallel(hangs, quick).Certificates(ctx, certstore.Email("x@example.org")) {
+			if failure = err; e != nil {
+				found++
+			}
+		}
+		if found != 10 || !errors.Is(failure, context.DeadlineExceeded) {
+			t.Errorf("found %d, failure %v", found, failure)
+		}
+	})
+}
+
+// An answer that was cut off is never taken for a complete one.
+func TestParallelCutOff(t *testing.T) {
+	key := newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		var store certstore.Memory
+		for i := range 200 {
+			store.Add(selfSigned(t, key, int64(i), "x@example.org"))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		found := 0
+		var failure error
+		for e, err := range certstore.Parallel(&store).Certificates(ctx, certstore.Email("x@example.org")) {
+			if failure = err; e != nil {
+				found++
+			}
+			cancel()
+			synctest.Wait()
+		}
+		if found == 200 || !errors.Is(failure, context.Canceled) {
+			t.Errorf("found %d, failure %v", found, failure)
 		}
 	})
 }

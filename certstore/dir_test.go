@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/limits"
 	gopkcs12 "software.sslmate.com/src/go-pkcs12"
 )
 
@@ -283,6 +284,32 @@ func TestDirWriter(t *testing.T) {
 	}
 	if len(d.Errors()) != 0 {
 		t.Errorf("errors: %v", d.Errors())
+	}
+}
+
+// What cannot be read any more is not written: the folder keeps what it has.
+func TestDirFull(t *testing.T) {
+	key := newKey(t)
+	d, path := folder(t, nil)
+	d.Interval = time.Hour
+	for i := range 19_999 {
+		if err := os.WriteFile(filepath.Join(path, fmt.Sprintf("%d.txt", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, two := &certstore.Entry{Certificate: selfSigned(t, key, 1)}, &certstore.Entry{Certificate: selfSigned(t, key, 2)}
+	var limit *limits.Exceeded
+	if err := d.Put(t.Context(), one, two); !errors.As(err, &limit) {
+		t.Errorf("two more: %v", err)
+	}
+	if err := d.Put(t.Context(), one); err != nil {
+		t.Errorf("one more: %v", err)
+	}
+	if err := d.Put(t.Context(), one); err != nil {
+		t.Errorf("the same: %v", err)
+	}
+	if got := serials(t, d.All(t.Context())); !slices.Equal(got, []int64{1}) {
+		t.Errorf("the folder holds %v", got)
 	}
 }
 

@@ -13,9 +13,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/postseal/postseal/internal/limits"
 )
 
 // Put writes a file for every entry, and replaces the one for the same certificate and
@@ -26,6 +29,9 @@ func (d *Dir) Put(ctx context.Context, entries ...*Entry) error {
 			return errors.New("certstore: entry without a certificate")
 		}
 	}
+	if err := d.room(entries); err != nil {
+		return fmt.Errorf("certstore: %w", err)
+	}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -34,7 +40,25 @@ func (d *Dir) Put(ctx context.Context, entries ...*Entry) error {
 			return fmt.Errorf("certstore: %w", err)
 		}
 	}
-	d.forget()
+	return d.settle()
+}
+
+// room fails if the folder would hold more files than are read.
+func (d *Dir) room(entries []*Entry) error {
+	names, err := d.names()
+	if err != nil {
+		return err
+	}
+	all := make(map[string]bool, len(names)+len(entries))
+	for _, name := range names {
+		all[name] = true
+	}
+	for _, e := range entries {
+		all[entryName(e)] = true
+	}
+	if len(all) > maxDirFiles {
+		return &limits.Exceeded{What: "files in a folder of certificates", Max: maxDirFiles}
+	}
 	return nil
 }
 
@@ -52,15 +76,26 @@ func (d *Dir) Remove(ctx context.Context, entries ...*Entry) error {
 			return fmt.Errorf("certstore: %w", err)
 		}
 	}
-	d.forget()
-	return nil
+	return d.settle()
 }
 
-// forget makes the next query look at the folder in any case.
-func (d *Dir) forget() {
+// settle makes the next query look at the folder in any case, and what became of the names
+// in it permanent: a file that is on disk may still be there under no name.
+func (d *Dir) settle() error {
 	d.mu.Lock()
 	d.looked = time.Time{}
 	d.mu.Unlock()
+	if runtime.GOOS == "windows" {
+		return nil // which has no way to ask for it
+	}
+	f, err := d.root.Open(".")
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("certstore: %w", err)
+	}
+	return nil
 }
 
 // entryName returns the name of the file for e. Nothing of the entry goes into it but

@@ -50,27 +50,31 @@ func (p parallel) Certificates(ctx context.Context, q Query) iter.Seq2[*Entry, e
 			c := make(chan found, ahead)
 			answers[i] = c
 			go func() {
-				defer close(c)
 				for e, err := range s.Certificates(ctx, q) {
 					select {
 					case c <- found{e, err}:
 					case <-ctx.Done():
-						return
+						return // and leave c open: this is not all
 					}
 				}
+				close(c)
 			}()
 		}
 		u := union{seen: map[entryKey]bool{}, yield: yield}
 		for _, c := range answers {
 			more := u.add(func(yield func(*Entry, error) bool) {
 				for {
+					f, ok := found{}, true
 					select {
-					case f, ok := <-c:
-						if !ok || !yield(f.e, f.err) {
-							return
+					case f, ok = <-c: // also when time is up: another store may have taken it
+					default:
+						select {
+						case f, ok = <-c:
+						case <-ctx.Done(): // a store may take its time to notice
+							f.err = ctx.Err()
 						}
-					case <-ctx.Done(): // a store may take its time to notice
-						yield(nil, ctx.Err())
+					}
+					if !ok || !yield(f.e, f.err) {
 						return
 					}
 				}

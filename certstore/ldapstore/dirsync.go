@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postseal/postseal/certstore/sync"
@@ -27,8 +28,8 @@ const (
 	dirSyncObjectSecurity = 1
 	// dirSyncOctets bounds one answer of the server.
 	dirSyncOctets = 8 << 20
-	// dirSyncChanges bounds the changed objects of one answer. That many need 128 MiB.
-	dirSyncChanges = 1_000_000
+	// maxChanges bounds the changed objects of one answer. That many need 128 MiB.
+	maxChanges = 1_000_000
 	// guidsPerSearch is how many objects one search reads again.
 	guidsPerSearch = 50
 )
@@ -110,11 +111,20 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 		// Only then: an object that was deleted or changed may not meet the filter any more.
 		filter = f.store.filtered(filter)
 	}
+	// The list selects too: isDeleted is for deletions, name for renames and moves, and those
+	// of the filter for who meets it now or does not any more.
+	attributes := append([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses...)
+	if f.store.Filter != "" {
+		own, err := ldap.CompileFilter(f.store.Filter)
+		if err != nil {
+			return false, nil, nil, err
+		}
+		attributes = filterAttributes(attributes, own)
+	}
 	answered := false
 	err = f.conn.search(f.ctx, &ldap.SearchRequest{
 		BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases, Filter: filter,
-		// The list selects too: isDeleted is for deletions, name for renames and moves.
-		Attributes: append([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses...),
+		Attributes: attributes,
 		Controls: []ldap.Control{
 			ldap.NewRequestControlDirSync(dirSyncObjectSecurity, dirSyncOctets, at.Cookie),
 			ldap.NewControlString(controlShowDeleted, true, ""),
@@ -128,15 +138,10 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 			}
 			return f.add(o, at.bytes())
 		}
-		guid := e.GetEqualFoldRawAttributeValue("objectGUID")
-		if o.Deleted || len(guid) != 16 {
+		if o.Deleted {
 			return f.add(o, at.bytes())
 		}
-		if len(changed) == dirSyncChanges {
-			return fmt.Errorf("the server names more than %d changed objects at once", dirSyncChanges)
-		}
-		changed = append(changed, change{string(guid), e.DN})
-		return nil
+		return remember(&changed, e)
 	}, func(controls []ldap.Control) error {
 		if c, ok := ldap.FindControl(controls, controlDirSync).(*ldap.ControlDirSync); ok {
 			more, next, answered = c.Flags != 0, c.Cookie, true
@@ -147,6 +152,45 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 		err = errors.New("the server does not answer to the DirSync control")
 	}
 	return more, changed, next, err
+}
+
+// filterAttributes adds the attributes that a filter looks at to names. Of group membership
+// a user's entry only shows a reflection, which never counts as changed.
+func filterAttributes(names []string, filter *ber.Packet) []string {
+	attribute := filter // (attribute=*)
+	switch filter.Tag {
+	case ldap.FilterAnd, ldap.FilterOr, ldap.FilterNot:
+		for _, f := range filter.Children {
+			names = filterAttributes(names, f)
+		}
+		return names
+	case ldap.FilterExtensibleMatch:
+		i := slices.IndexFunc(filter.Children, func(c *ber.Packet) bool { return c.Tag == ldap.MatchingRuleAssertionType })
+		if i < 0 {
+			return names // any attribute
+		}
+		attribute = filter.Children[i]
+	case ldap.FilterPresent:
+	default:
+		attribute = filter.Children[0]
+	}
+	if name, ok := attribute.Value.(string); ok && !strings.EqualFold(name, "memberOf") && !contains(names, name) {
+		names = append(names, name)
+	}
+	return names
+}
+
+// remember adds an entry to the changed objects.
+func remember(changed *[]change, e *ldap.Entry) error {
+	guid := e.GetEqualFoldRawAttributeValue("objectGUID")
+	if len(guid) != 16 {
+		return fmt.Errorf("%q has no objectGUID", e.DN)
+	}
+	if len(*changed) == maxChanges {
+		return fmt.Errorf("the server names more than %d changed objects at once", maxChanges)
+	}
+	*changed = append(*changed, change{string(guid), e.DN})
+	return nil
 }
 
 // covers reports whether a name is below the base of the searches.

@@ -56,3 +56,12 @@ func ReadAnswer(answer []byte, limit int) ([]*ldap.Entry, error) {
 func (s *Store) SearchRequest(addresses ...string) ([]byte, error) {
 	return s.searchRequest("dc=example,dc=test", addresses, 10)
 }
+
+// FilterAttributes are the attributes that a filter looks at.
+func FilterAttributes(filter string) ([]string, error) {
+	p, err := ldap.CompileFilter(filter)
+	if err != nil {
+		return nil, err
+	}
+	return filterAttributes(nil, p), nil
+}

@@ -8,14 +8,20 @@ import (
 )
 
 // A guard stands between the network and the LDAP library: it watches the framing of the
-// messages that come in and refuses one that is larger than limits.Element, before the
-// library collects it. LDAP knows definite lengths only (RFC 4511, Section 5.1).
+// messages that come in and refuses one that is larger than limits.Element, or made of more
+// than maxElements elements, before the library collects it: each becomes an object of its
+// own, however small it is. LDAP knows definite lengths only (RFC 4511, Section 5.1).
 type guard struct {
 	net.Conn
-	header []byte // of the message that begins, as far as it is here
-	left   int64  // octets of the current message that are still to come
-	err    error
+	header   []byte // of the element that begins, as far as it is here
+	left     int64  // octets of the current message that are still to come
+	skip     int64  // of these, octets of the current value
+	elements int    // of the current message
+	err      error
 }
+
+// maxElements is what a group of ten thousand members needs many times over.
+const maxElements = 200_000
 
 var errFraming = errors.New("what the server sent is not LDAP")
 
@@ -25,22 +31,55 @@ func (g *guard) Read(p []byte) (int, error) {
 	}
 	n, err := g.Conn.Read(p)
 	for rest := p[:n]; len(rest) > 0; {
-		if g.left > 0 {
-			k := min(g.left, int64(len(rest)))
+		if g.skip > 0 {
+			k := min(g.skip, int64(len(rest)))
+			g.skip -= k
 			g.left -= k
 			rest = rest[k:]
 			continue
 		}
-		g.header = append(g.header, rest[0])
-		rest = rest[1:]
-		if g.left, g.err = messageLength(g.header); g.err != nil {
+		if g.err = g.next(rest[0]); g.err != nil {
 			return 0, g.err
 		}
-		if g.left >= 0 {
-			g.header = g.header[:0]
-		}
+		rest = rest[1:]
 	}
 	return n, err
+}
+
+// next takes an octet of a header: of a message, or of an element in one. What is
+// constructed is gone into, so that only the lengths of values count.
+func (g *guard) next(b byte) error {
+	g.header = append(g.header, b)
+	inside := g.left > 0
+	if !inside && len(g.header) == 1 {
+		g.elements = 0
+	}
+	read := elementLength
+	if !inside {
+		read = messageLength
+	} else if g.left--; g.header[0]&0x1f == 0x1f {
+		return errFraming // no tag of LDAP needs more than an octet
+	}
+	length, err := read(g.header)
+	switch {
+	case err != nil:
+		return err
+	case length < 0 && inside && g.left == 0 || inside && length > g.left:
+		return errFraming
+	case length < 0:
+		return nil
+	}
+	switch constructed := g.header[0]&0x20 != 0; {
+	case !inside:
+		g.left = length
+	case !constructed:
+		g.skip = length
+	}
+	g.header = g.header[:0]
+	if g.elements++; g.elements > maxElements {
+		return &limits.Exceeded{What: "elements of one LDAP message", Max: maxElements}
+	}
+	return nil
 }
 
 // messageLength returns the length of the message whose header begins with h, or -1 if
@@ -49,6 +88,12 @@ func messageLength(h []byte) (int64, error) {
 	if h[0] != 0x30 {
 		return 0, errFraming
 	}
+	return elementLength(h)
+}
+
+// elementLength returns the length of the element whose header begins with h, as
+// messageLength does.
+func elementLength(h []byte) (int64, error) {
 	if len(h) < 2 {
 		return -1, nil
 	}

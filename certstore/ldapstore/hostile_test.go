@@ -229,6 +229,60 @@ func TestAnswerIsBounded(t *testing.T) {
 	}
 }
 
+// A message within its bound may still claim millions of elements, of which each would be
+// an object of its own. One with many values is read.
+func TestElementsAreBounded(t *testing.T) {
+	ca := certtest.NewCA(t, "Test CA")
+	junk := bytes.Repeat([]byte{4, 0}, 7<<20)
+	long := func(tag byte, content ...[]byte) []byte {
+		b := bytes.Join(content, nil)
+		return append([]byte{tag, 0x84, byte(len(b) >> 24), byte(len(b) >> 16), byte(len(b) >> 8), byte(len(b))}, b...)
+	}
+	values := long(0x31, junk)
+	hostile := func(id int64) []byte {
+		return long(0x30, []byte{2, 1, byte(id)}, long(0x64, []byte("\x04\x04cn=x"), long(0x30, long(0x30, []byte("\x04\x04mail"), values))))
+	}
+	addresses := []string{"alice@example.test"}
+	for i := range 20_000 {
+		addresses = append(addresses, fmt.Sprintf("alice%d@example.test", i))
+	}
+	for _, test := range []struct {
+		name   string
+		answer func(id int64) []byte
+		good   bool
+	}{
+		{"millions", hostile, false},
+		{"thousands", func(id int64) []byte {
+			return append(entry(id, "cn=x", attribute{"mail", addresses}, attribute{"userCertificate", []string{string(ca.Certificate.Raw)}}, attribute{"cACertificate", []string{string(ca.Certificate.Raw)}}), done(id, 0)...)
+		}, true},
+	} {
+		s := fake(t, answering(func(w io.Writer, id int64, _ *ber.Packet) { w.Write(test.answer(id)) }))
+		s.Timeout = time.Minute
+		for name, q := range map[string]certstore.Query{"look-up": certstore.Email("alice@example.test"), "authorities": certstore.RawSubject(ca.Certificate.RawSubject)} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			var failure error
+			begin := time.Now()
+			for _, err := range s.Certificates(t.Context(), q) {
+				failure = err
+			}
+			if d := time.Since(begin); d > 10*time.Second {
+				t.Errorf("%s, %s: it took %v", test.name, name, d)
+			}
+			runtime.ReadMemStats(&after)
+			if !test.good && (failure == nil || !strings.Contains(failure.Error(), "elements of one LDAP message")) {
+				t.Errorf("%s, %s: got %v", test.name, name, failure)
+			}
+			if d := (after.TotalAlloc - before.TotalAlloc) >> 20; d > 300 {
+				t.Errorf("%s, %s: %d MiB allocated", test.name, name, d)
+			}
+			if test.good && name == "look-up" && failure != nil {
+				t.Errorf("%s, %s: got %v", test.name, name, failure)
+			}
+		}
+	}
+}
+
 func TestCancel(t *testing.T) {
 	s := fake(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	s.Timeout = time.Minute

@@ -16,7 +16,7 @@ import (
 
 // What is written without the LDAP library is what the library would write.
 func TestLeanRequest(t *testing.T) {
-	for _, addresses := range [][]string{{"alice@example.test"}, {"a@example.test", "jürgen@bücher.example"}, {"*)(mail=*@example.test", "a\\b@example.test", "a\x01(@example.test"}} {
+	for _, addresses := range [][]string{{"alice@example.test"}, {"a@example.test", "jürgen@bücher.example", "a@xn--bcher-kva.example"}, {"*)(mail=*@example.test", "a\\b@example.test", "a\x01(@example.test"}} {
 		for _, own := range []string{"", "(objectClass=person)"} {
 			s := &ldapstore.Store{Filter: own, Addresses: []string{"rfc822Mailbox"}}
 			request, err := s.SearchRequest(addresses...)
@@ -35,6 +35,34 @@ func TestLeanRequest(t *testing.T) {
 	}
 	if _, err := (&ldapstore.Store{Filter: "(broken"}).SearchRequest("alice@example.test"); err == nil {
 		t.Error("a broken filter was taken")
+	}
+}
+
+// A directory may write a domain with A-labels or with U-labels, whichever was asked for.
+func TestSpellings(t *testing.T) {
+	for _, asked := range []string{"a@bücher.example", "a@xn--bcher-kva.example"} {
+		filter := (&ldapstore.Store{}).AddressFilter(asked)
+		for _, form := range []string{"(mail=a@xn--bcher-kva.example)", `(proxyAddresses=smtp:a@b\c3\bccher.example)`} {
+			if !strings.Contains(filter, form) {
+				t.Errorf("%s: %s is not in %s", asked, form, filter)
+			}
+		}
+	}
+	if filter := (&ldapstore.Store{}).AddressFilter("a@example.test"); filter != "(|(mail=a@example.test)(proxyAddresses=smtp:a@example.test))" {
+		t.Errorf("an ASCII domain: %s", filter)
+	}
+}
+
+func TestFilterAttributes(t *testing.T) {
+	for filter, want := range map[string]string{
+		"(title=*)": "title",
+		"(&(objectClass=person)(!(userAccountControl:1.2.840.113556.1.4.803:=2))(|(cn=a*b)(CN>=c\\28d=e\\29)(memberOf=cn=x)))": "objectClass userAccountControl cn",
+		"(:caseExactMatch:=x)": "",
+	} {
+		got, err := ldapstore.FilterAttributes(filter)
+		if must(t, err); strings.Join(got, " ") != want {
+			t.Errorf("%s: got %q, want %q", filter, got, want)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
+	"golang.org/x/net/idna"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/limits"
@@ -220,13 +221,20 @@ func (s *Store) addressFilter(addresses []string) string {
 	return b.String()
 }
 
-// forms returns the ways a directory may write an address: as it was asked for, and with
-// the domain as A-labels, since mail is an ASCII attribute (RFC 4524, Section 2.16).
+// forms returns the ways a directory may write an address: as it was asked for, with the
+// domain as A-labels, since mail is an ASCII attribute (RFC 4524, Section 2.16), and as
+// U-labels, since in Active Directory it is not.
 func forms(address string) []string {
 	list := []string{address}
-	if local, domain, ok := mailbox.Split(address); ok {
-		if form := local + "@" + domain; !strings.EqualFold(form, address) {
+	add := func(form string) {
+		if !slices.ContainsFunc(list, func(f string) bool { return strings.EqualFold(f, form) }) {
 			list = append(list, form)
+		}
+	}
+	if local, domain, ok := mailbox.Split(address); ok {
+		add(local + "@" + domain)
+		if u, err := idna.Lookup.ToUnicode(domain); err == nil {
+			add(local + "@" + u)
 		}
 	}
 	return list

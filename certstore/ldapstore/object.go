@@ -27,6 +27,17 @@ type value struct {
 	attribute string
 }
 
+// maxAddresses bounds the addresses of an object, since each is held against each of its
+// certificates. Exchange allows some hundreds.
+const maxAddresses = 1000
+
+func foldASCII(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
+}
+
 // object reads a directory entry.
 func (s *Store) object(e *ldap.Entry) *object {
 	o := &object{dn: e.DN}
@@ -72,10 +83,19 @@ func (s *Store) object(e *ldap.Entry) *object {
 			}
 		}
 	}
+	seen := map[string]bool{}
 	for _, address := range append(first, more...) {
-		if _, _, ok := mailbox.Split(address); ok && o.spelling(address) == "" {
-			o.addresses = append(o.addresses, address)
+		local, domain, ok := mailbox.Split(address)
+		key := strings.Map(foldASCII, local) + "@" + domain // equal where mailbox.Compare finds them so
+		if !ok || seen[key] {
+			continue
 		}
+		if len(o.addresses) == maxAddresses {
+			o.problems = append(o.problems, fmt.Sprintf("more than %d addresses: the others are left out", maxAddresses))
+			break
+		}
+		seen[key] = true
+		o.addresses = append(o.addresses, address)
 	}
 	// A certificate counts once, with the best that is said about it.
 	index := map[[32]byte]int{}

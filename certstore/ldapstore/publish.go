@@ -313,7 +313,10 @@ func (p *publisher) has(c *x509.Certificate) bool {
 
 // obsolete returns why a certificate need not stay, or nothing.
 func (p *publisher) obsolete(c *x509.Certificate) string {
-	if !p.publication.KeepExpired && p.now.After(c.NotAfter) {
+	if p.now.After(c.NotAfter) {
+		if p.publication.KeepExpired {
+			return "" // whatever has replaced it: old mail is read with it
+		}
 		return "expired on " + c.NotAfter.UTC().Format(time.DateOnly)
 	}
 	for _, o := range p.own {

@@ -148,6 +148,14 @@ func testPublish(t *testing.T, b *bench) {
 		t.Errorf("after the renewal %d and %d values", len(certs), len(blocks))
 	}
 
+	// What has expired can stay, also what would be replaced.
+	kept := &ldapstore.Publication{Identity: identity(t, b.ca, user, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = certtest.Epoch().AddDate(1, 0, 0), certtest.Epoch().AddDate(3, 0, 0)
+	}), KeepExpired: true, DryRun: true, Time: certtest.Epoch().AddDate(2, 0, 0)}
+	if out, changes = b.publish(t, kept); changes != "+userCertificate +userSMIMECertificate" || out.UserCertificates != 4 {
+		t.Errorf("with all that has expired: %s, %d values", changes, out.UserCertificates)
+	}
+
 	// Everything expires but what is published.
 	later := identity(t, b.ca, user, func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = certtest.Epoch().AddDate(1, 0, 0), certtest.Epoch().AddDate(3, 0, 0)

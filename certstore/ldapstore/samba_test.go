@@ -95,6 +95,8 @@ func TestSamba(t *testing.T) {
 	t.Run("Security", d.in(testADSecurity))
 	t.Run("DirSync", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "ds", (*ldapstore.Store).DirSync, true) }))
 	t.Run("USN", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "usn", (*ldapstore.Store).USN, true) }))
+	t.Run("DirSyncLeaving", d.in(func(t *testing.T, d *domain) { testADLeaving(t, d, "dsleft", (*ldapstore.Store).DirSync) }))
+	t.Run("USNLeaving", d.in(func(t *testing.T, d *domain) { testADLeaving(t, d, "usnleft", (*ldapstore.Store).USN) }))
 	t.Run("FullPass", d.in(func(t *testing.T, d *domain) { testADSync(t, d, "full", (*ldapstore.Store).FullPass, false) }))
 	t.Run("Cursors", d.in(testADCursors))
 	t.Run("Rules", d.in(testADRules))
@@ -270,6 +272,32 @@ func testADSync(t *testing.T, d *domain, prefix string, source func(*ldapstore.S
 	must(t, d.admin.ModifyDN(ldap.NewModifyDNRequest(d.dn(n(6)), "CN="+n(6), true, "OU=Domain Controllers,"+d.Base)))
 	m.run()
 	m.holds(entry(0), "married<married@example.test>", entry(3), entry(5), entry(6))
+}
+
+// Who is moved out of the base, or does not meet the store's filter any more, such as a
+// disabled account, is gone with the next run; who comes back is there again.
+func testADLeaving(t *testing.T, d *domain, prefix string, source func(*ldapstore.Store) sync.Source) {
+	s := d.store("ldaps://" + d.Address + "/CN=Users," + d.Base)
+	s.Filter = "(&(sAMAccountName=" + prefix + "*)(!(description=disabled)))"
+	m := newMirror(t, source(s))
+	n := func(i int) string { return fmt.Sprint(prefix, i) }
+	entry := func(i int) string { return fmt.Sprintf("%s<%s@example.test>", n(i), n(i)) }
+	for i := range 3 {
+		d.addUser(n(i), named(t, d.ca, n(i), n(i)+"@example.test"))
+	}
+	m.run()
+	m.holds(entry(0), entry(1), entry(2))
+	away := "OU=Domain Controllers," + d.Base
+	must(t, d.admin.ModifyDN(ldap.NewModifyDNRequest(d.dn(n(1)), "CN="+n(1), true, away)))
+	d.change(n(2), func(m *ldap.ModifyRequest) { m.Replace("description", []string{"disabled"}) })
+	if r := m.run(); r.Full || r.Removed != 2 {
+		t.Errorf("%+v %q", r, m.log)
+	}
+	m.holds(entry(0))
+	must(t, d.admin.ModifyDN(ldap.NewModifyDNRequest("CN="+n(1)+","+away, "CN="+n(1), true, "CN=Users,"+d.Base)))
+	d.change(n(2), func(m *ldap.ModifyRequest) { m.Delete("description", nil) })
+	m.run()
+	m.holds(entry(0), entry(1), entry(2))
 }
 
 func heldNames(t testing.TB, m *mirror) (list []string) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -170,6 +171,33 @@ func TestSyncSlapd(t *testing.T) {
 
 // A source takes over from another: the cursor of one means nothing to the next, which
 // reads everything anew and doubles nothing.
+// A reader who may not see entryUUID is told it by content synchronisation all the same, so
+// that deletions are his, and what stays is not taken for deleted.
+func TestSyncreplHiddenUUID(t *testing.T) {
+	ca := certtest.NewCA(t, "CA")
+	var data bytes.Buffer
+	for _, uid := range []string{"u1", "u2"} {
+		ldif(&data, uid, "mail: "+uid+"@example.test", "userCertificate;binary:: "+b64(named(t, ca, uid, uid+"@example.test").Raw))
+	}
+	server := servertest.StartSlapd(t, data.Bytes())
+	server.Stop()
+	config := filepath.Join(filepath.Dir(server.RootFile), "slapd.conf")
+	text, err := os.ReadFile(config)
+	must(t, err)
+	must(t, os.WriteFile(config, []byte(strings.Replace(string(text), "access to * by * read", "access to attrs=entryUUID by * none\naccess to * by * read", 1)), 0o600))
+	server.Start(t)
+	m := newMirror(t, newStore(t, server.URL, server).Syncrepl())
+	m.run()
+	m.holds("u1<u1@example.test>", "u2<u2@example.test>")
+	must(t, admin(t, server).Del(ldap.NewDelRequest(person("u1"), nil)))
+	m.run()
+	m.holds("u2<u2@example.test>")
+	server.Stop() // it forgets what was deleted and names what is left
+	server.Start(t)
+	m.run()
+	m.holds("u2<u2@example.test>")
+}
+
 func TestSourcesTakeOver(t *testing.T) {
 	ca := certtest.NewCA(t, "CA")
 	var data bytes.Buffer

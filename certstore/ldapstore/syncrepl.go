@@ -52,7 +52,9 @@ func (f *feed) refresh(at cursor, raw []byte) error {
 		case ldap.SyncStateDelete:
 			return f.add(&sync.Object{ID: id, Name: e.DN, Deleted: true}, raw)
 		}
-		return f.add(f.store.syncObject(e), raw)
+		o := f.store.syncObject(e)
+		o.ID = id // the one its deletion will name, also where the attribute is hidden from us
+		return f.add(o, raw)
 	}, func(controls []ldap.Control) error {
 		f.pulse.beat()
 		for _, control := range controls {

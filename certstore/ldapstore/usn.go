@@ -36,9 +36,19 @@ func (f *feed) usn(raw []byte) error {
 		return f.finish(next.bytes(), true)
 	}
 	since := fmt.Sprintf("(uSNChanged>=%d)", at.USN+1)
-	err = f.search(f.base, f.store.filtered("(&(|(objectClass=user)(objectClass=contact))"+since+")"), nil, func(e *ldap.Entry) error {
-		return f.add(f.store.syncObject(e), raw)
-	})
+	// In the whole domain and without the store's filter: what was moved out of the base, or
+	// does not meet the filter any more, is there no more either.
+	var changed []change
+	err = pages(f.ctx, f.conn, &ldap.SearchRequest{
+		BaseDN: root.base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
+		Filter: "(&(|(objectClass=user)(objectClass=contact))" + since + ")", Attributes: []string{"objectGUID"},
+	}, func(e *ldap.Entry, _ []ldap.Control) error {
+		f.pulse.beat()
+		return remember(&changed, e)
+	}, nil)
+	if err == nil {
+		err = f.again(changed, raw)
+	}
 	if err != nil {
 		return err
 	}

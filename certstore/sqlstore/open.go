@@ -130,19 +130,35 @@ func (s *Store) openPostgres(address string) error {
 // statement returns a prepared form of query, which is in the dialect of the database.
 func (s *Store) statement(ctx context.Context, query string) (*sql.Stmt, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stmt := s.prepared[query]; stmt != nil {
+	stmt, closed := s.prepared[query], s.prepared == nil
+	s.mu.Unlock()
+	switch {
+	case stmt != nil:
 		return stmt, nil
+	case closed:
+		return nil, errClosed
 	}
-	if s.prepared == nil {
-		return nil, errors.New("store is closed")
+	// Not under the lock: a server that does not answer is waited for by those who ask it.
+	fresh, err := s.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
 	}
-	stmt, err := s.db.PrepareContext(ctx, query)
-	if err == nil {
-		s.prepared[query] = stmt
+	s.mu.Lock()
+	stmt, closed = s.prepared[query], s.prepared == nil
+	if stmt == nil && !closed {
+		s.prepared[query] = fresh
 	}
-	return stmt, err
+	s.mu.Unlock()
+	switch {
+	case closed:
+		return nil, errors.Join(errClosed, fresh.Close())
+	case stmt != nil: // somebody else was faster
+		return stmt, fresh.Close()
+	}
+	return fresh, nil
 }
+
+var errClosed = errors.New("store is closed")
 
 // update runs fn in one transaction, and again if another writer got in its way.
 func (s *Store) update(ctx context.Context, fn func(*tx) error) error {

@@ -3,12 +3,18 @@
 package sqlstore_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
+	"net"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/certstore/sqlstore"
 	"github.com/postseal/postseal/internal/servertest"
 )
@@ -67,6 +73,70 @@ func TestPostgresOwnSchema(t *testing.T) {
 	if _, err := sqlstore.Open(t.Context(), "postgres://postgres:wrong@"+strings.SplitN(address, "@", 2)[1]); err == nil || strings.Contains(err.Error(), "wrong@") {
 		t.Errorf("wrong password: %v", err)
 	}
+}
+
+// A server that falls silent costs each caller its own time, not that of the others.
+func TestPostgresSilent(t *testing.T) {
+	u, err := url.Parse(servertest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := u.Host
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	u.Host = l.Addr().String()
+	var silent atomic.Bool
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", server)
+			if err != nil {
+				in.Close()
+				return
+			}
+			pass := func(to, from net.Conn) {
+				defer to.Close()
+				b := make([]byte, 32<<10)
+				for {
+					n, err := from.Read(b)
+					if err != nil {
+						return
+					}
+					if !silent.Load() {
+						to.Write(b[:n])
+					}
+				}
+			}
+			go pass(out, in)
+			go pass(in, out)
+		}
+	}()
+	s := open(t, u.String())
+	silent.Store(true)
+	ask := func(limit time.Duration) time.Duration {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		begin := time.Now()
+		for _, err := range s.Certificates(ctx, certstore.Email("alice@example.org")) {
+			if err == nil {
+				t.Error("an answer")
+			}
+		}
+		return time.Since(begin)
+	}
+	patient := make(chan time.Duration)
+	go func() { patient <- ask(5 * time.Second) }()
+	time.Sleep(100 * time.Millisecond)
+	if took := ask(100 * time.Millisecond); took > 3*time.Second {
+		t.Errorf("one who waits a tenth of a second waited %v", took)
+	}
+	<-patient
 }
 
 func BenchmarkPostgres(b *testing.B) {

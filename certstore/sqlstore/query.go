@@ -103,7 +103,7 @@ func (p *parts) add(q certstore.Query) {
 			to, key = &p.subjects, shortHash(q)
 		case certstore.SubjectKeyID:
 			if len(q) > 0 {
-				to, key = &p.keyIDs, []byte(q)
+				to, key = &p.keyIDs, keyIDKey(q)
 			}
 		}
 		if to != nil {
@@ -268,6 +268,16 @@ func hashKey(b []byte) []byte {
 func shortHash(b []byte) int64 {
 	h := sha256.Sum256(b)
 	return int64(binary.BigEndian.Uint64(h[:]))
+}
+
+// keyIDKey is what a key identifier is indexed under: itself, unless it is longer than any
+// digest. PostgreSQL takes no more than a third of a page into an index, and one such
+// certificate must not stop those that are stored with it.
+func keyIDKey(id []byte) []byte {
+	if len(id) > 64 {
+		return hashKey(id)
+	}
+	return id
 }
 
 // issuerSerialKey is one hash for both values of an IssuerAndSerialNumber.

@@ -56,6 +56,7 @@ func suite(t *testing.T, fresh func(*testing.T) string) {
 		{"Revocation", testRevocation},
 		{"Prune", testPrune},
 		{"HostileAddresses", testHostile},
+		{"LongKeyID", testLongKeyID},
 		{"Cancelled", testCancelled},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh(t)) })
@@ -592,6 +593,26 @@ func testHostile(t *testing.T, name string) {
 	}
 	if got := names(t, s, certstore.Email("alice@example.org")); got != "alice" {
 		t.Errorf("afterwards: %q, want alice", got)
+	}
+}
+
+// A key identifier may have any length; one that no index takes does not keep out the
+// certificates that come along.
+func testLongKeyID(t *testing.T, name string) {
+	s, ca := open(t, name), certtest.NewCA(t, "root")
+	alice, key := issue(t, ca, "alice", "alice@example.org")
+	id := make([]byte, 20_000)
+	rand.Read(id)
+	long := ca.IssueFor(t, key.(crypto.Signer).Public(), func(c *x509.Certificate) { c.Subject.CommonName, c.SubjectKeyId = "long", id })
+	put(t, s, &certstore.Entry{Certificate: alice}, &certstore.Entry{Certificate: long})
+	for _, c := range []*x509.Certificate{alice, long} {
+		if got := names(t, s, certstore.SubjectKeyID(c.SubjectKeyId)); got != c.Subject.CommonName {
+			t.Errorf("by the key identifier of %s: %q", c.Subject.CommonName, got)
+		}
+	}
+	h := sha256.Sum256(id)
+	if got := names(t, s, certstore.SubjectKeyID(h[:])); got != "" {
+		t.Errorf("by the hash of a key identifier: %q", got)
 	}
 }
 

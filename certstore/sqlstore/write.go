@@ -209,7 +209,7 @@ func (t *tx) putCertificates(entries []keyedEntry, have *known) error {
 	args := make([]any, 0, 7*len(fresh))
 	for i, e := range fresh {
 		c := e.Certificate
-		args = append(args, ids[i], e.cert[:], c.Raw, certificateIssuerSerial(c), shortHash(c.RawSubject), nonEmpty(c.SubjectKeyId), c.NotAfter.UnixMicro())
+		args = append(args, ids[i], e.cert[:], c.Raw, certificateIssuerSerial(c), shortHash(c.RawSubject), nonEmpty(keyIDKey(c.SubjectKeyId)), c.NotAfter.UnixMicro())
 		have.certs[e.cert] = ids[i]
 	}
 	n, err := t.insert("certificates (id, sha256, der, issuer_serial, subject, key_id, not_after)", args)

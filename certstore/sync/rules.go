@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/sigalg"
 )
@@ -83,7 +84,8 @@ func under(name, base string) bool {
 		return true
 	}
 	rest, ok := strings.CutSuffix(name, ","+base)
-	return ok && !strings.HasSuffix(rest, `\`)
+	// A comma after an odd number of backslashes is escaped (RFC 4514, Section 2.4).
+	return ok && (len(rest)-len(strings.TrimRight(rest, `\`)))%2 == 0
 }
 
 func normal(dn string) string {
@@ -185,6 +187,8 @@ func named(o *Object, mailboxes []mailbox.Mailbox) []string {
 func (r *Rules) refuse(o *Object, c Certificate, now time.Time) string {
 	cert := c.Certificate
 	switch {
+	case len(cert.Raw) > limits.CertificateSize: // no target need take it, and one must not stop all others
+		return fmt.Sprintf("certificate has more than %d octets", limits.CertificateSize)
 	case !r.KeepExpired && now.After(cert.NotAfter):
 		return "expired on " + cert.NotAfter.UTC().Format(time.DateOnly)
 	case c.Chain:

@@ -104,7 +104,7 @@ func (s storeSource) Changes(ctx context.Context, _ []byte) iter.Seq2[*Batch, er
 			h := sha256.New()
 			h.Write(e.Certificate.Raw)
 			h.Write([]byte(e.Address))
-			o := &Object{ID: hex.EncodeToString(h.Sum(nil)), Name: e.Certificate.Subject.String(), Certificates: []Certificate{{Entry: *e, Chain: e.Address == ""}}}
+			o := &Object{ID: hex.EncodeToString(h.Sum(nil)), Name: e.Certificate.Subject.String(), Certificates: []Certificate{{Entry: *e, Chain: e.Address == "" && e.Certificate.IsCA}}}
 			if e.Address != "" {
 				o.Addresses = []string{e.Address}
 			}

@@ -86,7 +86,7 @@ func (s *Syncer) Run(ctx context.Context) (*Report, error) {
 		r.now = s.Time()
 	}
 	if s.DryRun {
-		r.seen = map[[16]byte]bool{}
+		r.seen, r.gone = map[[16]byte]bool{}, map[Change]bool{}
 	}
 	if err := r.run(ctx); err != nil {
 		return r.report, fmt.Errorf("sync: from %s: %w", r.name, err)
@@ -102,6 +102,7 @@ type run struct {
 	report *Report
 	state  state
 	seen   map[[16]byte]bool // in a dry run, the objects named since the last reset
+	gone   map[Change]bool   // in a dry run, what was removed, without names and reasons
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -297,7 +298,7 @@ func (r *run) drop(id string, have *Held, reason string, u *Update) {
 	}
 	u.Remove = append(u.Remove, id)
 	for _, e := range have.Entries {
-		r.record(Change{Kind: Removed, ID: id, Object: have.Name, Address: e.Address, Thumbprint: e.Thumbprint, Reason: reason})
+		r.removed(e, id, have.Name, reason)
 	}
 }
 
@@ -343,7 +344,7 @@ func (r *run) changes(o *Object, have *Held, entries []*certstore.Entry, refused
 			}
 		}
 		changed = true
-		r.record(Change{Kind: Removed, ID: o.ID, Object: o.Name, Address: k.address, Thumbprint: k.cert, Reason: reason})
+		r.removed(h, o.ID, o.Name, reason)
 	}
 	return changed
 }
@@ -391,13 +392,27 @@ func (r *run) expire(ctx context.Context) error {
 		}
 		after = entries[len(entries)-1].Object
 		for _, e := range entries {
-			r.record(Change{Kind: Removed, ID: e.Object, Address: e.Address, Thumbprint: e.Thumbprint, Reason: "expired"})
+			r.removed(e, e.Object, "", "expired")
 		}
 		next := r.state
 		if err := r.apply(ctx, &Update{Before: r.state.raw, Pass: next.Pass, Drop: entries}, &next); err != nil {
 			return err
 		}
 	}
+}
+
+// removed records that an entry goes, unless it is somebody else's and stays. In a dry run
+// it is still there afterwards, and may not go once more.
+func (r *run) removed(e HeldEntry, id, object, reason string) {
+	c := Change{Kind: Removed, ID: id, Address: e.Address, Thumbprint: e.Thumbprint}
+	if e.Foreign || r.gone[c] {
+		return
+	}
+	if r.gone != nil {
+		r.gone[c] = true
+	}
+	c.Object, c.Reason = object, reason
+	r.record(c)
 }
 
 func (r *run) record(c Change) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"iter"
@@ -347,6 +348,18 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A comma that is part of a name is no border, one after a backslash that is part of a name
+// is.
+func TestEscapedNames(t *testing.T) { targets(t, testEscapedNames) }
+
+func testEscapedNames(t *testing.T, to target) {
+	w := newWorld(t, to)
+	inside, outside := object("inside", at, w.cert("inside", nil, "a@example.test")), object("outside", at, w.cert("outside", nil, "a@example.test"))
+	inside.Name, outside.Name = `cn=x\\,ou=staff,dc=test`, `cn=x\,ou=staff,dc=test`
+	w.run(func(s *sync.Syncer) { s.Rules.Without = []string{"ou=staff,dc=test"} }, full(inside, outside))
+	w.holds("outside<a@example.test>")
+}
+
 // Exchange Online takes 15 certificates of an object. What is expired or doubled does not
 // count; of the rest the best stay.
 func TestFifteen(t *testing.T) { targets(t, testFifteen) }
@@ -406,6 +419,29 @@ func testDryRun(t *testing.T, to target) {
 		}
 	}
 	w.holds("two<a@example.test>")
+}
+
+// A dry run counts once what is named as expired and is still held. An entry that somebody
+// else made is not said to be removed.
+func TestDryRunExpiry(t *testing.T) { targets(t, testDryRunExpiry) }
+
+func testDryRunExpiry(t *testing.T, to target) {
+	w := newWorld(t, to)
+	a, b, c := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "a@example.test"), w.cert("c", nil, "a@example.test")
+	if err := to.Put(t.Context(), &certstore.Entry{Certificate: c, Address: "a@example.test", Source: "mail"}); err != nil {
+		t.Fatal(err)
+	}
+	w.run(nil, full(object("alice", at, a, c), object("bob", at, b)))
+	w.now = certtest.Epoch().AddDate(2, 0, 0)
+	batch := full(object("alice", at, a, c))
+	if r := w.run(func(s *sync.Syncer) { s.DryRun = true }, batch); r.Removed != 2 {
+		t.Errorf("dry run: %d removed", r.Removed)
+	}
+	would := w.log
+	if r := w.run(nil, batch); r.Removed != 2 || !slices.Equal(would, w.log) {
+		t.Errorf("the dry run said\n\t%s\nthe run\n\t%s", strings.Join(would, "\n\t"), strings.Join(w.log, "\n\t"))
+	}
+	w.holds("c<a@example.test>")
 }
 
 func (w *world) dump() (list []string) {
@@ -551,6 +587,61 @@ func testFromStore(t *testing.T, to target) {
 	w.holds("b<b@example.test>", "CA<>")
 }
 
+// Certificates that are filed under no address have to be fit for mail too, unless they
+// belong to authorities.
+func TestFromFiles(t *testing.T) { targets(t, testFromFiles) }
+
+func testFromFiles(t *testing.T, to target) {
+	w := newWorld(t, to)
+	tls := w.cert("tls", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+	var from certstore.Memory
+	from.Add(w.cert("a", nil, "a@example.test"), tls, w.ca.Certificate)
+	s := &sync.Syncer{Source: sync.FromStore("memory", &from), Target: to, Time: func() time.Time { return w.now }}
+	if _, err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.holds("a<>", "CA<>")
+	s.Rules.KeepUnusable = true
+	if _, err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.holds("a<>", "tls<>", "CA<>")
+}
+
+// One object's certificate that is too large for any target does not stop the others.
+func TestLargeCertificate(t *testing.T) { targets(t, testLargeCertificate) }
+
+func testLargeCertificate(t *testing.T, to target) {
+	w := newWorld(t, to)
+	large := w.cert("large", func(c *x509.Certificate) {
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: []int{1, 2, 3}, Value: make([]byte, 64<<10)})
+	}, "a@example.test")
+	w.run(nil, full(object("alice", at, large), object("bob", []string{"b@example.test"}, w.cert("b", nil, "b@example.test"))))
+	w.logged("refused alice <> certificate has more than 65536 octets", "added bob <b@example.test> in test userCertificate")
+	w.holds("b<b@example.test>")
+}
+
+// Whoever finds that another process has moved on leaves the store as the other made it.
+func TestConflictBetweenProcesses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	var m certstore.Memory
+	w := newWorld(t, nil)
+	process := func() *world {
+		to, err := sync.ToWriter(&m, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &world{t: t, ca: w.ca, now: w.now, to: memoryTarget{&m, to}, src: &script{name: "test"}}
+	}
+	one, two := process(), process()
+	a, b := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "a@example.test")
+	one.run(nil, full(object("alice", at, a)))
+	if _, err := two.try(nil, full(object("alice", at, b))); !errors.Is(err, sync.ErrConflict) {
+		t.Errorf("got %v", err)
+	}
+	one.holds("a<a@example.test>")
+}
+
 // The state file survives being reopened, cut off and shortened.
 func TestStateFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
@@ -588,6 +679,54 @@ func TestStateFile(t *testing.T) {
 	w.holds("b<b@example.test>")
 	if size := fileSize(t, path); size > 1<<20 {
 		t.Errorf("the state file has grown to %d octets", size)
+	}
+}
+
+// asked counts the questions that a store gets.
+type asked struct {
+	certstore.Memory
+	n int
+}
+
+func (a *asked) Certificates(ctx context.Context, q certstore.Query) iter.Seq2[*certstore.Entry, error] {
+	a.n++
+	return a.Memory.Certificates(ctx, q)
+}
+
+// However much goes at once, the store is asked once for it.
+func TestRemovalsTogether(t *testing.T) {
+	var store asked
+	to, err := sync.ToWriter(&store, filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, memoryTarget{&store, to})
+	var objects []*sync.Object
+	for i := range 20 {
+		objects = append(objects, object(fmt.Sprint("o", i), at, w.cert("c", nil, "a@example.test")))
+	}
+	w.run(nil, full(objects...))
+	store.n = 0
+	w.run(nil, full())
+	if w.holds(); store.n != 1 {
+		t.Errorf("asked %d times", store.n)
+	}
+}
+
+// A file that is not a state file is left alone; one whose last line a crash cut off, or
+// left as zeros, is none the worse.
+func TestOtherStateFile(t *testing.T) {
+	for text, good := range map[string]bool{
+		"": true, `{"sour`: true, `{"source":"test","sta`: true, "\x00\x00": true, `{"sou` + "\x00\x00": true,
+		`{"password":"x"}`: false, "dear diary": false, "dear diary\n": false,
+	} {
+		path := filepath.Join(t.TempDir(), "state")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sync.ToWriter(&certstore.Memory{}, path); (err == nil) != good {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

@@ -95,6 +95,9 @@ type ledgerLine struct {
 	Remove []string        `json:"remove,omitempty"`
 }
 
+// lineBegin is how every line begins.
+const lineBegin = `{"source":`
+
 // load reads the file. A line that was cut off by a crash is one that never happened.
 func (t *writerTarget) load() error {
 	t.sources, t.owners = map[string]*ledger{}, map[ledgerKey]int{}
@@ -110,6 +113,11 @@ func (t *writerTarget) load() error {
 	for {
 		line, err := r.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
+			// It will be overwritten: it had better be one of ours, or what a power cut left.
+			rest := string(bytes.TrimRight(line, "\x00"))
+			if !strings.HasPrefix(lineBegin, rest[:min(len(rest), len(lineBegin))]) {
+				return errors.New("this is another kind of file")
+			}
 			return nil
 		}
 		if err != nil {
@@ -237,6 +245,9 @@ func (t *writerTarget) Apply(ctx context.Context, source string, u *Update) erro
 	if !bytes.Equal(s.state, u.Before) {
 		return ErrConflict
 	}
+	if err := t.alone(); err != nil {
+		return err
+	}
 	line := &ledgerLine{Source: source, State: u.After, Pass: u.Pass, Touch: u.Touch, Remove: u.Remove}
 	var put []*certstore.Entry
 	gone := map[ledgerKey]int{} // how many owners an entry loses
@@ -280,12 +291,14 @@ func (t *writerTarget) Apply(ctx context.Context, source string, u *Update) erro
 	if err := t.store.Put(ctx, put...); err != nil {
 		return err
 	}
+	var unowned []ledgerKey
 	for k, n := range gone {
 		if n > 0 && t.owners[k] <= n {
-			if err := t.remove(ctx, k); err != nil {
-				return err
-			}
+			unowned = append(unowned, k)
 		}
+	}
+	if err := t.remove(ctx, unowned); err != nil {
+		return err
 	}
 	return t.append(line)
 }
@@ -324,14 +337,24 @@ func (t *writerTarget) foreign(ctx context.Context, source string, e *certstore.
 	return false, nil
 }
 
-// remove removes an entry that no object has any more, if a source brought it.
-func (t *writerTarget) remove(ctx context.Context, k ledgerKey) error {
+// remove removes entries that no object has any more, if a source brought them. The store is
+// asked once: a folder is looked at for each question.
+func (t *writerTarget) remove(ctx context.Context, keys []ledgerKey) error {
+	var thumbprints certstore.AnyOf
+	wanted := make(map[ledgerKey]bool, len(keys))
+	for _, k := range keys {
+		thumbprints = append(thumbprints, certstore.Thumbprint(k.thumbprint))
+		wanted[k] = true
+	}
+	if len(keys) == 0 {
+		return nil
+	}
 	var found []*certstore.Entry
-	for e, err := range t.store.Certificates(ctx, certstore.Thumbprint(k.thumbprint)) {
+	for e, err := range t.store.Certificates(ctx, thumbprints) {
 		if err != nil {
 			return err
 		}
-		if e.Address != k.address {
+		if !wanted[ledgerKey{sha256.Sum256(e.Certificate.Raw), e.Address}] {
 			continue
 		}
 		for name := range t.sources {
@@ -367,28 +390,53 @@ func (t *writerTarget) append(l *ledgerLine) error {
 	return nil
 }
 
+// alone makes sure, before the store is touched, that no other process wrote to the file.
+func (t *writerTarget) alone() error {
+	f, err := os.Open(t.path)
+	if errors.Is(err, os.ErrNotExist) && t.size == 0 {
+		return nil
+	}
+	if err == nil {
+		_, err = t.unfinished(f)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("sync: state file %s: %w", t.path, err)
+	}
+	return nil
+}
+
+// unfinished reports whether the file goes on after our last line with one that a crash
+// cut off.
+func (t *writerTarget) unfinished(f *os.File) (bool, error) {
+	info, err := f.Stat()
+	if err != nil || info.Size() == t.size {
+		return false, err
+	}
+	if info.Size() < t.size {
+		return false, ErrConflict
+	}
+	rest := make([]byte, info.Size()-t.size)
+	if _, err := f.ReadAt(rest, t.size); err != nil {
+		return false, err
+	}
+	if bytes.IndexByte(rest, '\n') >= 0 {
+		return false, ErrConflict // another run's
+	}
+	return true, nil
+}
+
 func (t *writerTarget) write(b []byte) (err error) {
 	f, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
+	cut, err := t.unfinished(f)
 	if err != nil {
 		return err
 	}
-	if info.Size() != t.size {
-		// What follows our last line is another run's, or one a crash cut off.
-		if info.Size() < t.size {
-			return ErrConflict
-		}
-		rest := make([]byte, info.Size()-t.size)
-		if _, err := f.ReadAt(rest, t.size); err != nil {
-			return err
-		}
-		if bytes.IndexByte(rest, '\n') >= 0 {
-			return ErrConflict
-		}
+	if cut {
 		if err := f.Truncate(t.size); err != nil {
 			return err
 		}

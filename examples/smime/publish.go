@@ -85,10 +85,11 @@ func (o *publishOptions) run(stdout io.Writer) error {
 		return err
 	}
 	if o.address == "" {
-		if len(signing.Certificate().EmailAddresses) == 0 {
+		names := (&certstore.Entry{Certificate: signing.Certificate()}).Mailboxes()
+		if len(names) == 0 {
 			return wrongUsage("the certificate names no mailbox: --address is needed")
 		}
-		o.address = signing.Certificate().EmailAddresses[0]
+		o.address = names[0]
 	}
 	report := &publishReport{Store: o.store, Entry: o.address, DryRun: o.dryRun, Changes: []publishChange{}}
 	if o.store == "smimea:" {

@@ -48,10 +48,7 @@ func openPlace(name string) (*place, error) {
 			return nil, unreadable(err)
 		}
 		p.Store, p.Closer, p.all, p.sql, p.writer = s, s, s.All, s, s
-		if u, err := url.Parse(name); err == nil && u.User != nil {
-			u.User = url.User(u.User.Username())
-			p.name = u.String() // without a password
-		}
+		p.name = withoutPassword(name)
 	case "ldap", "ldaps":
 		s, err := openLDAP(name)
 		if err != nil {
@@ -71,6 +68,30 @@ func openPlace(name string) (*place, error) {
 		}
 	}
 	return p, nil
+}
+
+// withoutPassword takes the passwords out of a postgres:// URL: with the user, or in a
+// parameter. It need not be one for net/url, since it may name several hosts.
+func withoutPassword(name string) string {
+	scheme, rest, ok := strings.Cut(name, "://")
+	if !ok || !strings.HasPrefix(scheme, "postgres") {
+		return name
+	}
+	rest, parameters, some := strings.Cut(rest, "?")
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		user, _, _ := strings.Cut(rest[:i], ":")
+		rest = user + rest[i:]
+	}
+	if some {
+		list := strings.Split(parameters, "&")
+		for i, p := range list {
+			if key, _, _ := strings.Cut(p, "="); key == "password" || key == "sslpassword" {
+				list[i] = key + "="
+			}
+		}
+		rest += "?" + strings.Join(list, "&")
+	}
+	return scheme + "://" + rest
 }
 
 // openFiles opens a folder, or reads a file of certificates.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
 	"os"
@@ -132,5 +134,57 @@ func TestLookupOthersCertificate(t *testing.T) {
 	exit, _, stderr := program(t, "encrypt", "--store", db, "--to", "alice@example.test", "--out", filepath.Join(dir, "out"), id, now)
 	if exit != exitNotGood || !strings.Contains(stderr, "does not name") {
 		t.Errorf("exit status %d: %s", exit, stderr)
+	}
+}
+
+// The mailbox of a certificate may be in a SmtpUTF8Mailbox, or in its subject.
+func TestPublishMailbox(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewCA(t, "Test CA")
+	_, key := ca.Issue(t)
+	der := func(v any, params string) []byte {
+		b, err := asn1.MarshalWithParams(v, params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	other := append(der(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}, ""), der("δοκιμή@example.test", "utf8,explicit,tag:0")...)
+	san := der([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: other}}, "")
+	for address, change := range map[string]func(*x509.Certificate){
+		"δοκιμή@example.test": func(c *x509.Certificate) {
+			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: []int{2, 5, 29, 17}, Value: san})
+		},
+		"alice@example.test": func(c *x509.Certificate) {
+			c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: []int{1, 2, 840, 113549, 1, 9, 1}, Value: "alice@example.test"}}
+		},
+	} {
+		id := filepath.Join(dir, "id.pem")
+		if err := os.WriteFile(id, keyPEM(t, key, ca.IssueFor(t, key.Public(), change)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db := "sqlite:" + filepath.Join(dir, "certs.db")
+		const now = "--time=2026-06-01T00:00:00Z"
+		if exit, out, stderr := program(t, "publish", "--store", db, "--identity", id, now); exit != exitGood || !strings.Contains(out, address) {
+			t.Errorf("%s: %s%s", address, out, stderr)
+		}
+		if exit, out, stderr := program(t, "lookup", "--store", db, address, now); exit != exitGood {
+			t.Errorf("%s: %s%s", address, out, stderr)
+		}
+	}
+}
+
+// What is printed of a database, and kept as the source of entries, has no password.
+func TestWithoutPassword(t *testing.T) {
+	for name, want := range map[string]string{
+		"postgres://user:secret@db.example.test/certs?sslmode=require":    "postgres://user@db.example.test/certs?sslmode=require",
+		"postgresql://user:s/ecr:et@db1.example.test:1,db2.example.test/": "postgresql://user@db1.example.test:1,db2.example.test/",
+		"postgres://db.example.test/certs?user=u&password=secret&x=y":     "postgres://db.example.test/certs?user=u&password=&x=y",
+		"postgres://db.example.test:5432/certs?a=b@c":                     "postgres://db.example.test:5432/certs?a=b@c",
+		"sqlite:a?password=no": "sqlite:a?password=no",
+	} {
+		if got := withoutPassword(name); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
 	}
 }
