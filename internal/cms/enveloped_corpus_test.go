@@ -243,6 +243,11 @@ func TestCorpusMessages(t *testing.T) {
 		id := v.id()
 		o, err := unseal(bytes.NewReader(b), id.cert, v.kind, id.key, cms.DecryptOptions{AllowLegacyCiphers: true})
 		if v.err != "" {
+			for range 5 { // of 256 random keys in the place of a wrong one, one leaves a good padding
+				if err == nil {
+					_, err = unseal(bytes.NewReader(b), id.cert, v.kind, id.key, cms.DecryptOptions{AllowLegacyCiphers: true})
+				}
+			}
 			if err == nil || !strings.Contains(err.Error(), v.err) {
 				t.Errorf("%s: %v, want %s", v.file, err, v.err)
 			}
