@@ -3,6 +3,7 @@ package chain
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -134,6 +135,9 @@ func (t *task) report(err error) *Report {
 		}
 	}
 	all := slices.Clone(t.early)
+	if n := t.ix.rejected; n > 0 {
+		all.add(warning, nil, "parse.ignored", fmt.Sprintf("%d of the collection's certificates cannot be read", n))
+	}
 	switch {
 	case err != nil:
 		code := "parse.malformed"

@@ -54,7 +54,7 @@ func certsCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		now, err = parseClock(clock)
 	}
 	if err != nil {
-		return fail(stderr, "certs", err)
+		return failed(asJSON, stdout, stderr, "certs", err)
 	}
 	if now == nil {
 		now = time.Now
@@ -67,7 +67,7 @@ func certsCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	for _, name := range f.Args() {
 		files, err := readCertificateFiles(name, password, stdin)
 		if err != nil {
-			return fail(stderr, "certs", err)
+			return failed(asJSON, stdout, stderr, "certs", err)
 		}
 		for _, file := range files {
 			report.Warnings = append(report.Warnings, file.warnings...)
@@ -79,7 +79,7 @@ func certsCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	}
 	if convert != "" {
 		if err := writeCollection(convert, &all); err != nil {
-			return fail(stderr, "certs", err)
+			return failed(asJSON, stdout, stderr, "certs", err)
 		}
 	}
 	if asJSON {

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -88,10 +87,7 @@ func chainCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 
 func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	if o.batch {
-		if f.NArg() > 0 || !o.json {
-			return 0, errors.New("--batch needs --json and takes no file")
-		}
-		return exitValid, newJudge(o.network).batch(stdin, stdout)
+		return o.runBatch(f, stdin, stdout)
 	}
 	if f.NArg() != 1 {
 		return 0, errors.New("name one certificate, or - for standard input")
@@ -108,6 +104,9 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 		return 0, err
 	}
 	r := chain.NewVerifier(anchors, chain.Revocation{}).Explain(context.Background(), *q)
+	if err := refused(r); err != nil {
+		return 0, err
+	}
 	if o.lint {
 		r.Findings = append(r.Findings, lint(q, r)...)
 	}
@@ -133,6 +132,28 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 		return exitIndeterminate, nil
 	}
 	return exitInvalid, nil
+}
+
+// runBatch answers requests. What else the command line asks for is in the requests, and
+// would be a restriction that gets lost.
+func (o *chainArguments) runBatch(f *pflag.FlagSet, stdin io.Reader, stdout io.Writer) (int, error) {
+	if f.NArg() > 0 {
+		return 0, errors.New("--batch takes no file")
+	}
+	var err error
+	f.Visit(func(flag *pflag.Flag) {
+		if !oneOf(flag.Name, "batch|json|network|time") {
+			err = fmt.Errorf("--%s does not go with --batch: it is a field of each request", flag.Name)
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	clock, err := parseClock(o.clock)
+	if err != nil {
+		return 0, err
+	}
+	return exitValid, newJudge(o.network, clock).batch(stdin, stdout)
 }
 
 // print writes the report for people.
@@ -190,7 +211,7 @@ func (o *chainArguments) question(hasDepth bool, name string, stdin io.Reader) (
 		q.MaxDepth = &o.depth
 	}
 	if o.clock != "" {
-		t, err := time.Parse(time.RFC3339, o.clock)
+		t, err := parseTime(o.clock)
 		if err != nil {
 			return nil, fmt.Errorf("--time %s is not an RFC 3339 time", o.clock)
 		}
@@ -232,7 +253,7 @@ func checkRequest(q *chain.Request) error {
 		return fmt.Errorf("unknown purpose %q", string(q.Purpose))
 	}
 	for _, p := range q.Policies {
-		if _, err := x509.ParseOID(p); err != nil {
+		if id, err := x509.ParseOID(p); err != nil || id.String() != p { // it overlooks zeros ahead
 			return fmt.Errorf("%q is no object identifier", p)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,11 +38,12 @@ func chainRequest(t *testing.T, edits map[string]any) string {
 }
 
 type chainAnswer struct {
-	ID      *string
-	Verdict string
-	Codes   []string
-	Path    []struct{ Subject, SHA256 string }
-	Error   *struct{ Code, Detail string }
+	ID       *string
+	Verdict  string
+	Codes    []string
+	Warnings []string
+	Path     []struct{ Subject, SHA256 string }
+	Error    *struct{ Code, Detail string }
 }
 
 func (a *chainAnswer) String() string {
@@ -75,6 +77,9 @@ func TestChainBatch(t *testing.T) {
 		{"null is the default", chainRequest(t, map[string]any{"address": json.RawMessage("null")}), "valid"},
 		{"leaf is no certificate", chainRequest(t, map[string]any{"leaf": "MAMCAQU="}), "invalid parse.malformed"},
 		{"rubbish beside", chainRequest(t, map[string]any{"untrusted": []string{"AAAA"}, "crls": []string{"MAMCAQU="}, "ocsp": []string{"AA=="}, "revocation": "soft"}), "valid"},
+		{"leaf is no octets", chainRequest(t, map[string]any{"leaf": ""}), "invalid parse.malformed"},
+		{"small letters in the time", chainRequest(t, map[string]any{"time": "2026-06-01t00:00:00z"}), "valid"},
+		{"a policy named by a UUID", chainRequest(t, map[string]any{"policies": []string{"2.25.329800735698586629295641978511506172918"}}), "valid"},
 		{"not JSON", `{"id":"x", "leaf":`, "request.malformed"},
 		{"no object", `[1,2]`, "request.malformed"},
 		{"two objects", chainRequest(t, nil) + chainRequest(t, nil), "request.malformed"},
@@ -89,9 +94,15 @@ func TestChainBatch(t *testing.T) {
 		{"base64 with line break", chainRequest(t, map[string]any{"leaf": "AAAA\nAAAA"}), "request.malformed"},
 		{"bad time", chainRequest(t, map[string]any{"time": "yesterday"}), "request.malformed"},
 		{"bad policy", chainRequest(t, map[string]any{"policies": []string{"one.two"}}), "request.malformed"},
+		{"policy with a zero ahead", chainRequest(t, map[string]any{"policies": []string{"1.02.3"}}), "request.malformed"},
+		{"policy without end", chainRequest(t, map[string]any{"policies": []string{"1.2." + strings.Repeat("9", 99)}}), "request.malformed"},
+		{"empty address", chainRequest(t, map[string]any{"address": ""}), "request.malformed"},
 		{"bad address literal", chainRequest(t, map[string]any{"ip_address": "1.2.3"}), "request.malformed"},
 		{"negative depth", chainRequest(t, map[string]any{"max_depth": -1}), "request.malformed"},
 		{"unknown purpose", chainRequest(t, map[string]any{"purpose": "x"}), "request.unsupported"},
+		{"empty purpose", chainRequest(t, map[string]any{"purpose": ""}), "request.unsupported"},
+		{"empty mode", chainRequest(t, map[string]any{"revocation": ""}), "request.unsupported"},
+		{"empty algorithms", chainRequest(t, map[string]any{"algorithms": ""}), "request.unsupported"},
 		{"unknown mode", chainRequest(t, map[string]any{"revocation": "x"}), "request.unsupported"},
 		{"unknown algorithms", chainRequest(t, map[string]any{"algorithms": "x"}), "request.unsupported"},
 		{"not UTF-8", "{\"id\":\"\xff\"}", "request.malformed"},
@@ -103,6 +114,47 @@ func TestChainBatch(t *testing.T) {
 		list := chainAnswers(t, out.String())
 		if len(list) != 1 || list[0].String() != tt.want {
 			t.Errorf("%s: %v, want %s", tt.name, list, tt.want)
+		}
+	}
+}
+
+// What cannot be read in any list is left out with a warning, and the rest is judged.
+func TestChainBatchRubbish(t *testing.T) {
+	anchor := base64.StdEncoding.EncodeToString(func() []byte { b, _ := pem.Decode(files()["root.pem"]); return b.Bytes }())
+	for field, edits := range map[string]map[string]any{
+		"untrusted": {"untrusted": []string{"AAAA"}},
+		"anchors":   {"anchors": []string{"AAAA", anchor}},
+		"crls":      {"crls": []string{""}, "revocation": "soft"},
+		"ocsp":      {"ocsp": []string{"AAAA"}, "revocation": "soft"},
+		"":          {"untrusted": []string{anchor}},
+	} {
+		line := chainRequest(t, edits) + "\n"
+		var out bytes.Buffer
+		run([]string{"chain", "--batch"}, strings.NewReader(line+line), &out, io.Discard)
+		list := chainAnswers(t, out.String())
+		if len(list) != 2 {
+			t.Fatalf("%s: %d answers", field, len(list))
+		}
+		for _, a := range list {
+			if a.Verdict != "valid" || slices.Contains(a.Warnings, "parse.ignored") != (field != "") {
+				t.Errorf("%s: %v, warnings %v", field, a, a.Warnings)
+			}
+		}
+	}
+}
+
+// A restriction on the command line of a stream would be lost; the clock is everybody's.
+func TestChainBatchOptions(t *testing.T) {
+	d := newDesk(t)
+	request := chainRequest(t, map[string]any{"time": nil})
+	for _, lost := range []string{"--address eve@example.com", "--revocation hard", "--roots @root.pem", "--max-depth 0", "--time noon"} {
+		if out := d.run(2, request, "chain --json --batch "+lost); out != "" {
+			t.Errorf("%s: %s", lost, out)
+		}
+	}
+	for at, want := range map[string]string{"2026-06-01T00:00:00Z": "valid", "2126-06-01T00:00:00Z": "invalid time.expired"} {
+		if list := chainAnswers(t, d.run(0, request, "chain --json --batch --network=false --time "+at)); len(list) != 1 || list[0].String() != want {
+			t.Errorf("%s: %v, want %s", at, list, want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -26,12 +27,13 @@ const maxLine = 128 << 20
 // because indexing one costs more than a verification.
 type judge struct {
 	fetcher   chain.Fetcher // nil: no network
+	clock     func() time.Time
 	mu        sync.Mutex
 	verifiers map[[32]byte]*chain.Verifier
 }
 
-func newJudge(wanted bool) *judge {
-	return &judge{fetcher: network(wanted), verifiers: map[[32]byte]*chain.Verifier{}}
+func newJudge(wanted bool, clock func() time.Time) *judge {
+	return &judge{fetcher: network(wanted), clock: clock, verifiers: map[[32]byte]*chain.Verifier{}}
 }
 
 // A refusal is a request that gets no verdict.
@@ -45,6 +47,14 @@ func malformed(format string, args ...any) error {
 
 func unsupported(format string, args ...any) error {
 	return &refusal{"request.unsupported", fmt.Sprintf(format, args...)}
+}
+
+// refused returns what package chain refuses to judge as a refusal: it is no verdict.
+func refused(r *chain.Report) error {
+	if len(r.Codes) > 0 && strings.HasPrefix(r.Codes[0], "request.") {
+		return &refusal{r.Codes[0], r.Detail}
+	}
+	return nil
 }
 
 // batch answers every line of in, in order, each as soon as it and all before it are
@@ -136,7 +146,10 @@ func (j *judge) answer(number int, line []byte, err error) (out []byte) {
 	var v *chain.Verifier
 	if err == nil {
 		v = j.verifier(q.anchors)
-		out, err = answerLine(*q.id, v.Explain(context.Background(), q.Request))
+		r := v.Explain(context.Background(), q.Request)
+		if err = refused(r); err == nil {
+			out, err = answerLine(*q.id, r)
+		}
 	}
 	if err == nil {
 		return out
@@ -174,6 +187,7 @@ func (j *judge) verifier(anchors [][]byte) *chain.Verifier {
 		c.AddAnchor(&x509.Certificate{Raw: a})
 	}
 	v := chain.NewVerifier(c, chain.Revocation{})
+	v.Time = j.clock
 	j.verifiers[key] = v
 	return v
 }
@@ -264,9 +278,13 @@ func (q *batchRequest) field(name string, raw json.RawMessage) (err error) {
 	}
 	var text string
 	str := func(out *string) {
-		if json.Unmarshal(raw, out) != nil {
+		if json.Unmarshal(raw, out) != nil || string(raw) == "null" {
 			err = malformed("%s is no string", name)
-		} else if *out == "" && name != "id" {
+		}
+	}
+	// A restriction to nothing is none, and not what anybody means.
+	restriction := func(out *string) {
+		if str(out); err == nil && *out == "" {
 			err = malformed("%s is empty", name)
 		}
 	}
@@ -295,7 +313,7 @@ func (q *batchRequest) field(name string, raw json.RawMessage) (err error) {
 		q.OCSP, err = decodeList(name, raw)
 	case "time":
 		if str(&text); err == nil {
-			if q.Time, err = time.Parse(time.RFC3339, text); err != nil {
+			if q.Time, err = parseTime(text); err != nil {
 				err = malformed("time %q is not an RFC 3339 time", text)
 			}
 		}
@@ -319,11 +337,11 @@ func (q *batchRequest) field(name string, raw json.RawMessage) (err error) {
 	case "inhibit_policy_mapping":
 		flag(&q.InhibitPolicyMapping)
 	case "address":
-		str(&q.Address)
+		restriction(&q.Address)
 	case "dns_name":
-		str(&q.DNSName)
+		restriction(&q.DNSName)
 	case "ip_address":
-		if str(&q.IPAddress); err == nil {
+		if restriction(&q.IPAddress); err == nil {
 			if e := checkRequest(&chain.Request{Purpose: "any", IPAddress: q.IPAddress}); e != nil {
 				err = malformed("%v", e)
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -31,6 +32,7 @@ type composeOptions struct {
 	signerID   string
 	recipID    string
 	explain    bool
+	json       bool
 	secret     string
 	secretID   string
 	passphrase string
@@ -59,18 +61,27 @@ func (o *composeOptions) registerEncrypt(f *pflag.FlagSet) {
 	f.BoolVar(&o.composer.Compress, "compress", false, "compress before encrypting")
 }
 
+// A composeReport is the JSON of sign, encrypt and seal: what was written and what was chosen.
+type composeReport struct {
+	Bytes   int64    `json:"bytes"`
+	SHA256  string   `json:"sha256"`
+	Cipher  string   `json:"cipher,omitempty"`
+	Digests []string `json:"digests,omitempty"` // one for each signer
+	Reasons []string `json:"reasons,omitempty"`
+}
+
 // composeCommand returns the command sign, encrypt or seal.
 func composeCommand(name string) command {
 	return func(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-		if err := compose(name, args, stdin, stdout, stderr); err != nil {
-			return fail(stderr, name, err)
+		var o composeOptions
+		if err := o.compose(name, args, stdin, stdout, stderr); err != nil {
+			return failed(o.json, stdout, stderr, name, err)
 		}
 		return exitGood
 	}
 }
 
-func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	var o composeOptions
+func (o *composeOptions) compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	f := newFlags(name)
 	synopsis := name + " [options] MSG"
 	if name != "encrypt" {
@@ -91,6 +102,7 @@ func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writ
 	f.StringVar(&o.protect, "protect-headers", fmt.Sprint(name == "seal"), "protect the header too (RFC 9788): true, false, or a policy: baseline, shy, no-confidentiality")
 	f.Lookup("protect-headers").NoOptDefVal = "true"
 	f.StringVar(&o.out, "out", "", "write the message here instead of to standard output")
+	f.BoolVar(&o.json, "json", false, "one JSON object on standard output, about the message, which --out receives")
 	o.policy.register(f)
 	f.BoolVar(&o.explain, "explain", false, "say on standard error what was chosen and why")
 	registerClock(f, &o.clock)
@@ -99,6 +111,9 @@ func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writ
 	}
 	if f.NArg() != 1 {
 		return wrongUsage("one message is needed; - is standard input")
+	}
+	if o.json && o.out == "-" {
+		return wrongUsage("--json and --out - both want standard output")
 	}
 	if err := o.settle(name); err != nil {
 		return err
@@ -118,12 +133,20 @@ func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writ
 			return err
 		}
 	}
-	w, err := newOutput(o.out, stdout)
+	content := stdout
+	if o.json {
+		content = io.Discard
+	}
+	w, err := newOutput(o.out, content)
 	if err != nil {
 		return err
 	}
 	defer w.discard()
 	src, dst := &checkedReader{r: bufio.NewReader(msg)}, &checkedWriter{w: w}
+	sum := sha256.New()
+	if o.json {
+		dst.w = io.MultiWriter(w, sum)
+	}
 	if _, err := src.r.Peek(1); err == io.EOF {
 		return unreadable(errors.New("the message is empty"))
 	}
@@ -142,6 +165,9 @@ func compose(name string, args []string, stdin io.Reader, stdout, stderr io.Writ
 		return err
 	}
 	o.policy.print(stderr, name)
+	if o.json {
+		writeJSON(stdout, composeReport{dst.n, hex.EncodeToString(sum.Sum(nil)), result.Cipher, result.Digests, result.Reasons})
+	}
 	if !o.explain {
 		return nil
 	}
@@ -171,11 +197,13 @@ func (c *checkedReader) Read(b []byte) (int, error) {
 
 type checkedWriter struct {
 	w   io.Writer
+	n   int64
 	err error
 }
 
 func (c *checkedWriter) Write(b []byte) (int, error) {
 	n, err := c.w.Write(b)
+	c.n += int64(n)
 	if err != nil {
 		c.err = err
 	}
@@ -233,6 +261,9 @@ func (o *composeOptions) settle(name string) error {
 		o.composer.EncryptionCertificate = preferred(ids, o.composer.Signers)
 	}
 	if name != "sign" {
+		if _, err := o.chain.verifier(nil); err != nil { // asked for in vain where no address is looked up
+			return err
+		}
 		o.composer.Recipients, err = o.recipients()
 		o.composer.Capabilities = func(c *x509.Certificate) []byte { return o.known[string(c.Raw)] }
 	}

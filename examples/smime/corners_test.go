@@ -10,9 +10,11 @@ import (
 	"encoding/pem"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/internal/certtest"
 	"github.com/postseal/postseal/smime"
@@ -45,6 +47,51 @@ func TestObjectForEveryFailure(t *testing.T) {
 	}
 }
 
+// So do the other commands, and none of them writes a message beside its object.
+func TestObjectOfEveryCommand(t *testing.T) {
+	d := newDesk(t)
+	object := func(exit int, line string) map[string]any {
+		t.Helper()
+		var o map[string]any
+		if out := d.run(exit, "", line); json.Unmarshal([]byte(out), &o) != nil || strings.Count(out, "\n") != 1 {
+			t.Fatalf("%s: %q", line, out)
+		}
+		return o
+	}
+	for _, command := range []string{"sign --identity @alice.id", "encrypt --to @bob.pem", "seal --identity @alice.id --to @bob.pem"} {
+		o := object(0, command+" --json --out @made @plain.eml")
+		if made := d.read("made"); o["bytes"] != float64(len(made)) || o["sha256"] != hexSum256([]byte(made)) {
+			t.Errorf("%s: %v", command, o)
+		}
+		object(0, command+" --json @plain.eml")
+		object(3, command+" --json --out @none @nofile")
+		d.missing("none")
+		d.run(2, "", command+" --json --out - @plain.eml")
+	}
+	object(1, "sign --json --identity @bob.pem --out @none @plain.eml")
+	object(3, "certs --json @nofile")
+	object(3, "lookup --json --store @nofile bob@example.com")
+	object(3, "sync --json --from @nofile --to @store --state @state")
+	object(1, "publish --json --store @store --identity @bob.pem")
+}
+
+// What judges recipients is read even if nobody is looked up, and is not a store's fault.
+func TestLookupSettings(t *testing.T) {
+	d := newDesk(t)
+	for _, line := range []string{"encrypt --to @bob.pem", "encrypt --to bob@example.com --store @store", "seal --identity @alice.id --to @bob.pem"} {
+		d.run(2, "", line+" --revocation sometimes --out @none @plain.eml")
+		d.run(3, "", line+" --roots @nofile --out @none @plain.eml")
+		d.missing("none")
+		d.run(0, "", line+" --revocation off --roots @root.pem --out @made @plain.eml")
+	}
+	d.run(2, "", "lookup --store @store --revocation sometimes bob@example.com")
+	d.run(2, "", "lookup --store @store --roots @root.pem --revocation sometimes bob@example.com")
+	if out := d.run(3, "", "lookup --store @store --roots @nofile bob@example.com"); out != "" {
+		t.Errorf("%q", out)
+	}
+	d.run(0, "", "lookup --store @store --revocation off --roots @root.pem bob@example.com")
+}
+
 // A dash is standard output, as it is standard input.
 func TestOutputNames(t *testing.T) {
 	d := newDesk(t)
@@ -55,6 +102,47 @@ func TestOutputNames(t *testing.T) {
 	d.run(1, "", "open --roots @other.pem --out - @signed.eml")
 	d.run(2, "", "open --roots @root.pem --json --out - @signed.eml")
 	d.run(2, "", "open --roots @root.pem --stream --out - @signed.eml")
+}
+
+// A pipe or a device is written to, a link followed, and neither is replaced by a file.
+func TestOutputToDevice(t *testing.T) {
+	d := newDesk(t)
+	pipe, link := filepath.Join(d.dir, "pipe"), filepath.Join(d.dir, "link")
+	if err := exec.Command("mkfifo", pipe).Run(); err != nil {
+		t.Skip("no pipes with a name here")
+	}
+	d.write("behind", "old")
+	if err := os.Symlink("behind", link); err != nil {
+		t.Fatal(err)
+	}
+	d.write("signed.eml", d.run(0, "", "sign --identity @alice.id @plain.eml"))
+	got := make(chan string, 1)
+	go func() {
+		b, _ := os.ReadFile(pipe)
+		got <- string(b)
+	}()
+	d.run(1, "", "open --roots @other.pem --out @pipe @signed.eml") // writes nothing, and does not wait
+	d.run(0, "", "open --roots @root.pem --out @pipe @signed.eml")
+	select {
+	case text := <-got:
+		if text != entity {
+			t.Errorf("through the pipe: %q", text)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nothing came through the pipe")
+	}
+	if info, err := os.Stat(pipe); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		t.Errorf("the pipe is gone: %v", err)
+	}
+	d.run(1, "", "open --roots @other.pem --out @link @signed.eml")
+	if d.read("behind") != "old" {
+		t.Error("refused content was written")
+	}
+	d.run(0, "", "open --roots @root.pem --out @link @signed.eml")
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 || d.read("behind") != entity {
+		t.Errorf("the link is gone: %v", err)
+	}
+	d.run(3, "", "open --roots @root.pem --out @store @signed.eml")
 }
 
 // What cannot be read as a message to protect is no refusal of it.

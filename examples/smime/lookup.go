@@ -49,17 +49,20 @@ func lookupCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int
 		err = wrongUsage("no address named")
 	}
 	if err != nil {
-		return fail(stderr, "lookup", err)
+		return failed(asJSON, stdout, stderr, "lookup", err)
 	}
 	clock, err := parseClock(judge.clock)
 	if err != nil {
-		return fail(stderr, "lookup", err)
+		return failed(asJSON, stdout, stderr, "lookup", err)
 	}
 	all, err := openPlaces(stores)
 	if err != nil {
-		return fail(stderr, "lookup", err)
+		return failed(asJSON, stdout, stderr, "lookup", err)
 	}
 	defer all.Close()
+	if _, err := judge.verifier(all); err != nil { // before a store is blamed for it
+		return failed(asJSON, stdout, stderr, "lookup", err)
+	}
 	find := &finder{places: all, chain: &judge, now: clock}
 	report := &lookupReport{}
 	missing, broken := 0, 0

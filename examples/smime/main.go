@@ -96,6 +96,14 @@ func fail(stderr io.Writer, name string, err error) int {
 	return exitOf(err)
 }
 
+// failed is fail for a command that prints an object with --json: what it was not is one too.
+func failed(asJSON bool, stdout, stderr io.Writer, name string, err error) int {
+	if asJSON && exitOf(err) != exitUsage {
+		writeJSON(stdout, map[string]string{"error": printable(strings.TrimPrefix(err.Error(), "smime: "))})
+	}
+	return fail(stderr, name, err)
+}
+
 // exitOf returns the status that stands for an error.
 func exitOf(err error) int {
 	if f, ok := err.(*failure); ok {

@@ -122,11 +122,16 @@ func parseClock(s string) (func() time.Time, error) {
 	if s == "" {
 		return nil, nil
 	}
-	t, err := time.Parse(time.RFC3339, s)
+	t, err := parseTime(s)
 	if err != nil {
 		return nil, wrongUsage("--time %s is not an RFC 3339 time", s)
 	}
 	return func() time.Time { return t }, nil
+}
+
+// parseTime reads a time of RFC 3339, whose T and Z may be small (Section 5.6).
+func parseTime(s string) (time.Time, error) {
+	return time.Parse(time.RFC3339, strings.ToUpper(s))
 }
 
 // verifier returns one that also asks the databases among the stores about revocation.

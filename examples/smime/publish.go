@@ -62,7 +62,7 @@ func publishCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		err = o.run(stdout)
 	}
 	if err != nil {
-		return fail(stderr, "publish", err)
+		return failed(o.json, stdout, stderr, "publish", err)
 	}
 	return exitGood
 }

@@ -113,6 +113,25 @@ func TestStores(t *testing.T) {
 	}
 }
 
+// A database that has gone, with the disk it was on for one, takes nobody's certificates
+// with it.
+func TestMissingDatabase(t *testing.T) {
+	d := newDesk(t)
+	db := "sqlite:" + filepath.Join(d.dir, "certs.db")
+	d.run(0, "", "publish --store "+db+" --identity @alice.id")
+	if err := os.Mkdir(filepath.Join(d.dir, "copy"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	carry := "sync --from " + db + " --to @copy --state @state"
+	d.run(0, "", carry)
+	for _, name := range []string{"certs.db", "certs.db-wal", "certs.db-shm"} {
+		os.Remove(filepath.Join(d.dir, name))
+	}
+	d.run(3, "", carry)
+	d.missing("certs.db")
+	d.run(0, "", "lookup --store @copy alice@example.com")
+}
+
 // Attack row H06: a certificate that is filed under somebody's address, but is not his, is not used for him.
 func TestLookupOthersCertificate(t *testing.T) {
 	dir := t.TempDir()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 
 	"github.com/postseal/postseal/certstore/sync"
 )
@@ -82,7 +83,7 @@ func syncCommand(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		err = o.run(stdout, stderr)
 	}
 	if err != nil {
-		return fail(stderr, "sync", err)
+		return failed(o.json, stdout, stderr, "sync", err)
 	}
 	return exitGood
 }
@@ -93,6 +94,13 @@ func (o *syncOptions) run(stdout, stderr io.Writer) error {
 	clock, err := parseClock(o.clock)
 	if err != nil {
 		return err
+	}
+	// A database that is not there would be made, say that nobody has a certificate, and be
+	// believed: everything would be taken out of the other store.
+	if file, ok := strings.CutPrefix(o.from, "sqlite:"); ok {
+		if _, err := os.Stat(file); err != nil {
+			return unreadable(err)
+		}
 	}
 	from, err := openPlace(o.from)
 	if err != nil {

@@ -2,11 +2,13 @@ package oid
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
 func TestRoundTrip(t *testing.T) {
-	for _, s := range []string{"0.0", "1.39", "2.5.29.17", "2.999.3", "1.2.840.113549.1.7.2", "2.16.840.1.101.3.4.2.1", "1.3.6.1.4.1.311.25.2.1", "2.23.140.1.5.1.3"} {
+	for _, s := range []string{"0.0", "1.39", "2.5.29.17", "2.999.3", "1.2.840.113549.1.7.2", "2.16.840.1.101.3.4.2.1", "1.3.6.1.4.1.311.25.2.1", "2.23.140.1.5.1.3",
+		"1.2.9223372036854775807", "1.2.9223372036854775808.1", "2.25.340282366920938463463374607431768211455", "2.25.329800735698586629295641978511506172918.7"} {
 		o, err := Parse(s)
 		if err != nil {
 			t.Fatal(s, err)
@@ -15,7 +17,8 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s became %s (valid %v)", s, o, o.Valid())
 		}
 	}
-	for _, s := range []string{"", "1", "3.1", "1.40", "1.2.", "1..2", "1.02", "1.-2", "1.2.18446744073709551616", "a.b"} {
+	for _, s := range []string{"", "1", "3.1", "1.40", "1.2.", "1..2", "1.02", "1.-2", "1.2.340282366920938463463374607431768211456", "1.2.99999999999999999999x",
+		"1.2.09999999999999999999", "1.2." + strings.Repeat("9", 1000), "a.b"} {
 		if o, err := Parse(s); err == nil {
 			t.Errorf("Parse(%q) = %s, want an error", s, o)
 		}
@@ -37,7 +40,7 @@ func TestNoAlias(t *testing.T) {
 }
 
 func TestMalformed(t *testing.T) {
-	for _, o := range []OID{"", "\x80\x01", "\x2a\x86", "\x2a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f"} {
+	for _, o := range []OID{"", "\x80\x01", "\x2a\x86", "\x2a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", OID("\x2a" + strings.Repeat("\xff", 18) + "\x7f")} {
 		if s := o.String(); len(s) < 4 || s[:4] != "oid:" {
 			t.Errorf("%x prints as %s", string(o), s)
 		}
@@ -50,6 +53,7 @@ func FuzzOID(f *testing.F) {
 	f.Add("1.2.840.113549.1.7.2", []byte(SignedData))
 	f.Add("2.999.9223372036854775807", []byte("\x88\x37\x03"))
 	f.Add("0.39", []byte("\x80\x01"))
+	f.Add("2.25.340282366920938463463374607431768211455", []byte("\x69\x83"+strings.Repeat("\xff", 17)+"\x7f"))
 	f.Fuzz(func(t *testing.T, text string, octets []byte) {
 		if o, err := Parse(text); err == nil && (o.String() != text || !o.Valid()) {
 			t.Fatalf("%q became %q", text, o.String())
