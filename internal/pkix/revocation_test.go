@@ -2,9 +2,11 @@ package pkix_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/asn1"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -166,6 +168,40 @@ func TestLargeCRL(t *testing.T) {
 		}
 		if _, ok := list.Lookup(append([]byte{1}, entries[i*500].serial...), issuer); ok {
 			t.Fatal("a serial that is not there is found")
+		}
+	}
+}
+
+// TestCrowdedCRL indexes lists that anybody can make: entries that all have one serial
+// number, of one issuer or of many, must not make the index crawl.
+func TestCrowdedCRL(t *testing.T) {
+	const n = 200_000
+	issuer := name(t, []asn1.RawValue{attr(t, asn1.ObjectIdentifier{2, 5, 4, 3}, 12, "A")})
+	same, others := make([]entry, n), make([]entry, n)
+	for i := range n {
+		same[i] = entry{[]byte{1}, pkix.KeyCompromise, nil}
+		others[i] = entry{[]byte{1}, pkix.KeyCompromise, name(t, []asn1.RawValue{attr(t, asn1.ObjectIdentifier{2, 5, 4, 3}, 12, fmt.Sprint(i))})}
+	}
+	for what, entries := range map[string][]entry{"one issuer": same, "many issuers": others} {
+		entries[n-1].serial = []byte{2}
+		der := crl(t, issuer, entries, nil)
+		begin := time.Now()
+		list, err := pkix.ParseCRL(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range []entry{entries[0], entries[n/2], entries[n-1]} {
+			about, _ := pkix.Canonical([]byte(cmp.Or(string(e.issuer), string(issuer))))
+			if r, ok := list.Lookup(e.serial, about); !ok || r.Reason != pkix.KeyCompromise {
+				t.Errorf("%s: serial %x is not found", what, e.serial)
+			}
+		}
+		if _, ok := list.Lookup([]byte{3}, list.Issuer); ok {
+			t.Errorf("%s: a serial that is not there is found", what)
+		}
+		// It takes 0.1 s, and took minutes.
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%s: indexing takes %v", what, took)
 		}
 	}
 }
