@@ -124,6 +124,30 @@ func TestUnreadEvidence(t *testing.T) {
 	}
 }
 
+// Attack row G08: responders that answer for each other are not asked in every order.
+func TestRespondersOfEachOther(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	var all []*entity
+	for i := range 12 {
+		all = append(all, issue(t, root, fmt.Sprint("Responder ", i), responder, sources("", "http://responder.example"), func(c *x509.Certificate) { c.ExtraExtensions = nil }))
+	}
+	for n, want := range map[int]string{2: "valid", 12: "path.budget"} {
+		responses := [][]byte{answer(t, root, root, all[0], nil)} // this one is known to be good
+		for _, r := range all[:n] {
+			responses = append(responses, answer(t, root, r, leaf, nil))
+			for _, other := range all[:n] {
+				if other != r {
+					responses = append(responses, answer(t, root, r, other, nil))
+				}
+			}
+		}
+		within(t, time.Second, func() {
+			expect(t, explain(t, root, leaf, chain.Request{OCSP: responses, Revocation: &chain.Revocation{RequireAll: true}}), want)
+		})
+	}
+}
+
 // The path of who signed a list is part of verifying it.
 func TestUnreadPathOfListSigner(t *testing.T) {
 	fake, root := issue(t, nil, "Root", ca), issue(t, nil, "Root", ca)
