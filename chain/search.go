@@ -80,6 +80,7 @@ type step struct {
 	rank    int   // key identifiers that do not match
 	seq     int
 	checked bool // the signature of below verifies with n's key, or the failure is in own
+	weighed bool // constraints that waited for the path to be complete were looked at
 }
 
 // step returns a new step.
@@ -345,8 +346,8 @@ func (s *step) repeats(c *node) bool {
 	return false
 }
 
-// place checks what depends on the certificates below s.n: path length, depth and name
-// constraints (RFC 5280, Sections 6.1.3 (b) and (c) and 6.1.4 (l) and (m)).
+// place checks what depends on the certificates below s.n: path length, depth and, mostly,
+// name constraints (RFC 5280, Sections 6.1.3 (b) and (c) and 6.1.4 (l) and (m)).
 func (t *task) place(s *step, r role) {
 	if n := s.n; n.PathLen >= 0 && s.cas > n.PathLen {
 		s.own.fault(n, "ca.path_len", "more CAs stand below it than its basicConstraints allow")
@@ -364,6 +365,23 @@ func (t *task) place(s *step, r role) {
 	if s.n.limits != nil {
 		t.limit(s, s.n.limits)
 	}
+	if !s.n.weighty() {
+		t.constrain(s)
+	}
+}
+
+// maxEarlyConstraints bounds the octets of name constraints that are looked at before anybody
+// is known to have signed them.
+const maxEarlyConstraints = 2048
+
+// weighty reports whether the constraints of n wait until the path is complete: anybody can
+// make a certificate with thousands, and so many that nothing is left for the genuine ones.
+func (n *node) weighty() bool {
+	return n.origin > fromCollection && len(n.NameConstraints) > maxEarlyConstraints
+}
+
+// constrain checks the names below s.n against its constraints.
+func (t *task) constrain(s *step) {
 	nc := s.n.namesBelow()
 	if nc.none {
 		return

@@ -172,7 +172,7 @@ func TestLargeCRL(t *testing.T) {
 	}
 }
 
-// TestCrowdedCRL indexes lists that anybody can make: entries that all have one serial
+// TestCrowdedCRL (attack row G07) indexes lists that anybody can make: entries that all have one serial
 // number, of one issuer or of many, must not make the index crawl.
 func TestCrowdedCRL(t *testing.T) {
 	const n = 200_000
