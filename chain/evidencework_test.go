@@ -1,11 +1,13 @@
 package chain_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
 	"slices"
 	"testing"
@@ -121,6 +123,26 @@ func TestUnreadEvidence(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Attack row G07: a certificate of thousands of distribution points and a message of many
+// lists are not held against each other one by one.
+func TestManyPoints(t *testing.T) {
+	root, impostor := issue(t, nil, "Root", ca), issue(t, nil, "Root", ca)
+	lists := [][]byte{listing(t, root, nil)}
+	for k := range 40 {
+		lists = append(lists, listing(t, impostor, func(l *x509.RevocationList) { l.ThisUpdate = now.Add(-time.Duration(k) * time.Minute) }))
+	}
+	for n, want := range map[int]string{100: "valid", 25_000: "path.budget"} {
+		points := append([]byte{0x30, 0x82, byte(2 * n >> 8), byte(2 * n)}, bytes.Repeat([]byte{0x30, 0}, n)...)
+		if n == 100 {
+			points = append([]byte{0x30, 0x81, byte(2 * n)}, points[4:]...)
+		}
+		leaf := issue(t, root, "alice", mail, extension(asn1.ObjectIdentifier{2, 5, 29, 31}, false, points))
+		within(t, 200*time.Millisecond, func() {
+			expect(t, explain(t, root, leaf, chain.Request{CRLs: lists, Revocation: &chain.Revocation{}}), want)
+		})
 	}
 }
 

@@ -34,7 +34,7 @@ func (t *task) checkPolicies(path []*node, o *outcome) {
 	if t.withoutPolicies(path[:n]) {
 		return
 	}
-	s := newPolicyState(&t.policies, n)
+	s := newPolicyState(&t.policies, n, &t.comparisons)
 	if n == 0 {
 		o.policies = s.userSet()
 		return
