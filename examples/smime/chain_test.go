@@ -158,6 +158,25 @@ func TestChainBatchStream(t *testing.T) {
 	}
 }
 
+// What a judge remembers is bounded for all anchors together, and who asks with small lists
+// finds his verifier again.
+func TestJudgeForgets(t *testing.T) {
+	j := newJudge(false)
+	big := make([]byte, 50<<20)
+	for i := range 20 {
+		j.verifier([][]byte{{byte(i)}}, [][]byte{big})
+		if n := len(j.verifiers); n > maxLists/len(big)+1 {
+			t.Fatalf("%d verifiers may remember lists of %d octets each", n, len(big))
+		}
+	}
+	for i := range 2 * maxVerifiers {
+		v := j.verifier([][]byte{{byte(i), byte(i >> 8)}}, nil)
+		if n := len(j.verifiers); n > maxVerifiers || v != j.verifier([][]byte{{byte(i), byte(i >> 8)}}, [][]byte{{1}}) {
+			t.Fatalf("%d verifiers, and the last is not among them", n)
+		}
+	}
+}
+
 func TestChainForPeople(t *testing.T) {
 	d := newDesk(t)
 	const at = " --time 2026-06-01T00:00:00Z"

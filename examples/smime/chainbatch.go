@@ -28,7 +28,14 @@ type judge struct {
 	fetcher   chain.Fetcher // nil: no network
 	mu        sync.Mutex
 	verifiers map[[32]byte]*chain.Verifier
+	lists     int // octets of revocation lists they were asked with, and may remember
 }
+
+// Bounds of what a judge keeps: verifiers, and the lists of all of them together.
+const (
+	maxVerifiers = 256
+	maxLists     = 256 << 20
+)
 
 func newJudge(wanted bool) *judge {
 	return &judge{fetcher: network(wanted), verifiers: map[[32]byte]*chain.Verifier{}}
@@ -135,7 +142,7 @@ func (j *judge) answer(number int, line []byte, err error) (out []byte) {
 	}
 	var v *chain.Verifier
 	if err == nil {
-		v = j.verifier(q.anchors)
+		v = j.verifier(q.anchors, q.CRLs)
 		out, err = answerLine(*q.id, v.Explain(context.Background(), q.Request))
 	}
 	if err == nil {
@@ -153,8 +160,8 @@ func errorLine(id *string, code, detail string) []byte {
 	return append(line, '\n')
 }
 
-// verifier returns the one for a list of anchors.
-func (j *judge) verifier(anchors [][]byte) *chain.Verifier {
+// verifier returns the one for a list of anchors, which will be asked with lists.
+func (j *judge) verifier(anchors, lists [][]byte) *chain.Verifier {
 	h := sha256.New()
 	for _, a := range anchors {
 		sum := sha256.Sum256(a)
@@ -163,10 +170,17 @@ func (j *judge) verifier(anchors [][]byte) *chain.Verifier {
 	key := [32]byte(h.Sum(nil))
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	for _, der := range lists {
+		j.lists += len(der)
+	}
+	if j.lists > maxLists {
+		clear(j.verifiers)
+		j.lists = 0
+	}
 	if v := j.verifiers[key]; v != nil {
 		return v
 	}
-	if len(j.verifiers) >= 256 {
+	if len(j.verifiers) >= maxVerifiers {
 		clear(j.verifiers)
 	}
 	c := new(chain.Collection)
