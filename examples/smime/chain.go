@@ -99,6 +99,12 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 	if len(o.roots) == 0 {
 		return 0, errors.New("--roots is required")
 	}
+	for _, name := range []string{"time", "address", "dns-name", "ip-address"} {
+		// What a script left empty must not look like what nobody asked for.
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			return 0, fmt.Errorf("--%s is empty", name)
+		}
+	}
 	q, err := o.question(f.Changed("max-depth"), f.Arg(0), stdin)
 	if err != nil {
 		return 0, err

@@ -206,6 +206,7 @@ func TestChainForPeople(t *testing.T) {
 	}
 	for _, wrong := range []string{
 		"--roots @root.pem", "@alice.pem", "--roots @root.pem --no-such-flag @alice.pem", "--roots @root.pem --time noon @alice.pem", "--roots @root.pem @nowhere.pem",
+		"--roots @root.pem --address= @alice.pem", "--roots @root.pem --dns-name= @alice.pem", "--roots @root.pem --ip-address= @alice.pem", "--roots @root.pem --time= @alice.pem",
 		"--roots @root.pem @plain.eml", "--roots @plain.eml @alice.pem", "--roots @root.pem --purpose x @alice.pem", "--roots @root.pem --crl @root.pem @alice.pem", "--json --batch @alice.pem",
 	} {
 		if out := d.run(2, "", "chain "+wrong); out != "" {
