@@ -200,6 +200,9 @@ func (o *chainArguments) question(hasDepth bool, name string, stdin io.Reader) (
 		if err != nil {
 			return nil, fmt.Errorf("--time %s is not an RFC 3339 time", o.clock)
 		}
+		if t.IsZero() {
+			return nil, fmt.Errorf("--time %s: nothing was valid then", o.clock)
+		}
 		q.Time = t
 	}
 	var err error

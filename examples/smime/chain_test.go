@@ -88,6 +88,8 @@ func TestChainBatch(t *testing.T) {
 		{"bad base64", chainRequest(t, map[string]any{"leaf": "@@@@"}), "request.malformed"},
 		{"base64 with line break", chainRequest(t, map[string]any{"leaf": "AAAA\nAAAA"}), "request.malformed"},
 		{"bad time", chainRequest(t, map[string]any{"time": "yesterday"}), "request.malformed"},
+		{"the zero time", chainRequest(t, map[string]any{"time": "0001-01-01T00:00:00Z"}), "request.unsupported"},
+		{"almost the zero time", chainRequest(t, map[string]any{"time": "0001-01-01T00:00:01Z"}), "invalid time.not_yet_valid"},
 		{"bad policy", chainRequest(t, map[string]any{"policies": []string{"one.two"}}), "request.malformed"},
 		{"bad address literal", chainRequest(t, map[string]any{"ip_address": "1.2.3"}), "request.malformed"},
 		{"negative depth", chainRequest(t, map[string]any{"max_depth": -1}), "request.malformed"},
@@ -206,7 +208,7 @@ func TestChainForPeople(t *testing.T) {
 	}
 	for _, wrong := range []string{
 		"--roots @root.pem", "@alice.pem", "--roots @root.pem --no-such-flag @alice.pem", "--roots @root.pem --time noon @alice.pem", "--roots @root.pem @nowhere.pem",
-		"--roots @root.pem --address= @alice.pem", "--roots @root.pem --dns-name= @alice.pem", "--roots @root.pem --ip-address= @alice.pem", "--roots @root.pem --time= @alice.pem",
+		"--roots @root.pem --address= @alice.pem", "--roots @root.pem --dns-name= @alice.pem", "--roots @root.pem --ip-address= @alice.pem", "--roots @root.pem --time= @alice.pem", "--roots @root.pem --time 0001-01-01T00:00:00Z @alice.pem",
 		"--roots @root.pem @plain.eml", "--roots @plain.eml @alice.pem", "--roots @root.pem --purpose x @alice.pem", "--roots @root.pem --crl @root.pem @alice.pem", "--json --batch @alice.pem",
 	} {
 		if out := d.run(2, "", "chain "+wrong); out != "" {

@@ -311,6 +311,8 @@ func (q *batchRequest) field(name string, raw json.RawMessage) (err error) {
 		if str(&text); err == nil {
 			if q.Time, err = time.Parse(time.RFC3339, text); err != nil {
 				err = malformed("time %q is not an RFC 3339 time", text)
+			} else if q.Time.IsZero() {
+				err = unsupported("time %q: the zero time stands for the present", text)
 			}
 		}
 	case "purpose":
