@@ -16,7 +16,7 @@ const (
 	maxEvidenceWork = 2048 * 10
 	maxSteps        = 8192 // partial paths looked at
 	maxDepth        = 32   // certificates in a path
-	maxTried        = 32   // complete paths judged
+	maxTried        = 32   // paths a report tells of
 	maxFaultySteps  = 256  // partial paths looked at once no clean one is left
 	maxGroups       = 2048 // names reached from the leaf
 )
@@ -478,12 +478,16 @@ func (s *step) collect() notes {
 	return all
 }
 
-// finish records an outcome.
+// finish records an outcome. The best is always among those that are told.
 func (t *task) finish(o *outcome) {
-	if len(t.tried) < maxTried {
+	better := o.better(t.best)
+	switch {
+	case len(t.tried) < maxTried:
 		t.tried = append(t.tried, o)
+	case better:
+		t.tried[maxTried-1] = o
 	}
-	if o.better(t.best) {
+	if better {
 		t.best = o
 	}
 }
