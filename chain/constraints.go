@@ -332,7 +332,8 @@ func (s *subtree) touches(in *instance) bool {
 	return ok && label != "" && zone == in.value
 }
 
-// maxComparisons bounds the work names and constraints of one path may ask for.
+// maxComparisons bounds the work that names and constraints, and policies, of one question may
+// ask for.
 const maxComparisons = 1 << 20
 
 // check applies the constraints of one CA to one certificate below it (RFC 5280,

@@ -56,6 +56,20 @@ func TestRulesOfNameConstraints(t *testing.T) {
 	add("SmtpUTF8Mailbox: outside (X2)", "nc.not_permitted", true, one(rfc822("example.com")), nil, has(utf8Mailbox(t, "δ@example.org")))
 	add("SmtpUTF8Mailbox: excluded (X2)", "nc.excluded", true, nil, one(rfc822("example.com")), has(utf8Mailbox(t, "δ@example.com")))
 	add("SmtpUTF8Mailbox: A-label and U-label", "valid", true, one(rfc822("xn--bcher-kva.example")), nil, has(utf8Mailbox(t, "δ@bücher.example")))
+	// Whoever matches the address and whoever constrains it must read the same one.
+	more := utf8Mailbox(t, "alice@bank.example")
+	more.Bytes = append(more.Bytes, 5, 0)
+	for _, m := range []struct {
+		name, want string
+		mailbox    asn1.RawValue
+	}{{"", "valid", utf8Mailbox(t, "alice@example.com")}, {" with something after it", "address.absent", more}} {
+		sub := issue(t, root, "Issuing", ca, constraints(t, true, one(rfc822("example.com")), nil))
+		q := chain.Request{Purpose: chain.EmailSigning, Address: "alice@example.com"}
+		if m.want != "valid" {
+			q.Address = "alice@bank.example"
+		}
+		rules = append(rules, rule{name: "SmtpUTF8Mailbox" + m.name + ": asked for", want: m.want, leaf: issue(t, sub, "alice", mail, has(m.mailbox)), others: []*entity{sub}, q: q})
+	}
 	add("subject: address inside, no subjectAltName (X3)", "valid", true, one(rfc822("example.com")), nil, inSubject("a@example.com"))
 	add("subject: address outside, no subjectAltName (X3)", "nc.not_permitted", true, one(rfc822("example.com")), nil, inSubject("a@example.org"))
 	add("subject: address outside beside one inside (X3)", "nc.not_permitted", true, one(rfc822("example.com")), nil, inSubject("a@example.org"), has(rfc822("a@example.com")))

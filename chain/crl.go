@@ -69,6 +69,10 @@ func (t *task) dated(c *node, issued int64, current bool) bool {
 
 const allReasons = 0x1fe // the eight of ReasonFlags; bit 0 is unused
 
+// manyPoints is from where on every distribution point of one certificate costs work for each
+// list; real certificates have two or three.
+const manyPoints = 16
+
 // askCRLs runs RFC 5280, Section 6.3.3 over every list for path[i].
 func (t *task) askCRLs(s *status, path []*node, i int) {
 	if len(t.evidence.crls) == 0 {
@@ -81,6 +85,9 @@ func (t *task) askCRLs(s *status, path []*node, i int) {
 	// Lists of the issuer that no distribution point names count too (Section 6.3.3, end).
 	points = append(points, pkix.Point{})
 	for p := range points {
+		if p >= manyPoints && !t.purse.spend(len(t.evidence.crls)) {
+			break
+		}
 		for _, list := range t.evidence.crls {
 			if list.BaseNumber != nil {
 				continue
@@ -280,7 +287,7 @@ func (t *task) signedCRL(s *status, list *crl, path []*node, i int) bool {
 	anchor := path[len(path)-1]
 	failed := "crl.signature"
 	for _, c := range t.crlSigners(list, path, i) {
-		if code, _ := t.algorithms.size(c.rsaBits); code != "" || !t.signs(c, list.sum, list.Algorithm, list.RawTBS, list.Signature) {
+		if code, _ := t.algorithms.size(c.rsaBits); code != "" || !t.signs(c, path, list.sum, list.Algorithm, list.RawTBS, list.Signature) {
 			continue
 		}
 		if c.Has(pkix.ExtKeyUsage) && c.KeyUsage&x509.KeyUsageCRLSign == 0 {
@@ -326,11 +333,13 @@ func (t *task) crlSigners(list *crl, path []*node, i int) []*node {
 	return out
 }
 
-// signs checks a signature by c over a list or response, and remembers the answer.
-func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
+// signs checks a signature by c over a list or response, and remembers the answer. A key
+// that takes its parameters from above takes them from path alone: those of another
+// certificate of the same name are whatever its maker wanted.
+func (t *task) signs(c *node, path []*node, sum [32]byte, algID, message, sig []byte) bool {
 	key := c.publicKey()
 	if key.inherits {
-		params := t.inheritedParams(c)
+		params := inheritedParams(c, path)
 		if params == nil {
 			return false
 		}
@@ -348,23 +357,17 @@ func (t *task) signs(c *node, sum [32]byte, algID, message, sig []byte) bool {
 	return err == nil
 }
 
-// inheritedParams finds the DSA parameters of the certificate that issued c.
-func (t *task) inheritedParams(c *node) []byte {
-	for range maxDepth {
-		var up *node
-		for _, set := range [][]*node{t.ix.bySubject[c.Issuer], t.bag[c.Issuer]} {
-			if len(set) > 0 && up == nil {
-				up = set[0]
-			}
-		}
-		if up == nil {
-			return nil
-		}
-		params, ok := sigalg.DSAParameters(up.SPKI)
-		if !ok || len(params) > 0 {
+// inheritedParams finds the DSA parameters that c takes from above it in path; nil if it is
+// not in path.
+func inheritedParams(c *node, path []*node) []byte {
+	i := slices.Index(path, c)
+	if i < 0 {
+		return nil
+	}
+	for _, up := range path[i+1:] {
+		if params, ok := sigalg.DSAParameters(up.SPKI); !ok || len(params) > 0 {
 			return params
 		}
-		c = up
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 package chain_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
 	"slices"
 	"testing"
@@ -121,6 +123,50 @@ func TestUnreadEvidence(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Attack row G07: a certificate of thousands of distribution points and a message of many
+// lists are not held against each other one by one.
+func TestManyPoints(t *testing.T) {
+	root, impostor := issue(t, nil, "Root", ca), issue(t, nil, "Root", ca)
+	lists := [][]byte{listing(t, root, nil)}
+	for k := range 40 {
+		lists = append(lists, listing(t, impostor, func(l *x509.RevocationList) { l.ThisUpdate = now.Add(-time.Duration(k) * time.Minute) }))
+	}
+	for n, want := range map[int]string{100: "valid", 25_000: "path.budget"} {
+		points := append([]byte{0x30, 0x82, byte(2 * n >> 8), byte(2 * n)}, bytes.Repeat([]byte{0x30, 0}, n)...)
+		if n == 100 {
+			points = append([]byte{0x30, 0x81, byte(2 * n)}, points[4:]...)
+		}
+		leaf := issue(t, root, "alice", mail, extension(asn1.ObjectIdentifier{2, 5, 29, 31}, false, points))
+		within(t, 200*time.Millisecond, func() {
+			expect(t, explain(t, root, leaf, chain.Request{CRLs: lists, Revocation: &chain.Revocation{}}), want)
+		})
+	}
+}
+
+// Attack row G08: responders that answer for each other are not asked in every order.
+func TestRespondersOfEachOther(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail)
+	var all []*entity
+	for i := range 12 {
+		all = append(all, issue(t, root, fmt.Sprint("Responder ", i), responder, sources("", "http://responder.example"), func(c *x509.Certificate) { c.ExtraExtensions = nil }))
+	}
+	for n, want := range map[int]string{2: "valid", 12: "path.budget"} {
+		responses := [][]byte{answer(t, root, root, all[0], nil)} // this one is known to be good
+		for _, r := range all[:n] {
+			responses = append(responses, answer(t, root, r, leaf, nil))
+			for _, other := range all[:n] {
+				if other != r {
+					responses = append(responses, answer(t, root, r, other, nil))
+				}
+			}
+		}
+		within(t, time.Second, func() {
+			expect(t, explain(t, root, leaf, chain.Request{OCSP: responses, Revocation: &chain.Revocation{RequireAll: true}}), want)
+		})
 	}
 }
 

@@ -42,6 +42,12 @@ type job struct {
 	err     error
 }
 
+// failure says from where nothing came and why, for people. The address stands in a
+// certificate that anybody may have made, and errors repeat it.
+func (j *job) failure() string {
+	return printable(j.url) + ": " + printable(strings.Replace(j.err.Error(), j.url+": ", "", 1))
+}
+
 // fetchStatuses gets what is missing for the certificates of a path whose status is not
 // known: OCSP answers first, lists for those that are still in the dark. The path has been
 // verified up to an anchor, so the addresses come from CAs and not from who wrote the mail.
@@ -72,7 +78,7 @@ func (t *task) askStatusStore(path []*node) {
 		n := 0
 		for der, err := range answers {
 			if err != nil {
-				t.early.add(warning, nil, "rev.store_failed", "the store of revocation data failed: "+err.Error())
+				t.early.add(warning, nil, "rev.store_failed", "the store of revocation data failed: "+printable(err.Error()))
 				return
 			}
 			add(der)
@@ -107,7 +113,7 @@ func (t *task) useFetched(j *job) {
 	clear(e.signers)
 	switch {
 	case j.err != nil:
-		e.failures = append(e.failures, "from "+printable(j.url)+": "+j.err.Error())
+		e.failures = append(e.failures, "from "+j.failure())
 	case j.kind == "crl":
 		if c := t.addCRL(j.data, j.url); c != nil {
 			c.jobs = append(c.jobs, j)
@@ -297,7 +303,7 @@ func (t *task) askStore() (found bool) {
 	for _, n := range t.lacking() {
 		for e, err := range t.v.Intermediates.Certificates(t.ctx, certstore.RawSubject(n.RawIssuer)) {
 			if err != nil {
-				t.early.add(warning, nil, "path.store", "the store of intermediates failed: "+err.Error())
+				t.early.add(warning, nil, "path.store", "the store of intermediates failed: "+printable(err.Error()))
 				break
 			}
 			if c, err := nodeOf(e.Certificate, fromStore); err == nil && c.Subject == n.Issuer && t.addUntrusted(c) {
@@ -324,7 +330,7 @@ func (t *task) fetchIssuers() (found bool) {
 	t.known()
 	for _, j := range t.fetch(jobs[:min(len(jobs), maxIssuerFetches)]) {
 		if j.err != nil {
-			t.early.add(warning, nil, "path.fetch_failed", "an issuer could not be fetched from "+printable(j.url)+": "+j.err.Error())
+			t.early.add(warning, nil, "path.fetch_failed", "an issuer could not be fetched from "+j.failure())
 			continue
 		}
 		b, err := bundle.Parse(j.data)

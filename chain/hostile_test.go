@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"math/big"
@@ -64,6 +65,57 @@ func TestManySameNamedCAs(t *testing.T) {
 			v = verifier(collection(root))
 			r := v.Explain(context.Background(), chain.Request{Leaf: leaf.Certificate, Untrusted: certs(bag[:n]...)})
 			expect(t, r, "sig.invalid")
+		})
+	}
+}
+
+// Attack row G01: same-named CAs of issuers that nobody has, and with more name constraints
+// than can be compared, must not hide the one that signed, wherever it comes from.
+func TestManyBloatedCAs(t *testing.T) {
+	fake, root := issue(t, nil, "Root", ca), issue(t, nil, "Root", ca)
+	mail1 := constraints(t, true, []asn1.RawValue{rfc822("example.com")}, nil)
+	mid := issue(t, root, "Mid", ca, mail1)
+	sub := issue(t, mid, "Issuing", ca, mail1)
+	leaf := issue(t, sub, "alice", mail)
+	key := newKey(t)
+	var strangers, bloated []*entity
+	for i := range 2100 {
+		of := &entity{&x509.Certificate{Subject: pkix.Name{CommonName: fmt.Sprint("Nobody ", i)}}, key}
+		strangers = append(strangers, issueWith(t, key, of, "Issuing", ca, like(sub)))
+	}
+	many := make([]asn1.RawValue, 9000)
+	for i := range many {
+		many[i] = rfc822("x")
+	}
+	heavy := constraints(t, true, []asn1.RawValue{rfc822("example.com")}, many)
+	for range 150 {
+		bloated = append(bloated, issueWith(t, key, fake, "Issuing", ca, heavy, like(sub)))
+	}
+	outside := make([]asn1.RawValue, 300)
+	for i := range outside {
+		outside[i] = rfc822(fmt.Sprintf("%d.example", i))
+	}
+	strict := issueWith(t, sub.key, mid, "Issuing", ca, constraints(t, true, outside, nil))
+	for _, tt := range []struct {
+		name    string
+		anchors *chain.Collection
+		bag     []*entity
+		want    string
+	}{
+		{"strangers, issuer in the message", collection(root), append(strangers, mid, sub), "valid"},
+		{"strangers, issuer in the collection", collection(root, mid, sub), strangers, "valid"},
+		{"strangers alone", collection(root), strangers, "path.no_anchor"},
+		{"bloated, issuer in the message", collection(root), append(bloated, mid, sub), "valid"},
+		{"bloated, issuer in the collection", collection(root, mid, sub), bloated, "valid"},
+		{"bloated alone", collection(root, mid), bloated, "sig.invalid"},
+		{"many constraints of the issuer itself", collection(root), []*entity{mid, strict}, "nc.not_permitted"},
+		{"many constraints of one certificate of the issuer", collection(root), []*entity{mid, strict, sub}, "valid"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			within(t, 100*time.Millisecond, func() {
+				r := verifier(tt.anchors).Explain(context.Background(), chain.Request{Leaf: leaf.Certificate, Untrusted: certs(tt.bag...)})
+				expect(t, r, tt.want)
+			})
 		})
 	}
 }

@@ -69,6 +69,9 @@ func newAnchorLimits(x *x509.Certificate) (*anchorLimits, error) {
 			l.purposes = append(l.purposes, id)
 		}
 	}
+	if len(x.UnknownExtKeyUsage) > 0 {
+		return nil, fmt.Errorf("extended key usage %v is no purpose here", x.UnknownExtKeyUsage[0])
+	}
 	if !x.NotBefore.IsZero() {
 		l.from = x.NotBefore.Unix()
 	}

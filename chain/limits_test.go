@@ -3,6 +3,7 @@ package chain_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/asn1"
 	"net"
 	"testing"
 
@@ -87,9 +88,10 @@ func TestAnchorLimits(t *testing.T) {
 	}
 	expect(t, verifier(self).Explain(context.Background(), chain.Request{Leaf: leaf.Certificate}), "anchor.constraint")
 	for name, err := range map[string]error{
-		"no anchor":   c.Limit(other.Certificate, none),
-		"bad name":    c.Limit(root.Certificate, &x509.Certificate{PermittedEmailAddresses: []string{"@example.com"}}),
-		"bad purpose": c.Limit(root.Certificate, &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}),
+		"no anchor":       c.Limit(other.Certificate, none),
+		"bad name":        c.Limit(root.Certificate, &x509.Certificate{PermittedEmailAddresses: []string{"@example.com"}}),
+		"unknown purpose": c.Limit(root.Certificate, &x509.Certificate{UnknownExtKeyUsage: []asn1.ObjectIdentifier{{1, 2, 3}}}),
+		"bad purpose":     c.Limit(root.Certificate, &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)

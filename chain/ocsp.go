@@ -160,7 +160,7 @@ func certID(hash oid.OID, c, issuer *node) (name, key []byte) {
 // that is made for signing responses (RFC 6960, Section 4.2.2.2).
 func (t *task) responder(r *response, path []*node, i int) (signer *node, code, detail string) {
 	issuer := path[i+1]
-	if r.identifies(issuer) && t.signs(issuer, r.sum, r.Algorithm, r.RawTBS, r.Signature) {
+	if r.identifies(issuer) && t.signs(issuer, path, r.sum, r.Algorithm, r.RawTBS, r.Signature) {
 		return issuer, "", ""
 	}
 	code, detail = "ocsp.unauthorized_responder", "no certificate of the OCSP responder is at hand"
@@ -168,7 +168,7 @@ func (t *task) responder(r *response, path []*node, i int) (signer *node, code, 
 		if bytes.Equal(c.SPKI, issuer.SPKI) && c.Subject == issuer.Subject {
 			continue // another certificate of the issuer, which has been tried
 		}
-		if k, _ := t.algorithms.size(c.rsaBits); k != "" || !t.signs(c, r.sum, r.Algorithm, r.RawTBS, r.Signature) {
+		if k, _ := t.algorithms.size(c.rsaBits); k != "" || !t.signs(c, path, r.sum, r.Algorithm, r.RawTBS, r.Signature) {
 			if code != "ocsp.unauthorized_responder" || detail[0] == 'n' {
 				code, detail = "ocsp.signature", "the signature of the OCSP response does not verify"
 			}
@@ -241,7 +241,7 @@ func (t *task) unfit(c *node, r *response, path []*node, i int) string {
 	if code, _ := t.algorithms.signature(c.Algorithm); code != "" && code != "alg.legacy" {
 		return "is certified with a weak algorithm"
 	}
-	if code, _ := t.link(c, issuer); code != "" {
+	if !t.signs(issuer, path, c.sum, c.Algorithm, c.RawTBS, c.Signature) {
 		return "was not signed by " + subjectText(issuer)
 	}
 	if c.Has(pkix.ExtNoCheck) {
@@ -253,11 +253,16 @@ func (t *task) unfit(c *node, r *response, path []*node, i int) string {
 // responderRevoked asks about a responder without id-pkix-ocsp-nocheck. Its
 // status may be unknown, as the certificate's own would have been, where that is allowed.
 func (t *task) responderRevoked(c *node, path []*node, i int) string {
-	if t.evidence.pending[c] || len(t.evidence.pending) >= maxNested {
+	e := t.evidence
+	if e.pending[c] || len(e.pending) >= maxNested {
 		return "depends on its own answer"
 	}
-	t.evidence.pending[c] = true
-	defer delete(t.evidence.pending, c)
+	// Responders that answer for each other could be asked in every order.
+	if !t.purse.spend(len(e.ocsp) + len(e.crls)) {
+		return "may be revoked: finding out takes too much work"
+	}
+	e.pending[c] = true
+	defer delete(e.pending, c)
 	s := &status{at: c}
 	below := append([]*node{c}, path[i+1:]...)
 	t.askOCSP(s, below, 0)

@@ -42,11 +42,12 @@ type policyState struct {
 	level                         []*policyNode // nodes of the current depth; empty: the graph is NULL
 	explicit, mapping, anyAllowed int
 	nodes                         int
+	work                          *int  // comparisons made for the whole question, see maxComparisons
 	last                          *node // certificate in which the graph became NULL
 }
 
-func newPolicyState(in *policyInput, n int) *policyState {
-	s := &policyState{in: in, explicit: n + 1, mapping: n + 1, anyAllowed: n + 1}
+func newPolicyState(in *policyInput, n int, work *int) *policyState {
+	s := &policyState{in: in, work: work, explicit: n + 1, mapping: n + 1, anyAllowed: n + 1}
 	if in.explicit {
 		s.explicit = 0
 	}
@@ -73,6 +74,9 @@ func (s *policyState) find(p oid.OID) *policyNode {
 func (s *policyState) certificate(c *node, final bool) (code, detail string) {
 	if len(s.level) > 0 {
 		if c.Has(pkix.ExtPolicies) {
+			if !s.spend(c) {
+				return "path.budget", tooManyPolicies
+			}
 			s.level = s.descend(c, final)
 		} else {
 			s.level = nil
@@ -81,13 +85,31 @@ func (s *policyState) certificate(c *node, final bool) (code, detail string) {
 			s.last = c
 		}
 		if s.nodes += len(s.level); s.nodes > maxPolicyNodes {
-			return "path.budget", "the certificate policies of the path take too much work"
+			return "path.budget", tooManyPolicies
 		}
 	}
 	if s.explicit == 0 && len(s.level) == 0 {
 		return "policy.none", "a policy is required and the path has none left"
 	}
 	return "", ""
+}
+
+const tooManyPolicies = "the certificate policies of the path take too much work"
+
+// spend charges for comparing the policies of c with those that the level above expects, each
+// with each, and reports whether that may be done.
+func (s *policyState) spend(c *node) bool {
+	policies, above := 0, 0
+	for _, n := range s.level {
+		above += max(1, len(n.expected))
+	}
+	for id := range c.PolicyIDs {
+		if policies++; oid.OID(id) == oid.AnyPolicy {
+			policies += above // it stands for each of them
+		}
+	}
+	*s.work += policies * above
+	return *s.work <= maxComparisons
 }
 
 func (s *policyState) descend(c *node, final bool) []*policyNode {
@@ -177,6 +199,9 @@ func (s *policyState) mappings(c *node) (code, detail string) {
 		if list = append(list, mapping{oid.OID(from), oid.OID(to)}); len(list) > maxPolicyNodes {
 			return "path.budget", "the policy mappings of the path take too much work"
 		}
+	}
+	if *s.work += len(list) * len(s.level); *s.work > maxComparisons {
+		return "path.budget", tooManyPolicies
 	}
 	if s.mapping == 0 {
 		s.level = slices.DeleteFunc(s.level, func(n *policyNode) bool {

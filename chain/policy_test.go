@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/chain"
 )
@@ -138,6 +139,21 @@ func TestPolicyFanOut(t *testing.T) {
 	}
 	expect(t, fan(5), "valid")
 	expect(t, fan(40), "path.budget")
+	// The work counts for all paths together.
+	var many []int
+	for i := range 4000 {
+		many = append(many, i+1000)
+	}
+	key, bag := newKey(t), []*entity(nil)
+	for range 100 {
+		bag = append(bag, issueWith(t, key, root, "Issuing", ca, under(t, many[:900]...)))
+	}
+	few, lots := issue(t, bag[0], "alice", mail, under(t, 1)), issue(t, bag[0], "alice", mail, under(t, many[900:]...))
+	for leaf, want := range map[*entity]string{few: "policy.none", lots: "path.budget"} {
+		within(t, time.Second, func() {
+			expect(t, explain(t, root, leaf, chain.Request{RequireExplicitPolicy: true}, bag...), want)
+		})
+	}
 }
 
 // What real certificates do and crypto/x509 refuses (X12): each is judged, each by itself.

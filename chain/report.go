@@ -62,8 +62,8 @@ type Report struct {
 	Policies     []string            // user-constrained policy set, dotted, if valid
 	Findings     []Finding           // about that path, errors first
 
-	// Tried lists every path the search completed or followed to its end, in order,
-	// the one of Certificates among them.
+	// Tried lists the paths the search completed or followed to their ends, in order: the
+	// first 32, the one of Certificates always among them.
 	Tried []struct {
 		Certificates []*x509.Certificate
 		Findings     []Finding

@@ -242,6 +242,52 @@ func (failing) Certificates(context.Context, certstore.Query) iter.Seq2[*certsto
 	return func(yield func(*certstore.Entry, error) bool) { yield(nil, errors.New("the store is away")) }
 }
 
+// However many paths are tried, the one of the answer is among those that are told and drawn.
+func TestAnswerIsAmongTried(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	key := newKey(t)
+	first := issueWith(t, key, root, "Issuing", ca, between(now.AddDate(-1, 0, -1), now.AddDate(1, 0, 0)))
+	var revoked []*entity
+	for range 40 {
+		revoked = append(revoked, issueWith(t, key, root, "Issuing", ca))
+	}
+	leaf := issue(t, first, "alice", mail)
+	r := explain(t, root, leaf, chain.Request{CRLs: [][]byte{listing(t, root, nil, revoked...)}, Revocation: &chain.Revocation{AllowUnknown: true}}, append(revoked, first)...)
+	expect(t, r, "valid")
+	n := 0
+	for _, tried := range r.Tried {
+		if len(tried.Certificates) == 3 && tried.Certificates[1].Equal(r.Certificates[1]) {
+			n++
+		}
+	}
+	if n != 1 || !r.Certificates[1].Equal(first.Certificate) || !strings.Contains(r.DOT(), "penwidth") {
+		t.Errorf("the path of the answer is %d times among %d", n, len(r.Tried))
+	}
+}
+
+// unreachable fails with errors that repeat the address, as package fetch does.
+type unreachable struct{}
+
+func (unreachable) Fetch(_ context.Context, _, url string, _ []byte) ([]byte, error) {
+	return nil, fmt.Errorf("fetch: %s: not a plain address\r\x1b[2K", url)
+}
+
+// Attack row J06: an address in a certificate that anybody may have made writes no lines of its own into
+// the report.
+func TestAddressesWriteNoLines(t *testing.T) {
+	const forged = "http://x.example/\nVALID for everything\x1b[31m"
+	root := issue(t, nil, "Root", ca)
+	sub := issue(t, root, "Issuing", ca)
+	leaf := issue(t, sub, "alice", mail, sources(forged, ""), func(c *x509.Certificate) { c.IssuingCertificateURL = []string{forged} })
+	rev := chain.Revocation{Fetcher: unreachable{}, FetchIssuers: true}
+	for code, others := range map[string][]*entity{"rev.fetch_failed": {sub}, "path.fetch_failed": nil} {
+		text := explain(t, root, leaf, chain.Request{Revocation: &rev}, others...).String()
+		if !strings.Contains(text, code) || !strings.Contains(text, "not a plain address") || strings.Contains(text, "\nVALID") || strings.ContainsAny(text, "\r\x1b") {
+			t.Errorf("%s: %q", code, text)
+		}
+	}
+}
+
 // A store is asked for missing issuers; what it returns is no more trusted than a message.
 func TestIntermediatesFromStore(t *testing.T) {
 	root := issue(t, nil, "Root", ca)

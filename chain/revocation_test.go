@@ -514,6 +514,39 @@ func embedding(t testing.TB, response []byte, pss *rsa.PrivateKey, certs ...*ent
 	return der(t, o)
 }
 
+// keyed makes a response of signer, without certificates, one whose responderID is the hash of
+// a key, as most public responders write it (RFC 6960, Section 4.2.2.3).
+func keyed(t testing.TB, response []byte, signer *entity, key []byte) []byte {
+	t.Helper()
+	var o struct {
+		Status asn1.Enumerated
+		Bytes  struct {
+			Type     asn1.ObjectIdentifier
+			Response []byte
+		} `asn1:"explicit,tag:0"`
+	}
+	if _, err := asn1.Unmarshal(response, &o); err != nil {
+		t.Fatal(err)
+	}
+	byName := der(t, asn1.RawValue{Class: 2, Tag: 1, IsCompound: true, Bytes: signer.RawSubject})
+	byKey := der(t, asn1.RawValue{Class: 2, Tag: 2, IsCompound: true, Bytes: der(t, key)})
+	var b struct {
+		TBS, Algorithm asn1.RawValue
+		Signature      asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(replaceTBS(t, o.Bytes.Response, byName, byKey), &b); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(b.TBS.FullBytes)
+	sig, err := signer.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
+	o.Bytes.Response = der(t, b)
+	return der(t, o)
+}
+
 // The responder's certificate is looked for among all that came along, and its signature is
 // judged like any other (O5 and O6).
 func TestResponderIsFound(t *testing.T) {
@@ -536,6 +569,9 @@ func TestResponderIsFound(t *testing.T) {
 		{"in front of others", embedding(t, byGood, nil, good, other), ""},
 		{"not among them", embedding(t, byGood, nil, other, root), "ocsp.unauthorized_responder"},
 		{"none at all", embedding(t, byGood, nil), "ocsp.unauthorized_responder"},
+		{"by key, of the issuer", keyed(t, answer(t, root, root, leaf, nil), root, keyIDOf(root.Certificate)), ""},
+		{"by key, of a delegate", embedding(t, keyed(t, byGood, good, keyIDOf(good.Certificate)), nil, other, good), ""},
+		{"by key, of somebody else", embedding(t, keyed(t, byGood, good, keyIDOf(other.Certificate)), nil, other, good), "ocsp.signature"},
 		{"with PSS", pss, ""},
 		{"with PSS, altered", alteredPSS, "ocsp.signature"},
 	} {

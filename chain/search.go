@@ -16,7 +16,7 @@ const (
 	maxEvidenceWork = 2048 * 10
 	maxSteps        = 8192 // partial paths looked at
 	maxDepth        = 32   // certificates in a path
-	maxTried        = 32   // complete paths judged
+	maxTried        = 32   // paths a report tells of
 	maxFaultySteps  = 256  // partial paths looked at once no clean one is left
 	maxGroups       = 2048 // names reached from the leaf
 )
@@ -80,6 +80,7 @@ type step struct {
 	rank    int   // key identifiers that do not match
 	seq     int
 	checked bool // the signature of below verifies with n's key, or the failure is in own
+	weighed bool // constraints that waited for the path to be complete were looked at
 }
 
 // step returns a new step.
@@ -345,8 +346,8 @@ func (s *step) repeats(c *node) bool {
 	return false
 }
 
-// place checks what depends on the certificates below s.n: path length, depth and name
-// constraints (RFC 5280, Sections 6.1.3 (b) and (c) and 6.1.4 (l) and (m)).
+// place checks what depends on the certificates below s.n: path length, depth and, mostly,
+// name constraints (RFC 5280, Sections 6.1.3 (b) and (c) and 6.1.4 (l) and (m)).
 func (t *task) place(s *step, r role) {
 	if n := s.n; n.PathLen >= 0 && s.cas > n.PathLen {
 		s.own.fault(n, "ca.path_len", "more CAs stand below it than its basicConstraints allow")
@@ -364,6 +365,23 @@ func (t *task) place(s *step, r role) {
 	if s.n.limits != nil {
 		t.limit(s, s.n.limits)
 	}
+	if !s.n.weighty() {
+		t.constrain(s)
+	}
+}
+
+// maxEarlyConstraints bounds the octets of name constraints that are looked at before anybody
+// is known to have signed them.
+const maxEarlyConstraints = 2048
+
+// weighty reports whether the constraints of n wait until the path is complete: anybody can
+// make a certificate with thousands, and so many that nothing is left for the genuine ones.
+func (n *node) weighty() bool {
+	return n.origin > fromCollection && len(n.NameConstraints) > maxEarlyConstraints
+}
+
+// constrain checks the names below s.n against its constraints.
+func (t *task) constrain(s *step) {
 	nc := s.n.namesBelow()
 	if nc.none {
 		return
@@ -460,12 +478,16 @@ func (s *step) collect() notes {
 	return all
 }
 
-// finish records an outcome.
+// finish records an outcome. The best is always among those that are told.
 func (t *task) finish(o *outcome) {
-	if len(t.tried) < maxTried {
+	better := o.better(t.best)
+	switch {
+	case len(t.tried) < maxTried:
 		t.tried = append(t.tried, o)
+	case better:
+		t.tried[maxTried-1] = o
 	}
-	if o.better(t.best) {
+	if better {
 		t.best = o
 	}
 }

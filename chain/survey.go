@@ -44,18 +44,21 @@ func (t *task) survey() {
 	t.measure(false)
 }
 
-// open returns the group of a name, making it if certificates have it.
+// open returns the group of a name, making it if certificates have it; -1 if none has.
 func (t *task) open(name string, level int) int32 {
 	if i := t.find(name); i >= 0 {
 		return i
 	}
-	if len(t.groups) >= maxGroups {
-		t.gaveUp = "too many issuers"
-		return -1
-	}
 	g := group{name: name, list: t.ix.bySubject[name], level: level}
 	if more := t.bag[name]; len(more) > 0 {
 		g.list = append(slices.Clone(g.list), more...)
+	}
+	switch {
+	case len(g.list) == 0:
+		return -1
+	case len(t.groups) >= maxGroups:
+		t.gaveUp = "too many issuers"
+		return -1
 	}
 	t.groups = append(t.groups, g)
 	i := int32(len(t.groups) - 1)

@@ -8,6 +8,12 @@ import (
 // complete judges a path that reached an anchor: what is left of RFC 5280, Section 6.1
 // once every certificate and every link has been looked at on the way up.
 func (t *task) complete(s *step) {
+	for b := s; b != nil; b = b.below {
+		if b.n.weighty() && b.below != nil && !b.weighed {
+			b.weighed = true
+			t.constrain(b)
+		}
+	}
 	path := s.path()
 	o := t.outcome(outcome{top: s, path: path, complete: true, notes: s.collect()})
 	t.checkInherited(path, o)
@@ -28,7 +34,7 @@ func (t *task) checkPolicies(path []*node, o *outcome) {
 	if t.withoutPolicies(path[:n]) {
 		return
 	}
-	s := newPolicyState(&t.policies, n)
+	s := newPolicyState(&t.policies, n, &t.comparisons)
 	if n == 0 {
 		o.policies = s.userSet()
 		return

@@ -122,9 +122,15 @@ func lifetime(kind string, data []byte, got time.Time) (since, until time.Time, 
 		if len(r.Singles) > 0 {
 			since = time.Unix(r.Singles[0].ThisUpdate, 0)
 		}
-		// An error of the responder is told, not kept, and so is what a nonce makes unique.
-		if len(r.Singles) > 0 && r.Singles[0].HasNextUpdate && r.Nonce == nil {
-			until = time.Unix(r.Singles[0].NextUpdate, 0)
+		// An error of the responder is told, not kept, and so is what a nonce makes unique. Of
+		// several answers the one that ends first may be the one that was asked for.
+		for i, x := range r.Singles {
+			switch next := time.Unix(x.NextUpdate, 0); {
+			case !x.HasNextUpdate || r.Nonce != nil:
+				return since, got, nil
+			case i == 0 || next.Before(until):
+				until = next
+			}
 		}
 	default:
 		if len(data) == 0 {

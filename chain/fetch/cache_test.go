@@ -2,6 +2,8 @@ package fetch_test
 
 import (
 	"context"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"net/http"
 	"os"
@@ -217,6 +219,67 @@ func TestCacheKinds(t *testing.T) {
 		verified(t, c, "issuer", address)
 		if count.Load() != tt.requests {
 			t.Errorf("after %v: %d requests", tt.after, count.Load())
+		}
+	}
+}
+
+// A response about several certificates is kept until the first of its answers ends, whichever
+// was asked for.
+func TestCacheOfSeveralAnswers(t *testing.T) {
+	type certID struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Name, Key []byte
+		Serial    int
+	}
+	type single struct {
+		ID   certID
+		Good asn1.RawValue
+		This time.Time `asn1:"generalized"`
+		Next time.Time `asn1:"generalized,explicit,tag:0"`
+	}
+	type data struct {
+		Responder asn1.RawValue
+		Produced  time.Time `asn1:"generalized"`
+		Responses []single
+	}
+	marshal := func(v any) []byte {
+		der, err := asn1.Marshal(v)
+		must(t, err)
+		return der
+	}
+	about := func(serial int, hours time.Duration) single {
+		id := certID{pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}}, make([]byte, 20), make([]byte, 20), serial}
+		return single{id, asn1.RawValue{Class: 2}, now.Add(-time.Hour), now.Add(hours * time.Hour)}
+	}
+	for _, hours := range [][]time.Duration{{9, 2}, {2, 9}} {
+		body := marshal(struct {
+			Data      data
+			Algorithm pkix.AlgorithmIdentifier
+			Signature asn1.BitString
+		}{
+			data{asn1.RawValue{Class: 2, Tag: 2, IsCompound: true, Bytes: marshal(make([]byte, 20))}, now, []single{about(1, hours[0]), about(2, hours[1])}},
+			pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}, asn1.BitString{Bytes: []byte{1}, BitLength: 8},
+		})
+		bytes := marshal(struct {
+			Type     asn1.ObjectIdentifier
+			Response []byte
+		}{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 1}, body})
+		response := marshal(struct {
+			Status asn1.Enumerated
+			Bytes  asn1.RawValue
+		}{0, asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: bytes}})
+		address, count := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(response) })
+		clock := now
+		c := &fetch.Client{Allow: loopback(), Dir: t.TempDir(), Time: func() time.Time { return clock }}
+		for _, tt := range []struct {
+			after    time.Duration
+			requests int64
+		}{{0, 1}, {time.Hour, 1}, {3 * time.Hour, 2}} {
+			clock = now.Add(tt.after)
+			verified(t, c, "ocsp", address)
+			if count.Load() != tt.requests {
+				t.Errorf("%v, after %v: %d requests", hours, tt.after, count.Load())
+			}
 		}
 	}
 }

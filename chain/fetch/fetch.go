@@ -213,7 +213,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, kind string, request []by
 	target := u.String()
 	if kind == "ocsp" {
 		if short := base64.StdEncoding.EncodeToString(request); len(short) <= 255 && u.RawQuery == "" {
-			target = strings.TrimSuffix(target, "/") + "/" + url.PathEscape(short)
+			target = strings.TrimSuffix(target, "/") + "/" + url.QueryEscape(short)
 		} else {
 			method, body = http.MethodPost, bytes.NewReader(request)
 		}

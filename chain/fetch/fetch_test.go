@@ -231,6 +231,10 @@ func TestOCSPMethods(t *testing.T) {
 	var method string
 	address, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if method = r.Method; method == http.MethodGet {
+			// Servers differ in what they make of a plus sign.
+			if strings.Contains(r.URL.EscapedPath(), "+") {
+				t.Errorf("%s has an octet that is not encoded", r.URL.EscapedPath())
+			}
 			text, err := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), "/ocsp/"))
 			if err != nil {
 				t.Error(err)
@@ -247,6 +251,7 @@ func TestOCSPMethods(t *testing.T) {
 	for _, n := range []int{80, 400} {
 		request := make([]byte, n)
 		rand.Read(request)
+		copy(request, "\xfb\xef\xbe") // four plus signs
 		if _, err := client().Fetch(context.Background(), "ocsp", address+"/ocsp", request); err != nil {
 			t.Fatal(err)
 		}

@@ -95,6 +95,12 @@ func (o *chainArguments) run(f *pflag.FlagSet, stdin io.Reader, stdout, stderr i
 	if len(o.roots) == 0 {
 		return 0, errors.New("--roots is required")
 	}
+	for _, name := range []string{"time", "address", "dns-name", "ip-address"} {
+		// What a script left empty must not look like what nobody asked for.
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			return 0, fmt.Errorf("--%s is empty", name)
+		}
+	}
 	q, err := o.question(f.Changed("max-depth"), f.Arg(0), stdin)
 	if err != nil {
 		return 0, err
@@ -214,6 +220,9 @@ func (o *chainArguments) question(hasDepth bool, name string, stdin io.Reader) (
 		t, err := parseTime(o.clock)
 		if err != nil {
 			return nil, fmt.Errorf("--time %s is not an RFC 3339 time", o.clock)
+		}
+		if t.IsZero() {
+			return nil, fmt.Errorf("--time %s: nothing was valid then", o.clock)
 		}
 		q.Time = t
 	}

@@ -93,6 +93,8 @@ func TestChainBatch(t *testing.T) {
 		{"bad base64", chainRequest(t, map[string]any{"leaf": "@@@@"}), "request.malformed"},
 		{"base64 with line break", chainRequest(t, map[string]any{"leaf": "AAAA\nAAAA"}), "request.malformed"},
 		{"bad time", chainRequest(t, map[string]any{"time": "yesterday"}), "request.malformed"},
+		{"the zero time", chainRequest(t, map[string]any{"time": "0001-01-01T00:00:00Z"}), "request.unsupported"},
+		{"almost the zero time", chainRequest(t, map[string]any{"time": "0001-01-01T00:00:01Z"}), "invalid time.not_yet_valid"},
 		{"bad policy", chainRequest(t, map[string]any{"policies": []string{"one.two"}}), "request.malformed"},
 		{"policy with a zero ahead", chainRequest(t, map[string]any{"policies": []string{"1.02.3"}}), "request.malformed"},
 		{"policy without end", chainRequest(t, map[string]any{"policies": []string{"1.2." + strings.Repeat("9", 99)}}), "request.malformed"},
@@ -210,6 +212,25 @@ func TestChainBatchStream(t *testing.T) {
 	}
 }
 
+// What a judge remembers is bounded for all anchors together, and who asks with small lists
+// finds his verifier again.
+func TestJudgeForgets(t *testing.T) {
+	j := newJudge(false, time.Now)
+	big := make([]byte, 50<<20)
+	for i := range 20 {
+		j.verifier([][]byte{{byte(i)}}, [][]byte{big})
+		if n := len(j.verifiers); n > maxLists/len(big)+1 {
+			t.Fatalf("%d verifiers may remember lists of %d octets each", n, len(big))
+		}
+	}
+	for i := range 2 * maxVerifiers {
+		v := j.verifier([][]byte{{byte(i), byte(i >> 8)}}, nil)
+		if n := len(j.verifiers); n > maxVerifiers || v != j.verifier([][]byte{{byte(i), byte(i >> 8)}}, [][]byte{{1}}) {
+			t.Fatalf("%d verifiers, and the last is not among them", n)
+		}
+	}
+}
+
 func TestChainForPeople(t *testing.T) {
 	d := newDesk(t)
 	const at = " --time 2026-06-01T00:00:00Z"
@@ -239,6 +260,7 @@ func TestChainForPeople(t *testing.T) {
 	}
 	for _, wrong := range []string{
 		"--roots @root.pem", "@alice.pem", "--roots @root.pem --no-such-flag @alice.pem", "--roots @root.pem --time noon @alice.pem", "--roots @root.pem @nowhere.pem",
+		"--roots @root.pem --address= @alice.pem", "--roots @root.pem --dns-name= @alice.pem", "--roots @root.pem --ip-address= @alice.pem", "--roots @root.pem --time= @alice.pem", "--roots @root.pem --time 0001-01-01T00:00:00Z @alice.pem",
 		"--roots @root.pem @plain.eml", "--roots @plain.eml @alice.pem", "--roots @root.pem --purpose x @alice.pem", "--roots @root.pem --crl @root.pem @alice.pem", "--json --batch @alice.pem",
 	} {
 		if out := d.run(2, "", "chain "+wrong); out != "" {

@@ -30,7 +30,14 @@ type judge struct {
 	clock     func() time.Time
 	mu        sync.Mutex
 	verifiers map[[32]byte]*chain.Verifier
+	lists     int // octets of revocation lists they were asked with, and may remember
 }
+
+// Bounds of what a judge keeps: verifiers, and the lists of all of them together.
+const (
+	maxVerifiers = 256
+	maxLists     = 256 << 20
+)
 
 func newJudge(wanted bool, clock func() time.Time) *judge {
 	return &judge{fetcher: network(wanted), clock: clock, verifiers: map[[32]byte]*chain.Verifier{}}
@@ -145,7 +152,7 @@ func (j *judge) answer(number int, line []byte, err error) (out []byte) {
 	}
 	var v *chain.Verifier
 	if err == nil {
-		v = j.verifier(q.anchors)
+		v = j.verifier(q.anchors, q.CRLs)
 		r := v.Explain(context.Background(), q.Request)
 		if err = refused(r); err == nil {
 			out, err = answerLine(*q.id, r)
@@ -166,8 +173,8 @@ func errorLine(id *string, code, detail string) []byte {
 	return append(line, '\n')
 }
 
-// verifier returns the one for a list of anchors.
-func (j *judge) verifier(anchors [][]byte) *chain.Verifier {
+// verifier returns the one for a list of anchors, which will be asked with lists.
+func (j *judge) verifier(anchors, lists [][]byte) *chain.Verifier {
 	h := sha256.New()
 	for _, a := range anchors {
 		sum := sha256.Sum256(a)
@@ -176,10 +183,17 @@ func (j *judge) verifier(anchors [][]byte) *chain.Verifier {
 	key := [32]byte(h.Sum(nil))
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	for _, der := range lists {
+		j.lists += len(der)
+	}
+	if j.lists > maxLists {
+		clear(j.verifiers)
+		j.lists = 0
+	}
 	if v := j.verifiers[key]; v != nil {
 		return v
 	}
-	if len(j.verifiers) >= 256 {
+	if len(j.verifiers) >= maxVerifiers {
 		clear(j.verifiers)
 	}
 	c := new(chain.Collection)
@@ -315,6 +329,8 @@ func (q *batchRequest) field(name string, raw json.RawMessage) (err error) {
 		if str(&text); err == nil {
 			if q.Time, err = parseTime(text); err != nil {
 				err = malformed("time %q is not an RFC 3339 time", text)
+			} else if q.Time.IsZero() {
+				err = unsupported("time %q: the zero time stands for the present", text)
 			}
 		}
 	case "purpose":

@@ -165,6 +165,23 @@ func TestUnsignedAttributes(t *testing.T) {
 	}
 }
 
+// The certificate for replies is named in one of three ways (RFC 8551, Section 2.5.3).
+func TestEncryptionKeyPreference(t *testing.T) {
+	for name, value := range map[string][]byte{
+		"receipentKeyId":          {0xa1, 3, 4, 1, 7},
+		"subjectAltKeyIdentifier": {0x82, 1, 7},
+		"none of them":            {0x83, 1, 7},
+	} {
+		f := newForge(t, content)
+		f.attrs = append(f.attrs, attr(oid.EncryptionKeyPreference, value))
+		r := verify(t, f.signedData(t), nil, cms.VerifyOptions{})[0]
+		wantResult(t, name, r, "valid", "attr.not_der") // they stand in no order
+		if id := r.EncryptionCertificate; (id != nil) != (name != "none of them") || id != nil && string(id.KeyID) != "\x07" {
+			t.Errorf("%s: %+v", name, id)
+		}
+	}
+}
+
 // Attack row A10 and interop row Q06: signed attributes that are not DER.
 func TestAttributeEncoding(t *testing.T) {
 	mdFirst := func(f *forge) [][]byte { return [][]byte{f.attrs[1], f.attrs[0]} }

@@ -103,7 +103,7 @@ func fromSAN(list []Mailbox, san []byte) []Mailbox {
 		case asn1.Tag(0).ContextSpecific().Constructed():
 			var id, inner, text cryptobyte.String
 			if v.ReadASN1(&id, asn1.OBJECT_IDENTIFIER) && oid.OID(id) == oid.SmtpUTF8Mailbox &&
-				v.ReadASN1(&inner, asn1.Tag(0).ContextSpecific().Constructed()) &&
+				v.ReadASN1(&inner, asn1.Tag(0).ContextSpecific().Constructed()) && v.Empty() &&
 				inner.ReadASN1(&text, asn1.UTF8String) && inner.Empty() && utf8.Valid(text) {
 				list = append(list, Mailbox{Address: string(text), UTF8: true})
 			}

@@ -91,12 +91,15 @@ func TestOf(t *testing.T) {
 		o, _ := asn1.Marshal(id)
 		return asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: append(o, text...)}
 	}
+	long := other(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}, "more@example.com")
+	long.Bytes = append(long.Bytes, 5, 0) // no otherName has a third field
 	san, err := asn1.Marshal([]asn1.RawValue{
 		{Class: 2, Tag: 1, Bytes: []byte("alice@example.com")},
 		{Class: 2, Tag: 1, Bytes: []byte("alice@example.com\x00.evil.example")},
 		{Class: 2, Tag: 2, Bytes: []byte("host@example.com")},
 		other(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}, "δοκιμή@example.com"),
 		other(asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}, "upn@corp.example"),
+		long,
 	})
 	if err != nil {
 		t.Fatal(err)

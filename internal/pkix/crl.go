@@ -247,7 +247,9 @@ func (c *CRL) scan() bool {
 		if !rest.ReadASN1(&e, asn1.SEQUENCE) || !e.ReadASN1(&serial, asn1.INTEGER) || len(serial) == 0 {
 			return false
 		}
-		if !e.SkipASN1(asn1.UTCTime) && !e.SkipASN1(asn1.GeneralizedTime) {
+		var date cryptobyte.String
+		var tag asn1.Tag
+		if !e.ReadAnyASN1(&date, &tag) || tag != asn1.UTCTime && tag != asn1.GeneralizedTime {
 			return false
 		}
 		if !e.Empty() && !c.scanExtensions(e, offset) {
@@ -305,6 +307,11 @@ func (c *CRL) scanExtensions(e cryptobyte.String, offset uint32) bool {
 	return true
 }
 
+// maxSame bounds the entries about one certificate that stand in the table, of which the
+// first counts. Nobody has verified the list when it is indexed, and one of nothing else would
+// take forever.
+const maxSame = 16
+
 // fillTable makes an open-addressing table of entry offsets plus one, half full at most.
 func (c *CRL) fillTable() {
 	size := 4
@@ -314,21 +321,47 @@ func (c *CRL) fillTable() {
 	c.table, c.seed = make([]uint32, size), maphash.MakeSeed()
 	mask := uint32(size - 1)
 	total := len(c.entries)
+	issuer, issuerHash, later := c.Issuer, maphash.String(c.seed, c.Issuer), c.issuers
 	for rest := cryptobyte.String(c.entries); !rest.Empty(); {
 		offset := uint32(total - len(rest))
-		serial, _, n := quickEntry(rest)
-		if rest = rest[n:]; n == 0 {
-			var e, long cryptobyte.String
-			rest.ReadASN1(&e, asn1.SEQUENCE)
-			e.ReadASN1(&long, asn1.INTEGER)
-			serial = long
+		if len(later) > 0 && later[0].offset == offset {
+			issuer, later = later[0].name, later[1:]
+			issuerHash = maphash.String(c.seed, issuer)
 		}
-		i := uint32(maphash.Bytes(c.seed, TrimSerial(serial))) & mask
-		for c.table[i] != 0 {
+		serial, n := serialOf(rest)
+		rest = rest[n:]
+		i := c.home(serial, issuerHash)
+		for steps := 0; c.table[i] != 0 && (steps < maxSame || !c.isAbout(c.table[i]-1, serial, issuer)); steps++ {
 			i = (i + 1) & mask
 		}
-		c.table[i] = offset + 1
+		if c.table[i] == 0 {
+			c.table[i] = offset + 1
+		}
 	}
+}
+
+// serialOf returns the serial number of the entry that rest begins with, and its length.
+func serialOf(rest cryptobyte.String) (serial []byte, n int) {
+	if serial, _, n = quickEntry(rest); n == 0 {
+		var e, long cryptobyte.String
+		n = len(rest)
+		rest.ReadASN1(&e, asn1.SEQUENCE)
+		e.ReadASN1(&long, asn1.INTEGER)
+		serial, n = long, n-len(rest)
+	}
+	return TrimSerial(serial), n
+}
+
+// home returns where in the table the search for a serial number of an issuer begins.
+func (c *CRL) home(serial []byte, issuerHash uint64) uint32 {
+	return uint32(maphash.Bytes(c.seed, serial)^issuerHash) & uint32(len(c.table)-1)
+}
+
+// isAbout reports whether the entry at an offset means the certificate of an issuer with a
+// serial number.
+func (c *CRL) isAbout(offset uint32, serial []byte, issuer string) bool {
+	s, _ := serialOf(c.entries[offset:])
+	return bytes.Equal(s, serial) && c.issuerAt(offset) == issuer
 }
 
 // Reasons of revocation (RFC 5280, Section 5.3.1).
@@ -354,13 +387,12 @@ type Revoked struct {
 func (c *CRL) Lookup(serial []byte, issuer string) (*Revoked, bool) {
 	serial = TrimSerial(serial)
 	mask := uint32(len(c.table) - 1)
-	for i := uint32(maphash.Bytes(c.seed, serial)) & mask; c.table[i] != 0; i = (i + 1) & mask {
-		offset := c.table[i] - 1
-		rest := cryptobyte.String(c.entries[offset:])
-		var e, s cryptobyte.String
-		rest.ReadASN1(&e, asn1.SEQUENCE)
-		e.ReadASN1(&s, asn1.INTEGER)
-		if bytes.Equal(TrimSerial(s), serial) && c.issuerAt(offset) == issuer {
+	for i := c.home(serial, maphash.String(c.seed, issuer)); c.table[i] != 0; i = (i + 1) & mask {
+		if offset := c.table[i] - 1; c.isAbout(offset, serial, issuer) {
+			rest := cryptobyte.String(c.entries[offset:])
+			var e cryptobyte.String
+			rest.ReadASN1(&e, asn1.SEQUENCE)
+			e.SkipASN1(asn1.INTEGER)
 			return readEntry(e)
 		}
 	}

@@ -2,9 +2,11 @@ package pkix_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/asn1"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,6 +24,7 @@ type entry struct {
 	serial []byte
 	reason int    // -1: no extension
 	issuer []byte // Name for certificateIssuer, or nil
+	late   bool   // the date is a GeneralizedTime
 }
 
 // crl encodes a list; its signature is of no use.
@@ -52,7 +55,11 @@ func crl(t testing.TB, issuer []byte, entries []entry, extensions func(*cryptoby
 					for _, e := range entries {
 						b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 							b.AddASN1(casn1.INTEGER, func(b *cryptobyte.Builder) { b.AddBytes(e.serial) })
-							b.AddASN1(casn1.UTCTime, func(b *cryptobyte.Builder) { b.AddBytes([]byte("260401000000Z")) })
+							if e.late {
+								b.AddASN1(casn1.GeneralizedTime, func(b *cryptobyte.Builder) { b.AddBytes([]byte("20260401000000Z")) })
+							} else {
+								b.AddASN1(casn1.UTCTime, func(b *cryptobyte.Builder) { b.AddBytes([]byte("260401000000Z")) })
+							}
 							if e.reason < 0 && e.issuer == nil {
 								return
 							}
@@ -101,6 +108,8 @@ func TestCRLLookup(t *testing.T) {
 		{serial: []byte{1}, reason: -1},
 		{serial: []byte{0xff}, reason: -1},
 		{serial: []byte{0, 0x80}, reason: 8, issuer: a},
+		{serial: []byte{5}, reason: pkix.KeyCompromise, late: true},
+		{serial: []byte{6}, reason: -1, late: true},
 	}, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -119,6 +128,8 @@ func TestCRLLookup(t *testing.T) {
 		{[]byte{0, 0x80}, canonA, pkix.RemoveFromCRL},
 		{[]byte{0, 0, 0x80}, canonA, pkix.RemoveFromCRL},
 		{[]byte{3}, canonA, -1},
+		{[]byte{5}, canonA, pkix.KeyCompromise},
+		{[]byte{6}, canonA, pkix.Unspecified},
 	} {
 		got, ok := list.Lookup(c.serial, c.issuer)
 		if ok != (c.want >= 0) || ok && got.Reason != c.want {
@@ -138,7 +149,7 @@ func large(t testing.TB, n int) ([]byte, []entry, string) {
 		serial := make([]byte, 16)
 		binary.BigEndian.PutUint64(serial, uint64(i)*0x9e3779b97f4a7c15>>1)
 		serial[15] = byte(i)
-		entries[i] = entry{serial, 1, nil}
+		entries[i] = entry{serial, 1, nil, false}
 	}
 	canon, _ := pkix.Canonical(issuer)
 	return crl(t, issuer, entries, nil), entries, canon
@@ -166,6 +177,40 @@ func TestLargeCRL(t *testing.T) {
 		}
 		if _, ok := list.Lookup(append([]byte{1}, entries[i*500].serial...), issuer); ok {
 			t.Fatal("a serial that is not there is found")
+		}
+	}
+}
+
+// TestCrowdedCRL (attack row G07) indexes lists that anybody can make: entries that all have one serial
+// number, of one issuer or of many, must not make the index crawl.
+func TestCrowdedCRL(t *testing.T) {
+	const n = 200_000
+	issuer := name(t, []asn1.RawValue{attr(t, asn1.ObjectIdentifier{2, 5, 4, 3}, 12, "A")})
+	same, others := make([]entry, n), make([]entry, n)
+	for i := range n {
+		same[i] = entry{[]byte{1}, pkix.KeyCompromise, nil, false}
+		others[i] = entry{[]byte{1}, pkix.KeyCompromise, name(t, []asn1.RawValue{attr(t, asn1.ObjectIdentifier{2, 5, 4, 3}, 12, fmt.Sprint(i))}), false}
+	}
+	for what, entries := range map[string][]entry{"one issuer": same, "many issuers": others} {
+		entries[n-1].serial = []byte{2}
+		der := crl(t, issuer, entries, nil)
+		begin := time.Now()
+		list, err := pkix.ParseCRL(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range []entry{entries[0], entries[n/2], entries[n-1]} {
+			about, _ := pkix.Canonical([]byte(cmp.Or(string(e.issuer), string(issuer))))
+			if r, ok := list.Lookup(e.serial, about); !ok || r.Reason != pkix.KeyCompromise {
+				t.Errorf("%s: serial %x is not found", what, e.serial)
+			}
+		}
+		if _, ok := list.Lookup([]byte{3}, list.Issuer); ok {
+			t.Errorf("%s: a serial that is not there is found", what)
+		}
+		// It takes 0.1 s, and took minutes.
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%s: indexing takes %v", what, took)
 		}
 	}
 }
@@ -225,7 +270,7 @@ func TestCorpusCRLs(t *testing.T) {
 
 func FuzzParseCRL(f *testing.F) {
 	issuer := name(f, []asn1.RawValue{attr(f, asn1.ObjectIdentifier{2, 5, 4, 3}, 12, "A")})
-	f.Add(crl(f, issuer, []entry{{[]byte{1}, 1, nil}, {[]byte{2}, -1, issuer}}, func(b *cryptobyte.Builder) {
+	f.Add(crl(f, issuer, []entry{{[]byte{1}, 1, nil, false}, {[]byte{2}, -1, issuer, false}}, func(b *cryptobyte.Builder) {
 		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{2, 5, 29, 28})
 			b.AddASN1(casn1.OCTET_STRING, func(b *cryptobyte.Builder) { b.AddBytes([]byte{0x30, 3, 0x84, 1, 0xff}) })
