@@ -8,6 +8,7 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/mlkem"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -16,10 +17,14 @@ import (
 	"slices"
 	"time"
 
+	"filippo.io/mldsa"
+
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/kem"
 	"github.com/postseal/postseal/internal/mimeraw"
+	"github.com/postseal/postseal/internal/x448"
 )
 
 // Composer returns a Composer that does what [Policy.Evaluate] decided: action is "sign",
@@ -135,7 +140,8 @@ func (d deviceKeys) Identities(ctx context.Context, q certstore.Query) iter.Seq2
 // softwareKey reports whether the octets of a key are in memory.
 func softwareKey(key crypto.PrivateKey) bool {
 	switch key.(type) {
-	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey, *ed25519.PrivateKey, *ecdh.PrivateKey:
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey, *ed25519.PrivateKey, *ecdh.PrivateKey,
+		*mldsa.PrivateKey, *mlkem.DecapsulationKey768, *mlkem.DecapsulationKey1024, *kem.Key, *x448.PrivateKey:
 		return true
 	}
 	return false

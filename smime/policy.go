@@ -61,7 +61,7 @@ type Policy struct {
 	GroupMillis uint32 `json:"group_millis,omitempty"`
 
 	// HardwareKeys uses only private keys that cannot leave their device: keys of other
-	// types than the standard library's own.
+	// types than those in memory that this module and the standard library have.
 	HardwareKeys bool `json:"hardware_keys,omitempty"`
 	// UserChoosesSigner leaves the choice among several signing certificates to the user.
 	// Otherwise the one with the newest notBefore signs.
