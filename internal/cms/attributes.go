@@ -113,13 +113,13 @@ func (s attributeSet) encryptionCertificate() *CertificateID {
 			if readIssuerAndSerial(&in, &id.IssuerAndSerialNumber) && in.Empty() {
 				return id
 			}
-		case in.ReadASN1(&body, casn1.Tag(1).ContextSpecific().Constructed()):
-			if in.Empty() && body.ReadASN1(&key, casn1.OCTET_STRING) && len(key) > 0 {
+		case in.PeekASN1Tag(casn1.Tag(1).ContextSpecific().Constructed()):
+			if in.ReadASN1(&body, casn1.Tag(1).ContextSpecific().Constructed()) && in.Empty() && body.ReadASN1(&key, casn1.OCTET_STRING) && len(key) > 0 {
 				id.KeyID = key
 				return id
 			}
-		case in.ReadASN1(&key, casn1.Tag(2).ContextSpecific()):
-			if in.Empty() && len(key) > 0 {
+		case in.PeekASN1Tag(casn1.Tag(2).ContextSpecific()):
+			if in.ReadASN1(&key, casn1.Tag(2).ContextSpecific()) && in.Empty() && len(key) > 0 {
 				id.KeyID = key
 				return id
 			}

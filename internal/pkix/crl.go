@@ -247,7 +247,9 @@ func (c *CRL) scan() bool {
 		if !rest.ReadASN1(&e, asn1.SEQUENCE) || !e.ReadASN1(&serial, asn1.INTEGER) || len(serial) == 0 {
 			return false
 		}
-		if !e.SkipASN1(asn1.UTCTime) && !e.SkipASN1(asn1.GeneralizedTime) {
+		var date cryptobyte.String
+		var tag asn1.Tag
+		if !e.ReadAnyASN1(&date, &tag) || tag != asn1.UTCTime && tag != asn1.GeneralizedTime {
 			return false
 		}
 		if !e.Empty() && !c.scanExtensions(e, offset) {

@@ -160,12 +160,16 @@ func (r *OCSP) parseData(element cryptobyte.String) (bad string) {
 	if !s.SkipOptionalASN1(asn1.Tag(0).ContextSpecific().Constructed()) {
 		return "version"
 	}
+	var tag asn1.Tag
+	if !s.ReadAnyASN1(&part, &tag) {
+		return "responderID"
+	}
 	switch {
-	case s.ReadASN1(&part, asn1.Tag(1).ContextSpecific().Constructed()):
+	case tag == asn1.Tag(1).ContextSpecific().Constructed():
 		if r.ResponderName, r.HasName = Canonical(part); !r.HasName {
 			return "responderID"
 		}
-	case s.ReadASN1(&part, asn1.Tag(2).ContextSpecific().Constructed()) && part.ReadASN1(&v, asn1.OCTET_STRING) && part.Empty():
+	case tag == asn1.Tag(2).ContextSpecific().Constructed() && part.ReadASN1(&v, asn1.OCTET_STRING) && part.Empty():
 		r.ResponderKey = v
 	default:
 		return "responderID"
