@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/smime"
@@ -190,6 +191,47 @@ func TestLikeNumberedCertificates(t *testing.T) {
 			if took := time.Since(start); took > slowdown*10*time.Second {
 				t.Errorf("%s: it took %v", c.name, took)
 			}
+		}
+	}
+}
+
+// TestLongNamesInPaths sends as many signers as are looked at, whose paths have to be looked
+// for among as many certificates, with names that take long to compare (D04, G01).
+func TestLongNamesInPaths(t *testing.T) {
+	p := newParty(t)
+	content := []byte("Content-Type: text/plain\r\n\r\nHello\r\n")
+	message := func(by *certstore.Identity) []byte {
+		signed := forge.NewSigned(content, forge.NewSigner(by.Certificate(), by.Key().(crypto.Signer), content))
+		for range 15 {
+			signed.Signers = append(signed.Signers, signed.Signers[0])
+		}
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range int64(254) {
+			template := &x509.Certificate{SerialNumber: big.NewInt(i), Subject: pkix.Name{CommonName: strings.Repeat("\ufdfa", 600)}, NotBefore: p.now, NotAfter: p.now}
+			other, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, key.Public(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed.Certificates = append(signed.Certificates, other)
+		}
+		return signed.DER()
+	}
+	for _, c := range []struct {
+		by   *certstore.Identity
+		want smime.Verdict
+	}{{p.alice, smime.Authentic}, {p.eve, smime.NotAuthentic}} {
+		der := message(c.by)
+		start := time.Now()
+		report, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(der), nil)
+		if err != nil || report.Verdict != c.want {
+			t.Errorf("%v %v", report, err)
+		}
+		// Without a bound for the message this takes 10 s.
+		if took := time.Since(start); took > slowdown*5*time.Second {
+			t.Errorf("it took %v", took)
 		}
 	}
 }
