@@ -351,7 +351,7 @@ func (p *pass) signerCertificates(l *signedLayer, si *cms.SignerInfo, work *spen
 // matches reports whether id names c. A message that holds many certificates with the serial
 // number of its signers, and names that are long to compare, is not compared to its end.
 func (s *spent) matches(id cms.CertificateID, c *x509.Certificate) bool {
-	if id.Serial != nil && c.SerialNumber != nil && id.Serial.Cmp(c.SerialNumber) == 0 && !bytes.Equal(id.RawIssuer, c.RawIssuer) {
+	if id.Compares(c) {
 		if s.names++; s.names > limits.NameComparisons {
 			return false
 		}
