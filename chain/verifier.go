@@ -271,7 +271,8 @@ func (t *task) addUntrusted(n *node) bool {
 }
 
 // charge takes what the question cost from a shared budget: signatures and, by the time
-// they take, the partial paths and the comparisons of names, and reading what came with it.
+// they take, the partial paths and the comparisons of names, and reading what came with it:
+// long names take long to prepare for comparison.
 func (t *task) charge() {
 	if t.req.Budget == nil {
 		return
@@ -282,9 +283,15 @@ func (t *task) charge() {
 			size += len(der)
 		}
 	}
+	names := 0
+	for _, c := range t.req.Untrusted {
+		if c != nil {
+			names += (len(c.RawIssuer) + len(c.RawSubject)) >> 7
+		}
+	}
 	work := t.searching.work
 	if t.evidence != nil {
 		work += t.evidence.purse.work
 	}
-	*t.req.Budget -= work/10 + t.steps/8 + t.comparisons/512 + len(t.req.Untrusted)/2 + size>>16
+	*t.req.Budget -= work/10 + t.steps/8 + t.comparisons/512 + len(t.req.Untrusted)/2 + names + size>>16
 }

@@ -52,8 +52,9 @@ func (p *pass) authenticated(d *cms.AuthenticatedData) (layerReader, error) {
 	}
 	shared := p.shared(recipients)
 	code := codeNoKey
+	var work spent
 	for i, r := range recipients {
-		tries := named(i, r, held)
+		tries := work.named(i, r, held)
 		if len(shared) > 0 && i == shared[0].recipient {
 			tries, shared = shared[:1], shared[1:]
 		}

@@ -10,8 +10,14 @@ import (
 	"testing"
 	"time"
 
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/forge"
+	"github.com/postseal/postseal/internal/oid"
+	"github.com/postseal/postseal/internal/x448"
 	"github.com/postseal/postseal/smime"
+	"github.com/postseal/postseal/smime/smimetest"
 )
 
 // Nobody to encrypt to is an error, and not a message that is only signed.
@@ -70,4 +76,26 @@ func TestWriterGivenUp(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+}
+
+// TestX448Recipient: a key that package x509 does not know agrees like any other (RFC 8410,
+// Section 5).
+func TestX448Recipient(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	key, err := x448.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for usage, want := range map[x509.KeyUsage]string{x509.KeyUsageKeyAgreement: "", x509.KeyUsageKeyEncipherment: "ku.encrypt"} {
+		issued := pki.Issue(smimetest.Leaf{Emails: []string{"bob@good.example"}, Key: smimetest.X25519, KeyUsage: usage})
+		bob := *issued.Certificate()
+		bob.PublicKey = nil
+		bob.RawSubjectPublicKeyInfo = forge.Sequence(forge.Algorithm(oid.X448, nil), forge.Element(casn1.BIT_STRING, []byte{0}, key.PublicKey()))
+		c := &smime.Composer{Recipients: []*x509.Certificate{&bob}, Time: pki.Time, ProtectHeaders: "off"}
+		_, err := c.Compose(io.Discard, strings.NewReader(fileFields+filePart))
+		refused, _ := errors.AsType[*smime.RecipientError](err)
+		if want == "" && err != nil || want != "" && (refused == nil || refused.Code != want) {
+			t.Errorf("key usage %b: %v, want %q", usage, err, want)
+		}
+	}
 }

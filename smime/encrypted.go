@@ -103,8 +103,9 @@ func (p *pass) unlock(l *encryptedLayer, d *cms.EnvelopedData, recipients []*cms
 	}
 	shared := p.shared(recipients)
 	code = codeNoKey
+	var work spent
 	for i, r := range recipients {
-		tries := named(i, r, held)
+		tries := work.named(i, r, held)
 		// No recipient names a secret or a password, so any of them may be ours.
 		if len(shared) > 0 && i == shared[0].recipient {
 			tries, shared = shared, nil
@@ -160,10 +161,12 @@ func (p *pass) try(l *encryptedLayer, d *cms.EnvelopedData, tries []attempt) (co
 }
 
 // named returns the first held key of a certificate that a recipient names.
-func named(i int, r *cms.RecipientInfo, held []*certstore.Identity) []attempt {
-	for _, id := range held {
-		if r.Matches(id.Certificate()) {
-			return []attempt{{i, id.Key(), id.Certificate()}}
+func (s *spent) named(i int, r *cms.RecipientInfo, held []*certstore.Identity) []attempt {
+	for _, name := range r.Identifiers() {
+		for _, id := range held {
+			if s.matches(name, id.Certificate()) {
+				return []attempt{{i, id.Key(), id.Certificate()}}
+			}
 		}
 	}
 	return nil

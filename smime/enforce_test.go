@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,29 @@ func TestPolicyOpener(t *testing.T) {
 	p := &smime.Policy{Accept: []string{"unsigned", "sha1", "md5", "legacy-ciphers", "mismatched-sender"}}
 	if p.Opener(o); !o.AllowUnsigned || !o.AllowSHA1 || !o.AllowMD5 || !o.AllowLegacyCiphers || !o.AllowMismatchedSender || o.AllowMalleable {
 		t.Errorf("%+v", o)
+	}
+}
+
+// TestPolicyHardwareKeys: a key in memory is in no device, whatever its algorithm.
+func TestPolicyHardwareKeys(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	kinds := []smimetest.Key{
+		smimetest.RSA2048, smimetest.P256, smimetest.Ed25519, smimetest.X25519,
+		smimetest.MLDSA44, smimetest.MLDSA87, smimetest.MLKEM768, smimetest.MLKEM1024,
+	}
+	var ids []*certstore.Identity
+	for _, kind := range kinds {
+		ids = append(ids, pki.Issue(smimetest.Leaf{Emails: []string{"alice@good.example"}, Key: kind}))
+	}
+	inCard, err := certstore.NewIdentity(ids[0].Certificate(), card{ids[0].Key().(crypto.Signer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := (&smime.Policy{HardwareKeys: true}).Opener(&smime.Opener{TryKeys: append(ids, inCard)})
+	if !slices.Equal(o.TryKeys, []*certstore.Identity{inCard}) {
+		for _, id := range o.TryKeys {
+			t.Errorf("a key of type %T is taken", id.Key())
+		}
 	}
 }
 

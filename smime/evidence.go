@@ -98,7 +98,7 @@ func (p *pass) countersignatures(l *signedLayer, si *cms.SignerInfo) []*Signatur
 // judgeBeside judges a signature that is not over the content: its mathematics, by verify,
 // and the certificate.
 func (p *pass) judgeBeside(l *signedLayer, si *cms.SignerInfo, use chain.Purpose, verify func(*x509.Certificate) *cms.SignatureResult) *Signature {
-	candidates, err := p.signerCertificates(l, si)
+	candidates, err := p.signerCertificates(l, si, &p.beside)
 	best := &Signature{Crypto: "unsupported", Trust: "not-checked", Address: "not-checked", Codes: []string{"signer.no_certificate"}}
 	if err != nil {
 		best.Codes = append(best.Codes, "store.failed")

@@ -65,7 +65,11 @@ func keyUsage(c *x509.Certificate) (x509.KeyUsage, bool) {
 
 // agrees reports whether the certificate's key does key agreement instead of transport.
 func agrees(c *x509.Certificate) bool {
-	switch c.PublicKey.(type) {
+	key, err := sigalg.PublicKey(c.RawSubjectPublicKeyInfo) // more kinds than c.PublicKey has
+	if err != nil {
+		return false
+	}
+	switch key.(type) {
 	case *ecdsa.PublicKey, *ecdh.PublicKey, sigalg.X448PublicKey, *sigalg.CurvePublicKey:
 		return true
 	}

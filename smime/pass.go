@@ -55,6 +55,7 @@ type spent struct {
 	checks int // signatures verified
 	work   int // what they cost, in the unit of sigalg.Cost
 	budget int // what is left for paths, see chain.Request
+	names  int // compared that are not the same octets
 }
 
 // A layerReader is a layer while it is being read.

@@ -94,7 +94,7 @@ func (p *pass) judgeEvidence(l *signedLayer) {
 
 // judge1 answers the three questions about one signature.
 func (p *pass) judge1(l *signedLayer, si *cms.SignerInfo) *Signature {
-	candidates, err := p.signerCertificates(l, si)
+	candidates, err := p.signerCertificates(l, si, &p.spent)
 	s := &Signature{Crypto: "unsupported", Trust: "not-checked", Address: "not-checked", Codes: []string{}}
 	if len(candidates) == 0 {
 		p.describe(s, si.Verify(nil, l.contentType, l.digests, p.verifyOptions()))
@@ -319,11 +319,11 @@ func (p *pass) judgeAddress(s *Signature, cert *x509.Certificate) {
 
 // signerCertificates lists the certificates the SignerInfo may mean: those of the message
 // first, then those of the caller's store, each once.
-func (p *pass) signerCertificates(l *signedLayer, si *cms.SignerInfo) ([]*x509.Certificate, error) {
+func (p *pass) signerCertificates(l *signedLayer, si *cms.SignerInfo, work *spent) ([]*x509.Certificate, error) {
 	var found []*x509.Certificate
 	add := func(c *x509.Certificate) {
 		same := func(x *x509.Certificate) bool { return bytes.Equal(x.Raw, c.Raw) }
-		if si.Matches(c) && !slices.ContainsFunc(found, same) && len(found) < limits.SignerCandidates {
+		if work.matches(si.SignerID(), c) && !slices.ContainsFunc(found, same) && len(found) < limits.SignerCandidates {
 			found = append(found, c)
 		}
 	}
@@ -346,6 +346,17 @@ func (p *pass) signerCertificates(l *signedLayer, si *cms.SignerInfo) ([]*x509.C
 		add(e.Certificate)
 	}
 	return found, nil
+}
+
+// matches reports whether id names c. A message that holds many certificates with the serial
+// number of its signers, and names that are long to compare, is not compared to its end.
+func (s *spent) matches(id cms.CertificateID, c *x509.Certificate) bool {
+	if id.Compares(c) {
+		if s.names++; s.names > limits.NameComparisons {
+			return false
+		}
+	}
+	return id.Matches(c)
 }
 
 func signerOf(c *x509.Certificate) *Signer {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
@@ -14,10 +15,13 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
+	"github.com/postseal/postseal/internal/forge"
 	"github.com/postseal/postseal/smime"
 )
 
@@ -136,5 +140,115 @@ func TestCostlyCandidates(t *testing.T) {
 	// Without a bound for the message this takes 20 s on an idle machine.
 	if took := time.Since(start); took > slowdown*15*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// TestLikeNumberedCertificates sends a bag full of certificates with the serial number of
+// every signer, and of other issuers, whose names take long to compare (D04, D10).
+func TestLikeNumberedCertificates(t *testing.T) {
+	p := newParty(t)
+	alice := p.alice.Certificate()
+	content := []byte("Content-Type: text/plain\r\n\r\nHello\r\n")
+	for _, c := range []struct {
+		name, text string
+		octets     int
+	}{
+		{"long to prepare", "\ufdfa", 54_000},
+		{"as long as is prepared", "\ufdfa", 1_900},
+		{"long", "a ", 54_000},
+	} {
+		issuer := forge.Sequence(forge.Set(forge.Sequence(forge.OID("\x55\x04\x03"), forge.Element(12, []byte(strings.Repeat(c.text, c.octets/len(c.text)))))))
+		template := &x509.Certificate{SerialNumber: alice.SerialNumber, NotBefore: p.now, NotAfter: p.now}
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{RawSubject: issuer}, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed := forge.NewSigned(content, forge.NewSigner(alice, p.alice.Key().(crypto.Signer), content))
+		for range 15 {
+			signed.Signers = append(signed.Signers, signed.Signers[0])
+		}
+		for range 254 {
+			signed.Certificates = append(signed.Certificates, other)
+		}
+		twin := signed.DER()
+		for _, s := range signed.Signers {
+			s.ID = forge.IssuerAndSerial(forge.Sequence(), alice.SerialNumber)
+		}
+		for _, m := range []struct {
+			der  []byte
+			want smime.Verdict
+		}{{twin, smime.Authentic}, {signed.DER(), smime.NotAuthentic}} {
+			start := time.Now()
+			report, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(m.der), nil)
+			if err != nil || report.Verdict != m.want {
+				t.Errorf("%s: %v %v", c.name, report, err)
+			}
+			// Without a bound for the message this takes 30 s and more.
+			if took := time.Since(start); took > slowdown*10*time.Second {
+				t.Errorf("%s: it took %v", c.name, took)
+			}
+		}
+	}
+}
+
+// TestLongNamesInPaths sends as many signers as are looked at, whose paths have to be looked
+// for among as many certificates, with names that take long to compare (D04, G01).
+func TestLongNamesInPaths(t *testing.T) {
+	p := newParty(t)
+	content := []byte("Content-Type: text/plain\r\n\r\nHello\r\n")
+	message := func(by *certstore.Identity) []byte {
+		signed := forge.NewSigned(content, forge.NewSigner(by.Certificate(), by.Key().(crypto.Signer), content))
+		for range 15 {
+			signed.Signers = append(signed.Signers, signed.Signers[0])
+		}
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range int64(254) {
+			template := &x509.Certificate{SerialNumber: big.NewInt(i), Subject: pkix.Name{CommonName: strings.Repeat("\ufdfa", 600)}, NotBefore: p.now, NotAfter: p.now}
+			other, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{Subject: pkix.Name{CommonName: "x"}}, key.Public(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed.Certificates = append(signed.Certificates, other)
+		}
+		return signed.DER()
+	}
+	for _, c := range []struct {
+		by   *certstore.Identity
+		want smime.Verdict
+	}{{p.alice, smime.Authentic}, {p.eve, smime.NotAuthentic}} {
+		der := message(c.by)
+		start := time.Now()
+		report, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(der), nil)
+		if err != nil || report.Verdict != c.want {
+			t.Errorf("%v %v", report, err)
+		}
+		// Without a bound for the message this takes 10 s.
+		if took := time.Since(start); took > slowdown*5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	}
+}
+
+// TestRenamedIssuer: a signer is found by an issuer's name in other types of strings.
+func TestRenamedIssuer(t *testing.T) {
+	p := newParty(t)
+	alice := p.alice.Certificate()
+	content := []byte("Content-Type: text/plain\r\n\r\nHello\r\n")
+	signer := forge.NewSigner(alice, p.alice.Key().(crypto.Signer), content)
+	renamed := bytes.Replace(alice.RawIssuer, []byte{0x13, 4, 'R', 'o', 'o', 't'}, []byte{0x0c, 4, 'R', 'O', 'o', 't'}, 1)
+	if bytes.Equal(renamed, alice.RawIssuer) {
+		t.Fatal("the issuer is none that this test knows")
+	}
+	signer.ID = forge.IssuerAndSerial(renamed, alice.SerialNumber)
+	report, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(forge.NewSigned(content, signer).DER()), nil)
+	if err != nil || report.Verdict != smime.Authentic {
+		t.Errorf("%+v %v", report, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"github.com/postseal/postseal/internal/kdf"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/sigalg"
 	"github.com/postseal/postseal/internal/x448"
@@ -137,7 +138,13 @@ func (l *agreeLock) kek(z []byte) ([]byte, error) {
 
 // static finds the static public key of the sender, which only a certificate holds.
 func (l *agreeLock) static(opt DecryptOptions) (point []byte, named AlgorithmIdentifier, err error) {
+	compared := 0
 	for _, cert := range opt.Originators {
+		if l.originator.Compares(cert) {
+			if compared++; compared > limits.SignerCandidates {
+				continue
+			}
+		}
 		if !l.originator.Matches(cert) {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -202,6 +203,34 @@ func TestStaticAgreement(t *testing.T) {
 	var unsupported *cms.UnsupportedError
 	if _, err := unseal(bytes.NewReader(e.der()), h.cert, "", h.key, cms.DecryptOptions{}); !errors.As(err, &unsupported) {
 		t.Error("without the sender's certificate:", err)
+	}
+	// Others with the sender's serial number, and names that take long to compare (D04).
+	name := build(func(b *cryptobyte.Builder) {
+		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(casn1.SET, func(b *cryptobyte.Builder) {
+				b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddBytes([]byte{6, 3, 0x55, 4, 3})
+					b.AddASN1(casn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes(bytes.Repeat([]byte("\ufdfa"), 600)) })
+				})
+			})
+		})
+	})
+	var others cms.DecryptOptions
+	for range 256 {
+		others.Originators = append(others.Originators, &x509.Certificate{SerialNumber: sender.cert.SerialNumber, RawIssuer: name})
+	}
+	start := time.Now()
+	for range 5 {
+		if _, err := unseal(bytes.NewReader(e.der()), h.cert, "", h.key, others); !errors.As(err, &unsupported) {
+			t.Error("without the sender's certificate among others:", err)
+		}
+	}
+	if took := time.Since(start); took > 3*time.Second { // without a bound 5 s
+		t.Error("it took", took)
+	}
+	others.Originators = append(others.Originators, sender.cert)
+	if o, err := unseal(bytes.NewReader(e.der()), h.cert, "", h.key, others); err != nil || !bytes.Equal(o.content, plain) {
+		t.Error("the sender behind others:", err)
 	}
 	e = sealedGCM(cek, plain, kari([]byte("another material")))
 	if _, err := unseal(bytes.NewReader(e.der()), h.cert, "", h.key, with); err != cms.ErrDecrypt {

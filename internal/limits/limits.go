@@ -33,6 +33,8 @@ const (
 	AttributeSize    = 64 << 10
 	Layers           = 16       // CMS layers in one message; triple wrapping has three
 	Candidates       = 32       // certificates looked at for one address; people have a handful
+	NameText         = 2 << 10  // octets of text in a Name that is not plain ASCII; long ones have 300
+	NameComparisons  = 64       // in one message, of names that are not the same octets
 	WholeContent     = 64 << 10 // content kept for signature algorithms that need all of it at once
 )
 

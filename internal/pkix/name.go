@@ -10,11 +10,15 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/postseal/postseal/internal/limits"
 )
 
 // Canonical returns a string that two Names share exactly when RFC 5280, Section 7.1
 // calls them equal, and that is a prefix of another's exactly when the name is an
-// ancestor of the other: every RDN is written with its length.
+// ancestor of the other: every RDN is written with its length. It returns false for what
+// is no Name, and for one with more than limits.NameText octets of text that is not plain
+// ASCII, each of which takes a hundred times as long.
 //
 //	Name ::= SEQUENCE OF RelativeDistinguishedName
 //	RelativeDistinguishedName ::= SET SIZE (1..MAX) OF AttributeTypeAndValue
@@ -26,13 +30,14 @@ func Canonical(name []byte) (string, bool) {
 	if !next(&whole, &rdns, asn1.SEQUENCE) || !whole.Empty() {
 		return "", false
 	}
+	left := limits.NameText
 	for !rdns.Empty() {
 		var set cryptobyte.String
 		if !next(&rdns, &set, asn1.SET) || set.Empty() {
 			return "", false
 		}
 		var ok bool
-		if out, ok = appendRDN(out, set); !ok {
+		if out, ok = appendRDN(out, set, &left); !ok {
 			return "", false
 		}
 	}
@@ -42,17 +47,19 @@ func Canonical(name []byte) (string, bool) {
 // CanonicalRDN is Canonical for the content of one RelativeDistinguishedName, so that
 // it can be appended to the canonical form of a Name (RFC 5280, Section 4.2.1.13).
 func CanonicalRDN(set []byte) (string, bool) {
-	out, ok := appendRDN(nil, set)
+	left := limits.NameText
+	out, ok := appendRDN(nil, set, &left)
 	return string(out), ok && len(set) > 0
 }
 
-func appendRDN(out []byte, set cryptobyte.String) ([]byte, bool) {
+// appendRDN takes from left the octets of text that is not plain ASCII, and fails for more.
+func appendRDN(out []byte, set cryptobyte.String, left *int) ([]byte, bool) {
 	start := len(out)
 	out = append(out, 0, 0, 0)
 	attrs := 0
 	for !set.Empty() {
 		var ok bool
-		if out, ok = appendAttribute(out, &set); !ok {
+		if out, ok = appendAttribute(out, &set, left); !ok {
 			return nil, false
 		}
 		attrs++
@@ -65,7 +72,7 @@ func appendRDN(out []byte, set cryptobyte.String) ([]byte, bool) {
 	return out, n < 1<<24
 }
 
-func appendAttribute(out []byte, set *cryptobyte.String) ([]byte, bool) {
+func appendAttribute(out []byte, set *cryptobyte.String, left *int) ([]byte, bool) {
 	var attr, id, v cryptobyte.String
 	var tag asn1.Tag
 	if !next(set, &attr, asn1.SEQUENCE) || !next(&attr, &id, asn1.OBJECT_IDENTIFIER) || !attr.ReadAnyASN1(&v, &tag) || !attr.Empty() || len(id) > 255 {
@@ -76,7 +83,9 @@ func appendAttribute(out []byte, set *cryptobyte.String) ([]byte, bool) {
 	out = append(out, id...)
 	if isText(tag) {
 		out = append(out, 0)
-		out = appendText(out, tag, v)
+		if out = appendText(out, tag, v, left); *left < 0 {
+			return nil, false
+		}
 	} else {
 		out = append(append(out, byte(tag)), v...)
 	}
@@ -119,7 +128,7 @@ func isText(tag asn1.Tag) bool {
 
 // appendText appends the prepared form of RFC 4518: case folded, NFKC, outer spaces
 // dropped and inner runs of spaces cut to one.
-func appendText(out []byte, tag asn1.Tag, v []byte) []byte {
+func appendText(out []byte, tag asn1.Tag, v []byte, left *int) []byte {
 	plain := tag != universalString && tag != bmpString
 	for _, c := range v {
 		if c >= utf8.RuneSelf || c < ' ' || c == 0x7f {
@@ -129,6 +138,9 @@ func appendText(out []byte, tag asn1.Tag, v []byte) []byte {
 	}
 	if plain {
 		return appendSpaced(out, v)
+	}
+	if *left -= len(v); *left < 0 {
+		return out
 	}
 	text, ok := decodeText(tag, v)
 	if !ok {

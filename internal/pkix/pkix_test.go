@@ -21,6 +21,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/pkix"
 )
 
@@ -201,6 +202,34 @@ func TestCanonicalComparesNames(t *testing.T) {
 	}
 	if s := pkix.NameString(one(utf8, "a,b\u202e\x00")); s != `O=a\,b\e2\80\ae\00` {
 		t.Errorf("NameString = %q", s)
+	}
+}
+
+// TestCanonicalRefusesLongText: what one octet of text may become takes a hundred times what
+// another takes (D04).
+func TestCanonicalRefusesLongText(t *testing.T) {
+	o := asn1.ObjectIdentifier{2, 5, 4, 10}
+	texts := func(n int, tag int, v string) []byte {
+		var rdns [][]asn1.RawValue
+		for range n {
+			rdns = append(rdns, []asn1.RawValue{attr(t, o, tag, v)})
+		}
+		return name(t, rdns...)
+	}
+	for _, c := range []struct {
+		name string
+		der  []byte
+		ok   bool
+	}{
+		{"ASCII", texts(1, 12, strings.Repeat("a ", 30_000)), true},
+		{"as long as it may be", texts(1, 12, strings.Repeat("\u00e4", limits.NameText/2)), true},
+		{"longer", texts(1, 12, strings.Repeat("\u00e4", limits.NameText/2+1)), false},
+		{"in many attributes", texts(limits.NameText/20+1, 12, strings.Repeat("\u00e4", 10)), false},
+		{"BMPString", texts(1, 30, strings.Repeat("\x33\x00", limits.NameText/2+1)), false},
+	} {
+		if _, ok := pkix.Canonical(c.der); ok != c.ok {
+			t.Errorf("%s: %v, want %v", c.name, ok, c.ok)
+		}
 	}
 }
 
