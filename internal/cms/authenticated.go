@@ -180,7 +180,7 @@ func (a *AuthenticatedData) Unlock(ri *RecipientInfo, key crypto.PrivateKey, opt
 	}
 	e := EnvelopedData{originators: a.originators}
 	opt.Originators = append(e.originatorCertificates(), opt.Originators...)
-	k, err := ri.contentKey(key, c.keyLen, opt)
+	k, _, err := ri.contentKey(key, c.keyLen, opt)
 	if err != nil {
 		return err
 	}

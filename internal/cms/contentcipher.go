@@ -164,8 +164,9 @@ func (c *contentCipher) allowed(opt DecryptOptions) error {
 	return nil
 }
 
-// open deciphers text with the key that a recipient was given.
-func (c *contentCipher) open(key []byte, text io.Reader, tail cipherstream.Tail) (io.Reader, error) {
+// open deciphers text with the key that a recipient was given. If wrong is 1 the key is known
+// not to be the one, and the content ends in no other way than with any wrong key.
+func (c *contentCipher) open(key []byte, wrong int, text io.Reader, tail cipherstream.Tail) (io.Reader, error) {
 	if c.derive != nil {
 		var err error
 		if key, err = kdf.ContentKey(key, c.derive); err != nil {
@@ -184,7 +185,12 @@ func (c *contentCipher) open(key []byte, text io.Reader, tail cipherstream.Tail)
 	if err != nil {
 		return nil, err
 	}
-	return cipherstream.NewCBCReader(text, b, c.iv, tail)
+	r, err := cipherstream.NewCBCReader(text, b, c.iv, tail)
+	if err != nil {
+		return nil, err
+	}
+	r.Doom(wrong) // with a tag a random key never fits
+	return r, nil
 }
 
 // longest is the length of content, in octets, beyond which r reports that it is too long.

@@ -48,7 +48,7 @@ func (e *EncryptedData) Unlock(key Secret, opt DecryptOptions) (err error) {
 	if len(key) != e.cipher.keyLen {
 		return errors.New("the key has not the length that " + e.cipher.name + " needs")
 	}
-	e.plain, err = e.cipher.open(key, e.content.text, e.tail)
+	e.plain, err = e.cipher.open(key, 0, e.content.text, e.tail)
 	return err
 }
 

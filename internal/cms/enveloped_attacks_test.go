@@ -226,6 +226,51 @@ func TestPaddingOracle(t *testing.T) {
 
 }
 
+// A key that its own wrapping shows to be wrong never passes for the right one, however the
+// padding comes out that a random key leaves; only with RSA PKCS #1 v1.5, where even that
+// would tell, one in 256 does (C07, C10).
+func TestWrongKeyNeverFits(t *testing.T) {
+	all := holders()
+	rsaKey := &all["rsa"].key.(*rsa.PrivateKey).PublicKey
+	id := algorithmDER(oid.RSA, []byte{5, 0})
+	kek := someBytes(32)
+	stray := func() []byte { // of the right length for everything that wraps 32 octets
+		b := make([]byte, 40)
+		rand.Read(b)
+		return b
+	}
+	oaep, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, rsaKey, make([]byte, 32), []byte("a label that is not announced"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	oaepID := algorithmDER(oid.RSAOAEP, forging.Sequence(forging.Tagged(0, algorithmDER(oid.SHA256, nil)), forging.Tagged(1, algorithmDER(oid.MGF1, algorithmDER(oid.SHA256, nil)))))
+	text := someBytes(100)
+	fits := func(info []byte, cert *x509.Certificate, kind string, key crypto.PrivateKey) bool {
+		t.Helper()
+		o, err := unseal(bytes.NewReader(sealedCBC(make([]byte, 32), text, info).der()), cert, kind, key, cms.DecryptOptions{})
+		if err != nil && err != cms.ErrDecrypt {
+			t.Fatal(kind, err)
+		}
+		return err == nil && !bytes.Equal(o.content, text)
+	}
+	for range 2000 {
+		if fits(kekri(algorithmDER(oid.AES256Wrap, nil), stray()), nil, "kekri", cms.Secret(kek)) {
+			t.Fatal("a key wrapped with another")
+		}
+	}
+	for range 1500 {
+		if fits(ktri(all["rsa"].cert, oaepID, oaep), all["rsa"].cert, "", all["rsa"].key) {
+			t.Fatal("a key under another label")
+		}
+	}
+	junk := bytes.Clone(oaep)
+	for n := 0; !fits(ktri(all["rsa"].cert, id, junk), all["rsa"].cert, "", all["rsa"].key); n++ {
+		if n > 10000 {
+			t.Fatal("no random key fits: bad padding shows")
+		}
+	}
+}
+
 // A token that shows bad padding and right lengths to us shows them to nobody else: neither
 // by the error nor by how often it is used on the ciphertext of the message (C07).
 func TestPaddingOracleOfTokens(t *testing.T) {

@@ -51,7 +51,8 @@ type lock interface {
 	fits(key crypto.PrivateKey) bool
 	// open recovers the content-encryption key of n octets by means of key. An error
 	// says that something public stands in the way: an algorithm, a parameter, the type
-	// of the key. All that depends on the key ends in ok being 0.
+	// of the key. All that depends on the key ends in ok being 0, or in any key and ok being 1
+	// where it would tell too much that no content ever fits (RFC 3218, Section 2.3.2).
 	open(key crypto.PrivateKey, n int, opt DecryptOptions) (cek []byte, ok int, err error)
 }
 
@@ -150,22 +151,22 @@ func unusable(kind string, err error) *RecipientInfo { return &RecipientInfo{Kin
 
 // contentKey recovers the content-encryption key of n octets. Where the key is not the
 // right one, or what it is applied to has been altered, a random key of the same length
-// takes the place of the result (RFC 3218, Section 2.3.2), so that only the content says
-// so, in the one way it says everything.
-func (ri *RecipientInfo) contentKey(key crypto.PrivateKey, n int, opt DecryptOptions) ([]byte, error) {
+// takes the place of the result and wrong is 1, so that only the content says so, in the one
+// way it says everything.
+func (ri *RecipientInfo) contentKey(key crypto.PrivateKey, n int, opt DecryptOptions) (out []byte, wrong int, err error) {
 	if ri.err != nil {
-		return nil, ri.err
+		return nil, 0, ri.err
 	}
-	out := make([]byte, n)
+	out = make([]byte, n)
 	rand.Read(out)
 	cek, ok, err := ri.lock.open(key, n, opt)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(cek) != n {
-		return out, nil
+		return out, 1, nil
 	}
 	subtle.ConstantTimeCopy(ok, out, cek)
 	clear(cek)
-	return out, nil
+	return out, 1 ^ ok, nil
 }

@@ -33,8 +33,9 @@ type Try struct {
 // deciphered once for each try, whether an earlier one fitted or not, so all of it together
 // has at most limits.TriedOctets, or TriedLegacy. So nothing about a single recipient shows:
 // neither in time nor by a recipient that somebody added to a message that others open (RFC
-// 3218). Without authentication of the content one wrong try in about 250 seems to fit. So
-// of those that fit the first one counts whose content begins as text, or else the first.
+// 3218). Without authentication of the content one wrong try with RSA PKCS #1 v1.5 in about
+// 250 seems to fit. So of those that fit the first one counts whose content begins as text,
+// or else the first.
 //
 // Tries that everybody can see to be impossible do not count; an error says that there is
 // no other, or that there are too many: more than 64, or more than 4 with a password.
@@ -59,9 +60,9 @@ func (e *EnvelopedData) UnlockAny(tries []Try, opt DecryptOptions) error {
 	w := &trial{e: e}
 	first := errors.New("no key to try")
 	for n, i := range possible {
-		cek, err := tries[i].Recipient.contentKey(tries[i].Key, e.cipher.keyLen, opt)
+		cek, wrong, err := tries[i].Recipient.contentKey(tries[i].Key, e.cipher.keyLen, opt)
 		if err == nil {
-			w.keys, w.index = append(w.keys, cek), append(w.index, i)
+			w.keys, w.wrong, w.index = append(w.keys, cek), append(w.wrong, wrong), append(w.index, i)
 		} else if n == 0 {
 			first = err
 		}
@@ -71,7 +72,7 @@ func (e *EnvelopedData) UnlockAny(tries []Try, opt DecryptOptions) error {
 	case 0:
 		return first
 	case 1:
-		e.plain, err = e.cipher.open(w.keys[0], e.content.text, e.tail)
+		e.plain, err = e.cipher.open(w.keys[0], w.wrong[0], e.content.text, e.tail)
 		e.tried = w.index[0]
 		clear(w.keys[0])
 		return err
@@ -88,6 +89,7 @@ func (e *EnvelopedData) Tried() int { return e.tried }
 type trial struct {
 	e     *EnvelopedData
 	keys  [][]byte
+	wrong []int         // 1 for each of keys that is known to be wrong
 	index []int         // of each of keys among the tries
 	plain *bytes.Reader // nil before the first Read
 	err   error
@@ -124,7 +126,7 @@ func (t *trial) run() error {
 	held := func() ([]byte, []byte, error) { return tag, additional, nil }
 	result, readable := error(cipherstream.ErrOpen), false
 	for i, key := range t.keys {
-		r, err := t.e.cipher.open(key, bytes.NewReader(text), held)
+		r, err := t.e.cipher.open(key, t.wrong[i], bytes.NewReader(text), held)
 		if err != nil {
 			return err
 		}
