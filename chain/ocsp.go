@@ -208,6 +208,9 @@ func (t *task) responders(r *response) []*node {
 		}
 		return out
 	}
+	for _, c := range t.ix.responders {
+		add(c)
+	}
 	for _, set := range t.bag {
 		for _, c := range set {
 			add(c)

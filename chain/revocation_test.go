@@ -587,6 +587,15 @@ func TestResponderIsFound(t *testing.T) {
 			}
 		})
 	}
+	for name, der := range map[string][]byte{"by name": embedding(t, byGood, nil), "by key": keyed(t, byGood, good, keyIDOf(good.Certificate))} {
+		for member, want := range map[*entity]string{good: "valid", other: "rev.unknown"} {
+			rev := chain.Revocation{RequireAll: true, OCSP: [][]byte{der}}
+			r := verifier(collection(root, member)).Explain(t.Context(), chain.Request{Leaf: leaf.Certificate, Revocation: &rev})
+			if expect(t, r, want); t.Failed() {
+				t.Fatalf("%s, with %s in the collection", name, member.Subject)
+			}
+		}
+	}
 }
 
 // A verified "revoked" decides against any number of "good", in any order.
