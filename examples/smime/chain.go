@@ -379,6 +379,9 @@ func readKind(names []string, kind string) ([][]byte, error) {
 					found = append(found, b.Bytes)
 				}
 			}
+			if n := bytes.Count(data, []byte("-----BEGIN "+kind+"-----")); n > len(found) {
+				return nil, fmt.Errorf("%s: %d of %d PEM blocks do not decode", name, n-len(found), n)
+			}
 		}
 		if len(found) == 0 {
 			return nil, fmt.Errorf("%s holds no %s", name, strings.ToLower(kind))
