@@ -60,7 +60,9 @@ func (c *Collection) Add(certs ...*x509.Certificate) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, cert := range certs {
-		c.add(cert, anchor[i])
+		if _, ok := c.bySum[sha256.Sum256(cert.Raw)]; !ok {
+			c.add(cert, anchor[i])
+		}
 	}
 }
 

@@ -84,6 +84,15 @@ func TestCollectionAdd(t *testing.T) {
 	if !slices.Equal(c.Intermediates(), []*x509.Certificate{p.rollover, p.issuing}) {
 		t.Error("a removed anchor came back as one")
 	}
+	c.Remove(p.root)
+	c.AddIntermediate(p.root)
+	if c.Add(p.root); len(c.Anchors()) != 0 {
+		t.Error("Add made an anchor of what had been added as an intermediate")
+	}
+	if c.AddAnchor(p.root); len(c.Anchors()) != 1 {
+		t.Error("AddAnchor did not")
+	}
+	c.Remove(p.rollover, p.issuing)
 	if want := fmt.Sprintf("%x", sha256.Sum256(p.root.Raw)); c.Thumbprints()[0] != want {
 		t.Errorf("thumbprint %s, want %s", c.Thumbprints()[0], want)
 	}

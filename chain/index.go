@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/internal/pkix"
 )
 
@@ -105,11 +106,12 @@ func order(a, b *node) int {
 
 // An index holds the certificates of a collection by subject. It never changes.
 type index struct {
-	of        *collectionIndex
-	bySubject map[string][]*node
-	bySum     map[[32]byte]*node
-	rejected  int // members that cannot be read
-	answers   memo[question, *answer]
+	of         *collectionIndex
+	bySubject  map[string][]*node
+	bySum      map[[32]byte]*node
+	responders []*node // certified for signing OCSP responses
+	rejected   int     // members that cannot be read
+	answers    memo[question, *answer]
 }
 
 func newIndex(c *collectionIndex) *index {
@@ -142,4 +144,7 @@ func (ix *index) add(m *member, from origin) {
 	n.namesBelow()
 	ix.bySum[n.sum] = n
 	ix.bySubject[n.Subject] = append(ix.bySubject[n.Subject], n)
+	if n.AllowsEKU(oid.OCSPSigning) {
+		ix.responders = append(ix.responders, n)
+	}
 }

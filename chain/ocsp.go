@@ -106,6 +106,9 @@ func (t *task) useSingle(s *status, r *response, x *pkix.Single, signer *node) {
 	switch {
 	case t.ahead(x.ThisUpdate, r.origin):
 		s.because("ocsp.not_yet_valid", "the OCSP response counts only from "+day(x.ThisUpdate))
+	case x.ThisUpdate > r.ProducedAt+clockSkew:
+		// What was signed before cannot know it, whatever the signer was allowed to say then.
+		s.because("ocsp.malformed", "the OCSP response tells of a time after it was made")
 	case x.HasNextUpdate && !current && !t.over(s.at):
 		s.because("ocsp.stale", "the OCSP response ended on "+day(x.NextUpdate))
 	case !current && !t.over(s.at):
@@ -205,6 +208,9 @@ func (t *task) responders(r *response) []*node {
 		}
 		return out
 	}
+	for _, c := range t.ix.responders {
+		add(c)
+	}
 	for _, set := range t.bag {
 		for _, c := range set {
 			add(c)
@@ -235,6 +241,10 @@ func (t *task) unfit(c *node, r *response, path []*node, i int) string {
 		return "may not sign by its keyUsage"
 	case r.ProducedAt < c.NotBefore || r.ProducedAt > c.NotAfter:
 		return "was not valid when it answered"
+	case t.present > c.NotAfter && !t.over(path[i]):
+		// RFC 6960, Section 3.2: currently authorized. Who has its key by now writes any
+		// date, and nobody says of a certificate that has expired whether it is revoked.
+		return "is not valid any more"
 	case c.UnknownCritical != nil || c.Bad&c.Critical != 0 || c.Twice != 0:
 		return "has an extension that cannot be processed"
 	}

@@ -397,6 +397,10 @@ func TestEvidenceBeforeTheEnd(t *testing.T) {
 			}
 		})
 	}
+	delegated := func(end, at int) []byte {
+		delegate := issue(t, root, "Responder", responder, between(day(-100), day(end)))
+		return produced(t, answer(t, root, delegate, ended, func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = day(-8), day(-7) }), delegate.key, day(at))
+	}
 	const good, hold, compromised = -1, 6, 1
 	for _, tt := range []struct {
 		name string
@@ -417,6 +421,8 @@ func TestEvidenceBeforeTheEnd(t *testing.T) {
 		{"a response from before", ended, nil, response(-11, -9), "rev.unknown ocsp.stale"},
 		{"a response from then on without end", ended, nil, response(-8, 0), "valid"},
 		{"a response from before without end", ended, nil, response(-11, 0), "rev.unknown ocsp.stale"},
+		{"a response by a delegate that has expired since", ended, nil, delegated(-5, -8), "valid"},
+		{"a response by a delegate that had expired", ended, nil, delegated(-9, -9), "rev.unknown ocsp.malformed"},
 	} {
 		rev := chain.Revocation{RequireAll: true, CRLs: tt.crls, OCSP: [][]byte{tt.ocsp}}
 		if tt.ocsp == nil {

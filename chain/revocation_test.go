@@ -425,6 +425,9 @@ func TestOCSPRules(t *testing.T) {
 		{"O1: by any certificate of the issuer", answer(t, root, mallory, leaf, nil), nil, "ocsp.unauthorized_responder"},
 		{"by a delegate for any purpose", answer(t, root, anyUse, leaf, nil), nil, "ocsp.unauthorized_responder"},
 		{"by an expired delegate", answer(t, root, expired, leaf, nil), nil, "ocsp.unauthorized_responder"},
+		{"by a delegate that has expired since", produced(t, answer(t, root, expired, leaf, nil), expired.key, expired.NotAfter), nil, "ocsp.unauthorized_responder"},
+		{"made before what it tells of", produced(t, answer(t, root, root, leaf, nil), root.key, now.Add(-2*time.Hour)), nil, "ocsp.malformed"},
+		{"made a little before, by its clock", produced(t, answer(t, root, root, leaf, nil), root.key, now.Add(-time.Hour-time.Minute)), nil, "valid"},
 		{"by a delegate of another CA", answer(t, root, ofSub, leaf, nil), nil, "ocsp.unauthorized_responder"},
 		{"by a delegate that may not sign", answer(t, root, agreement, leaf, nil), nil, "ocsp.unauthorized_responder"},
 		{"by another CA of that name", answer(t, root, stranger, leaf, func(r *ocsp.Response) { r.Certificate = nil }), nil, "ocsp.signature"},
@@ -583,6 +586,15 @@ func TestResponderIsFound(t *testing.T) {
 				t.Errorf("codes %v, want %s\n%s", r.Codes, tt.why, r)
 			}
 		})
+	}
+	for name, der := range map[string][]byte{"by name": embedding(t, byGood, nil), "by key": keyed(t, byGood, good, keyIDOf(good.Certificate))} {
+		for member, want := range map[*entity]string{good: "valid", other: "rev.unknown"} {
+			rev := chain.Revocation{RequireAll: true, OCSP: [][]byte{der}}
+			r := verifier(collection(root, member)).Explain(t.Context(), chain.Request{Leaf: leaf.Certificate, Revocation: &rev})
+			if expect(t, r, want); t.Failed() {
+				t.Fatalf("%s, with %s in the collection", name, member.Subject)
+			}
+		}
 	}
 }
 

@@ -214,6 +214,8 @@ func rulebook() []ruling {
 		{"O1: a response is by the issuer or a delegate", "TestOCSPRules/by a delegate", "TestOCSPRules/O1: by any certificate of the issuer"},
 		{"O1: a delegate is made for it", "TestOCSPRules/by a delegate", "TestOCSPRules/by a delegate for any purpose"},
 		{"O1: a delegate is valid", "TestOCSPRules/by a delegate", "TestOCSPRules/by an expired delegate"},
+		{"a delegate is valid still", "TestOCSPRules/by a delegate", "TestOCSPRules/by a delegate that has expired since"},
+		{"responses are made after what they tell", "TestOCSPRules/made a little before, by its clock", "TestOCSPRules/made before what it tells of"},
 		{"O1: a delegate is the issuer's own", "TestOCSPRules/by a delegate", "TestOCSPRules/by a delegate of another CA"},
 		{"a delegate's own status", "TestOCSPRules/by a delegate on no CRL", "TestOCSPRules/by a delegate of unknown status"},
 		{"O2: a response is fresh", "TestOCSPRules/by the issuer", "TestOCSPRules/O2: years old"},

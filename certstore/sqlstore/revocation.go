@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
-	"golang.org/x/crypto/ocsp"
 
 	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/pkix"
 )
 
 // PutCRL keeps a certificate revocation list in DER. source says where it came from, such
@@ -54,23 +54,44 @@ func (s *Store) PutOCSP(ctx context.Context, c *x509.Certificate, der []byte) er
 	if len(der) > limits.AttributeSize {
 		return fmt.Errorf("sqlstore: OCSP response: %w", &limits.Exceeded{What: "octets of an OCSP response", Max: limits.AttributeSize})
 	}
-	r, err := ocsp.ParseResponseForCert(der, c, nil)
+	thisUpdate, nextUpdate, err := readOCSP(der, c)
 	if err != nil {
 		return fmt.Errorf("sqlstore: OCSP response for %q: %w", c.Subject, err)
 	}
 	h, cert := sha256.Sum256(der), hashKey(c.Raw)
 	err = s.update(ctx, func(t *tx) error {
-		if _, err := t.exec("DELETE FROM ocsp WHERE certificate = ? AND this_update < ?", cert, r.ThisUpdate.UnixMicro()); err != nil {
+		if _, err := t.exec("DELETE FROM ocsp WHERE certificate = ? AND this_update < ?", cert, thisUpdate.UnixMicro()); err != nil {
 			return err
 		}
 		_, err := t.exec("INSERT INTO ocsp (sha256, certificate, der, this_update, next_update) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-			h[:], cert, der, r.ThisUpdate.UnixMicro(), toMicros(r.NextUpdate))
+			h[:], cert, der, thisUpdate.UnixMicro(), toMicros(nextUpdate))
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("sqlstore: put OCSP response: %w", err)
 	}
 	return nil
+}
+
+// readOCSP returns the dates of what a response says about a certificate.
+func readOCSP(der []byte, c *x509.Certificate) (thisUpdate, nextUpdate time.Time, err error) {
+	r, err := pkix.ParseOCSP(der)
+	if err != nil {
+		return thisUpdate, nextUpdate, err
+	}
+	v, err := pkix.Parse(c.Raw)
+	if err != nil {
+		return thisUpdate, nextUpdate, err
+	}
+	for _, x := range r.Singles {
+		if pkix.SameSerial(x.Serial, v.Serial) {
+			if x.HasNextUpdate {
+				nextUpdate = time.Unix(x.NextUpdate, 0)
+			}
+			return time.Unix(x.ThisUpdate, 0), nextUpdate, nil
+		}
+	}
+	return thisUpdate, nextUpdate, errors.New("it says nothing about the certificate")
 }
 
 // OCSP yields the DER of the OCSP responses about a certificate, the latest first.

@@ -537,6 +537,19 @@ func testRevocation(t *testing.T, name string) {
 	if err := s.PutOCSP(t.Context(), other, answer); err == nil {
 		t.Error("an answer about another certificate was kept")
 	}
+	// The certificates beside a response are to help, and need not be the signer's.
+	helped, err := ocsp.CreateResponse(ca.Certificate, ca.Certificate, ocsp.Response{SerialNumber: cert.SerialNumber, Status: ocsp.Good, ThisUpdate: certtest.Epoch(), Certificate: other}, ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutOCSP(t.Context(), cert, helped); err != nil {
+		t.Error(err)
+	}
+	for what, der := range map[string][]byte{"nothing": nil, "a certificate": ca.Certificate.Raw, "an error": ocsp.TryLaterErrorResponse} {
+		if err := s.PutOCSP(t.Context(), cert, der); err == nil {
+			t.Errorf("%s was kept as an answer", what)
+		}
+	}
 	if n := len(collect(t, s.OCSP(t.Context(), other))); n != 0 {
 		t.Errorf("%d answers about another certificate", n)
 	}

@@ -309,7 +309,8 @@ func algorithmSet(name string) (legacy bool, err error) {
 	return false, fmt.Errorf("unknown algorithms %q", name)
 }
 
-// readLeaf reads the certificates of a file, the one in question first.
+// readLeaf reads the certificates of a file, the one in question first. Where that cannot
+// be read, no other takes its place.
 func readLeaf(name string, stdin io.Reader) ([]*x509.Certificate, error) {
 	var data []byte
 	var err error
@@ -328,7 +329,37 @@ func readLeaf(name string, stdin io.Reader) ([]*x509.Certificate, error) {
 	if c.Len() == 0 {
 		return nil, fmt.Errorf("%s holds no certificate", name)
 	}
+	if missing := c.Warnings(); len(missing) > 0 {
+		// In PEM other kinds of objects may stand before it.
+		first, ok := upToCertificate(data)
+		if !ok {
+			return nil, fmt.Errorf("%s: %w", name, errors.Join(missing...))
+		}
+		if _, err := chain.ReadCollection(bytes.NewReader(first)); err != nil {
+			return nil, fmt.Errorf("the first certificate of %s cannot be read: %w", name, err)
+		}
+	}
 	return c.Certificates(), nil
+}
+
+// upToCertificate returns PEM up to the end of its first block that says it is a
+// certificate; false if there is none.
+func upToCertificate(data []byte) ([]byte, bool) {
+	const begin = "-----BEGIN "
+	for end := 0; ; {
+		i := bytes.Index(data[end:], []byte(begin))
+		if i < 0 {
+			return nil, false
+		}
+		label, _, _ := bytes.Cut(data[end+i+len(begin):], []byte("-----"))
+		end += i + len(begin)
+		if bytes.HasSuffix(label, []byte("CERTIFICATE")) {
+			if next := bytes.Index(data[end:], []byte(begin)); next >= 0 {
+				data = data[:end+next]
+			}
+			return data, true
+		}
+	}
 }
 
 // readKind reads DER objects, or the PEM blocks of one type: revocation lists or OCSP
@@ -347,6 +378,9 @@ func readKind(names []string, kind string) ([][]byte, error) {
 				if b.Type == kind {
 					found = append(found, b.Bytes)
 				}
+			}
+			if n := bytes.Count(data, []byte("-----BEGIN "+kind+"-----")); n > len(found) {
+				return nil, fmt.Errorf("%s: %d of %d PEM blocks do not decode", name, n-len(found), n)
 			}
 		}
 		if len(found) == 0 {

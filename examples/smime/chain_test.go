@@ -258,7 +258,15 @@ func TestChainForPeople(t *testing.T) {
 	if text = d.run(0, "", "chain --roots @root.pem --lint"+at+" @alice.pem"); !strings.Contains(text, "br.policy") {
 		t.Errorf("%s", text)
 	}
+	broken := strings.Replace(string(files()["alice.pem"]), "MII", "AAA", 1)
+	d.write("second.pem", broken+string(files()["bob.pem"]))
+	d.write("cut.pem", broken[:200]+"\n"+string(files()["bob.pem"]))
+	d.write("request.pem", "-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n"+string(files()["alice.pem"])+broken)
+	if text = d.run(0, "", "chain --roots @root.pem --address alice@example.com"+at+" @request.pem"); !strings.HasPrefix(text, "VALID ") {
+		t.Errorf("%s", text)
+	}
 	for _, wrong := range []string{
+		"--roots @root.pem @second.pem", "--roots @root.pem @cut.pem",
 		"--roots @root.pem", "@alice.pem", "--roots @root.pem --no-such-flag @alice.pem", "--roots @root.pem --time noon @alice.pem", "--roots @root.pem @nowhere.pem",
 		"--roots @root.pem --address= @alice.pem", "--roots @root.pem --dns-name= @alice.pem", "--roots @root.pem --ip-address= @alice.pem", "--roots @root.pem --time= @alice.pem", "--roots @root.pem --time 0001-01-01T00:00:00Z @alice.pem",
 		"--roots @root.pem @plain.eml", "--roots @plain.eml @alice.pem", "--roots @root.pem --purpose x @alice.pem", "--roots @root.pem --crl @root.pem @alice.pem", "--json --batch @alice.pem",

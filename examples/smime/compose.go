@@ -354,6 +354,9 @@ func (o *composeOptions) recipients() ([]*x509.Certificate, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c, err := readCollection(to); err == nil && len(c.Warnings()) > 0 {
+			return nil, notGood(fmt.Errorf("%s: %w", to, c.Warnings()[0]))
+		}
 		n := len(all)
 		for _, c := range certs {
 			// A chain is encrypted to its end; a certificate alone is meant.

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"os/exec"
@@ -341,5 +342,35 @@ func TestOpenCorners(t *testing.T) {
 	long := "From: " + strings.Repeat("x", 100_000) + "\x1b[2J\r\n" + "Subject: x\r\n\r\nhi\r\n"
 	if out, _ := do(long, "open", "--json", "--inspect", "-"); len(out) > 2000 || strings.Contains(out, "\\u001b") {
 		t.Errorf("a From without end: %d octets", len(out))
+	}
+}
+
+// A root that is to help with paths is not trusted for that.
+func TestIntermediatesAreNotTrusted(t *testing.T) {
+	d := newDesk(t)
+	d.write("signed.eml", d.run(0, "", "sign --identity @alice.id @plain.eml"))
+	for trust, exit := range map[string]int{"--roots @root.pem --intermediates @other.pem": 0, "--roots @other.pem --intermediates @root.pem": 1} {
+		d.run(exit, "", "open --json "+trust+" @signed.eml")
+	}
+}
+
+// A folder of roots may have links to files in it; links in a circle and pipes are left alone.
+func TestFolderOfRoots(t *testing.T) {
+	d := newDesk(t)
+	folder := filepath.Join(d.dir, "roots")
+	if err := errors.Join(os.Mkdir(folder, 0o700), os.Symlink("../root.pem", filepath.Join(folder, "root")), os.Symlink(".", filepath.Join(folder, "a")), os.Symlink(".", filepath.Join(folder, "b"))); err != nil {
+		t.Skip(err)
+	}
+	d.run(0, "", "chain --roots @roots --time 2026-06-01T00:00:00Z @alice.pem")
+}
+
+// One certificate of a file of recipients that cannot be read stops everything.
+func TestUnreadableRecipient(t *testing.T) {
+	d := newDesk(t)
+	d.write("all.pem", d.read("bob.pem")+d.read("carol.pem"))
+	d.run(0, "", "encrypt --to @all.pem @plain.eml")
+	d.write("all.pem", d.read("bob.pem")+strings.Replace(d.read("carol.pem"), "MII", "AAA", 1))
+	if out := d.run(1, "", "encrypt --to @all.pem @plain.eml"); out != "" {
+		t.Errorf("wrote %q", out)
 	}
 }

@@ -164,7 +164,8 @@ func (o *chainOptions) verifier(stores places) (*chain.Verifier, error) {
 	if err := eachCertificate(o.roots, anchors.AddAnchor); err != nil {
 		return nil, err
 	}
-	if err := eachCertificate(o.intermediates, anchors.Add); err != nil {
+	// A root among them helps to build a path, and is not trusted for standing there.
+	if err := eachCertificate(o.intermediates, anchors.AddIntermediate); err != nil {
 		return nil, err
 	}
 	if rev.CRLs, err = readKind(o.crls, listKind); err != nil {
@@ -203,11 +204,13 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 		}
 		var all []*x509.Certificate
 		for _, e := range entries {
-			if e.IsDir() {
+			// Links to files are followed, as folders of roots are made of them. A link to
+			// a folder may lead into a circle, and a pipe never ends.
+			file := filepath.Join(name, e.Name())
+			if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 				continue
 			}
-			certs, err := readCertificates(filepath.Join(name, e.Name()))
-			if err == nil {
+			if certs, err := readCertificates(file); err == nil {
 				all = append(all, certs...)
 			}
 		}
@@ -216,6 +219,14 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 		}
 		return all, nil
 	}
+	c, err := readCollection(name)
+	if err != nil {
+		return nil, err
+	}
+	return c.Certificates(), nil
+}
+
+func readCollection(name string) (*chain.Collection, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, unreadable(err)
@@ -225,7 +236,7 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, unreadable(fmt.Errorf("%s: %w", name, err))
 	}
-	return c.Certificates(), nil
+	return c, nil
 }
 
 // input opens a message: a file, or standard input held in memory so that it can be read

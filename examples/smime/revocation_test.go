@@ -98,7 +98,16 @@ func TestRevocationFiles(t *testing.T) {
 	d.write("der", "0\x03\x02\x01\x05")
 	d.write("empty", "")
 	d.write("list.pem", string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: []byte("0\x03\x02\x01\x05")})))
-	for _, name := range []string{"@garbage", "@der", "@empty", "@list.pem", "@root.pem", "@none"} {
+	ca := certtest.NewCA(t, "CA")
+	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: certtest.Epoch(), NextUpdate: certtest.Epoch().AddDate(1, 0, 0)}, ca.Certificate, ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl}))
+	d.write("good.pem", good+d.read("root.pem"))
+	d.run(0, "", "chain --roots @root.pem --time 2026-06-01T00:00:00Z --crl @good.pem @alice.pem")
+	d.write("damaged.pem", strings.Replace(good, "M", "?", 1)+good)
+	for _, name := range []string{"@garbage", "@der", "@empty", "@list.pem", "@damaged.pem", "@root.pem", "@none"} {
 		for _, option := range []string{"--crl ", "--ocsp "} {
 			d.run(3, "", "open --roots @root.pem "+option+name+" @signed.eml")
 			d.run(2, "", "chain --roots @root.pem "+option+name+" @alice.pem")

@@ -169,17 +169,21 @@ func appendSpaced(out []byte, v []byte) []byte {
 }
 
 // prepare maps, folds and normalises (RFC 4518, Sections 2.2 and 2.3). The fold comes
-// twice because compatibility decomposition brings forth capitals.
+// twice because compatibility decomposition brings forth capitals. The two letters i of
+// Turkish, whose simple folding meets the common one, are letters of their own.
 func prepare(s string) string {
 	fold := func(r rune) rune {
 		switch {
 		case r == '\t' || r == '\n' || r == '\v' || r == '\f' || r == '\r' || r == 0x85 || unicode.Is(unicode.Z, r):
 			return ' '
-		case r == 0xad || r == 0x34f || r == 0x1806 || unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r):
+		case r == 0xad || r == 0x34f || r == 0x1806 || r == 0xfffc || unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r):
 			return -1
+		case r == 'ı':
+			return r
 		}
 		return unicode.ToLower(unicode.ToUpper(r))
 	}
+	s = strings.ReplaceAll(s, "İ", "i\u0307")
 	s = strings.Map(fold, norm.NFKC.String(strings.Map(fold, s)))
 	return norm.NFKC.String(strings.ReplaceAll(s, "ß", "ss"))
 }
