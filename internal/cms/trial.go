@@ -44,8 +44,13 @@ func (e *EnvelopedData) UnlockAny(tries []Try, opt DecryptOptions) error {
 	}
 	var possible []int
 	derivations := 0
+	first := errors.New("no key to try")
 	for i, t := range tries {
-		if t.Recipient.err != nil || !t.Recipient.lock.fits(t.Key) {
+		if t.Recipient.err != nil {
+			first = t.Recipient.err
+			continue
+		}
+		if !t.Recipient.lock.fits(t.Key) {
 			continue
 		}
 		if t.Recipient.Kind == "pwri" {
@@ -57,7 +62,6 @@ func (e *EnvelopedData) UnlockAny(tries []Try, opt DecryptOptions) error {
 	}
 	opt.Originators = append(e.originatorCertificates(), opt.Originators...)
 	w := &trial{e: e}
-	first := errors.New("no key to try")
 	for n, i := range possible {
 		cek, err := tries[i].Recipient.contentKey(tries[i].Key, e.cipher.keyLen, opt)
 		if err == nil {
