@@ -11,8 +11,8 @@ import (
 )
 
 // maxTries bounds the private key operations of one message: an RSA one takes 1 to 10 ms.
-// A key derived from a password may take 0.26 s, and there are no more of those than
-// maxDerivations.
+// A key derived from a password may take 0.26 s with SHA-256, and there are no more of
+// those than maxDerivations, with other hashes fewer.
 const (
 	maxTries       = 64
 	maxDerivations = 4
@@ -37,13 +37,14 @@ type Try struct {
 // of those that fit the first one counts whose content begins as text, or else the first.
 //
 // Tries that everybody can see to be impossible do not count; an error says that there is
-// no other, or that there are too many: more than 64, or more than 4 with a password.
+// no other, or that there are too many: more than 64, or more than 4 with a password,
+// or that those cost more than 4 may that use SHA-256.
 func (e *EnvelopedData) UnlockAny(tries []Try, opt DecryptOptions) error {
 	if err := e.unlockable(opt); err != nil {
 		return err
 	}
 	var possible []int
-	derivations := 0
+	derivations, iterations := 0, 0
 	first := errors.New("no key to try")
 	for i, t := range tries {
 		if t.Recipient.err != nil {
@@ -53,10 +54,11 @@ func (e *EnvelopedData) UnlockAny(tries []Try, opt DecryptOptions) error {
 		if !t.Recipient.lock.fits(t.Key) {
 			continue
 		}
-		if t.Recipient.Kind == "pwri" {
+		if l, ok := t.Recipient.lock.(*passwordLock); ok {
 			derivations++
+			iterations += l.cost()
 		}
-		if possible = append(possible, i); len(possible) > maxTries || derivations > maxDerivations {
+		if possible = append(possible, i); len(possible) > maxTries || derivations > maxDerivations || iterations > maxDerivations*limits.KDFIterations {
 			return &limits.Exceeded{What: "keys to try", Max: maxTries}
 		}
 	}
