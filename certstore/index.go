@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"slices"
 
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/mailbox"
 )
 
@@ -28,6 +29,7 @@ type item[T any] struct {
 // Keys carry a letter for their kind, so that no value of one kind equals another's.
 func emailKey(folded string) string           { return "e" + folded }
 func issuerKey(raw []byte, ser string) string { return "i" + ser + "/" + string(raw) }
+func serialKey(ser string) string             { return "n" + ser }
 func keyIDKey(id []byte) string               { return "k" + string(id) }
 func subjectKey(raw []byte) string            { return "s" + string(raw) }
 func thumbKey(t [32]byte) string              { return "t" + string(t[:]) }
@@ -39,10 +41,11 @@ func (x *index[T]) add(c *x509.Certificate, address string, value T) {
 	it.address, _ = foldMailbox(address)
 	it.keys = append(it.keys, thumbKey(sha256.Sum256(c.Raw)), subjectKey(c.RawSubject))
 	if c.SerialNumber != nil {
-		it.keys = append(it.keys, issuerKey(c.RawIssuer, c.SerialNumber.Text(16)))
+		serial := c.SerialNumber.Text(16)
+		it.keys = append(it.keys, issuerKey(c.RawIssuer, serial), serialKey(serial))
 	}
-	if len(c.SubjectKeyId) > 0 {
-		it.keys = append(it.keys, keyIDKey(c.SubjectKeyId))
+	for _, id := range keyIDs(c) {
+		it.keys = append(it.keys, keyIDKey(id))
 	}
 	if it.address != "" {
 		it.keys = append(it.keys, emailKey(it.address))
@@ -77,6 +80,12 @@ func (x *index[T]) remove(it *item[T]) {
 
 // find returns the items that match q, in the order they were added, each once.
 func (x *index[T]) find(q Query) []*item[T] {
+	names := limits.NameComparisons
+	return x.findAtMost(q, &names)
+}
+
+// findAtMost compares no more than names that are not the same octets.
+func (x *index[T]) findAtMost(q Query, names *int) []*item[T] {
 	var found []*item[T]
 	switch q := q.(type) {
 	case nil:
@@ -84,7 +93,7 @@ func (x *index[T]) find(q Query) []*item[T] {
 	case AnyOf:
 		seen := map[*item[T]]bool{}
 		for _, m := range q {
-			for _, it := range x.find(m) {
+			for _, it := range x.findAtMost(m, names) {
 				if !seen[it] {
 					seen[it] = true
 					found = append(found, it)
@@ -108,7 +117,16 @@ func (x *index[T]) find(q Query) []*item[T] {
 		if q.Serial == nil {
 			return nil
 		}
-		return slices.Clone(x.by[issuerKey(q.RawIssuer, q.Serial.Text(16))])
+		serial := q.Serial.Text(16)
+		if found = slices.Clone(x.by[issuerKey(q.RawIssuer, serial)]); found != nil {
+			return found
+		}
+		for _, it := range x.by[serialKey(serial)] {
+			if q.match(it.cert, names) {
+				found = append(found, it)
+			}
+		}
+		return found
 	case SubjectKeyID:
 		return slices.Clone(x.by[keyIDKey(q)])
 	case RawSubject:

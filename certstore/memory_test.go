@@ -1,7 +1,9 @@
 package certstore_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -79,6 +81,61 @@ func TestQueries(t *testing.T) {
 				t.Errorf("Match says %v, want %v", matched, tt.want)
 			}
 		})
+	}
+}
+
+// Senders name issuers in an encoding of their own, and compute key identifiers where the
+// certificate has none (RFC 5280, Sections 7.1 and 4.2.1.2).
+func TestQueriesForWhatSendersMake(t *testing.T) {
+	key := newKey(t)
+	alice := selfSigned(t, key, 1, "alice@example.org")
+	plain := sign(t, key, &x509.Certificate{SerialNumber: big.NewInt(2), Subject: alice.Subject})
+	named := selfSigned(t, key, 2, "bob@example.org")
+	if len(plain.SubjectKeyId) > 0 {
+		t.Fatal("the certificate has a key identifier")
+	}
+	reencoded := bytes.Replace(alice.RawIssuer, []byte("\x13\x09subject 1"), []byte("\x0c\x09SUBJECT 1"), 1)
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofKey, whole := sha1.Sum(point), sha1.Sum(alice.RawSubjectPublicKeyInfo)
+	decoys := func(q certstore.Query) (list certstore.AnyOf) {
+		for range 10_000 {
+			list = append(list, certstore.IssuerSerial{RawIssuer: named.RawIssuer, Serial: alice.SerialNumber})
+		}
+		return append(list, q)
+	}
+	query := certstore.IssuerSerial{RawIssuer: reencoded, Serial: alice.SerialNumber}
+	var m certstore.Memory
+	m.Add(alice, plain, named)
+	for _, tt := range []struct {
+		name string
+		q    certstore.Query
+		want []int64
+	}{
+		{"issuer in another encoding", query, []int64{1}},
+		{"one of several", certstore.AnyOf{certstore.SubjectKeyID{9}, query}, []int64{1}},
+		{"another serial number", certstore.IssuerSerial{RawIssuer: reencoded, Serial: big.NewInt(3)}, nil},
+		{"another name of that length", certstore.IssuerSerial{RawIssuer: bytes.Replace(reencoded, []byte("T 1"), []byte("T 3"), 1), Serial: alice.SerialNumber}, nil},
+		{"identifier of the key", certstore.SubjectKeyID(ofKey[:]), []int64{2}},
+		{"identifier of the SubjectPublicKeyInfo", certstore.SubjectKeyID(whole[:]), []int64{2}},
+		{"identifier of the certificate", certstore.SubjectKeyID{2}, []int64{2}},
+		{"behind many names that are compared", decoys(query), nil},
+		{"behind many names, octet for octet", decoys(certstore.IssuerSerial{RawIssuer: alice.RawIssuer, Serial: alice.SerialNumber}), []int64{1}},
+	} {
+		if got := serials(t, m.Certificates(t.Context(), tt.q)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: store found %v, want %v", tt.name, got, tt.want)
+		}
+		matched := []int64(nil)
+		for _, c := range []*x509.Certificate{alice, plain, named} {
+			if tt.q.Match(c) {
+				matched = append(matched, c.SerialNumber.Int64())
+			}
+		}
+		if !slices.Equal(matched, tt.want) {
+			t.Errorf("%s: Match says %v, want %v", tt.name, matched, tt.want)
+		}
 	}
 }
 

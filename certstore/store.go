@@ -58,11 +58,14 @@ type (
 	// Email matches certificates that name the mailbox (RFC 8550, Section 3).
 	Email string
 	// IssuerSerial matches what a CMS IssuerAndSerialNumber names (RFC 5652, Section 10.2.4).
+	// A store whose index knows the octets of names alone finds only those.
 	IssuerSerial struct {
 		RawIssuer []byte // DER of the issuer Name
 		Serial    *big.Int
 	}
-	// SubjectKeyID matches by subjectKeyIdentifier. An empty one matches nothing.
+	// SubjectKeyID matches by subjectKeyIdentifier, which is computed for a certificate that
+	// has none. A store whose index has only those of the certificates finds no other. An
+	// empty one matches nothing.
 	SubjectKeyID []byte
 	// RawSubject matches by the DER of the subject Name.
 	RawSubject []byte

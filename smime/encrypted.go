@@ -9,6 +9,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/limits"
 )
 
 // An encryptedLayer is EnvelopedData, AuthEnvelopedData or EncryptedData.
@@ -200,6 +201,9 @@ func (p *pass) await(f func() error) (code string, err error) {
 		Code() string
 	}](err); ok {
 		return coded.Code(), nil
+	}
+	if errors.As(err, new(*limits.Exceeded)) {
+		return codeOf(err), nil
 	}
 	return "decrypt.unsupported", nil
 }

@@ -3,11 +3,13 @@ package smime_test
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/postseal/postseal/certstore"
+	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/smime"
 	"github.com/postseal/postseal/smime/smimetest"
 )
@@ -126,5 +128,54 @@ func TestEncryptionCertificate(t *testing.T) {
 	c := &smime.Composer{Signers: []*certstore.Identity{signs}, EncryptionCertificate: signs.Certificate(), Time: pki.Time}
 	if _, err := c.Compose(io.Discard, strings.NewReader(fileFields+filePart)); err == nil {
 		t.Error("replies encrypted to a certificate that does not encrypt")
+	}
+}
+
+// What a password costs is for the sender to choose up to a limit (RFC 8018, Section 4.2).
+// Beyond it the message is unreadable, unless another recipient opens it.
+func TestCostlyPassword(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	keys := new(certstore.Memory)
+	keys.AddIdentity(pki.Bob())
+	bob := &cms.Recipient{Certificate: pki.Bob().Certificate()}
+	costly := &cms.Recipient{Passphrase: []byte("correct horse"), Iterations: 1_000_000}
+	for _, tt := range []struct {
+		name       string
+		to         []*cms.Recipient
+		beyond     bool
+		passphrase string
+		verdict    smime.Verdict
+		code       string
+	}{
+		{"the twin", []*cms.Recipient{costly}, false, "correct horse", smime.Unsigned, ""},
+		{"beyond", []*cms.Recipient{costly}, true, "correct horse", smime.Unreadable, "limit.exceeded"},
+		{"beyond, twice", []*cms.Recipient{costly, costly}, true, "correct horse", smime.Unreadable, "limit.exceeded"},
+		{"beyond, and another key", []*cms.Recipient{costly, bob}, true, "correct horse", smime.Unsigned, ""},
+		{"beyond, for others", []*cms.Recipient{costly}, true, "", smime.NotAuthentic, "decrypt.no_key"},
+	} {
+		var der bytes.Buffer
+		w, err := cms.NewEnvelopedWriter(&der, tt.to, cms.EnvelopeOptions{})
+		if err == nil {
+			_, err = io.WriteString(w, filePart)
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := der.Bytes()
+		if tt.beyond {
+			text = bytes.ReplaceAll(text, []byte{2, 3, 0x0f, 0x42, 0x40}, []byte{2, 3, 0x0f, 0x42, 0x41})
+		}
+		message := fileFields + "Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.StdEncoding.EncodeToString(text)
+		o := &smime.Opener{Chain: pki.Verifier(), Keys: keys}
+		if tt.passphrase != "" {
+			o.Passphrase = []byte(tt.passphrase)
+		}
+		r, err := o.Inspect(t.Context(), strings.NewReader(message))
+		if err != nil || r.Verdict != tt.verdict || (len(r.Codes) > 0) != (tt.code != "") || tt.code != "" && r.Codes[0] != tt.code {
+			t.Errorf("%s: %v, %+v", tt.name, err, r)
+		}
 	}
 }

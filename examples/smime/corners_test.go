@@ -208,7 +208,7 @@ func TestArmour(t *testing.T) {
 	padding := strings.Repeat("\n", 70_000) // more than is read at once
 	for name, text := range map[string]string{
 		"bare": string(der), "block": block, "text ahead": "Bag Attributes\n    friendlyName: a\n\n" + block, "CRLF": strings.ReplaceAll(block, "\n", "\r\n"),
-		"one line": oneLine, "text behind": block + "\n-----BEGIN X-----\nAAAA\n-----END X-----\n",
+		"one line": oneLine, "blank lines behind": block + "\n \r\n",
 		"padding": strings.Replace(oneLine, "\n", padding, 1),
 	} {
 		d.write("signature", text)
@@ -222,6 +222,9 @@ func TestArmour(t *testing.T) {
 		"in the line":    "x" + block,
 		"binary ahead":   "\x00\n" + block,
 		"trailing bytes": string(der) + "x",
+		"text behind":    block + "\nThis was signed, too.\n",
+		"another block":  block + block,
+		"no end":         strings.Replace(block, "-----END CMS-----\n", block, 1),
 	} {
 		d.write("signature", text)
 		var stdout, stderr strings.Builder

@@ -149,3 +149,33 @@ func TestSecretsAsRecipients(t *testing.T) {
 	d.run(2, "", "encrypt --secret xyz @plain.eml")
 	d.run(1, "", "encrypt --secret 00 @plain.eml")
 }
+
+// A key file that cannot be used leaves the message to the others, and is told of.
+func TestOneUnusableIdentity(t *testing.T) {
+	d := newDesk(t)
+	d.run(0, "", "encrypt --to @bob.pem --out @encrypted.eml @plain.eml")
+	d.write("odd.id", strings.Replace(d.read("alice.id"), "-----BEGIN PRIVATE KEY-----\nM", "-----BEGIN PRIVATE KEY-----\nA", 1))
+	open := func(exit int, identities ...string) string {
+		t.Helper()
+		args := []string{"open", "--allow", "unsigned", "--json"}
+		for _, name := range identities {
+			args = append(args, "--identity", filepath.Join(d.dir, name))
+		}
+		var stdout, stderr strings.Builder
+		if got := run(append(args, filepath.Join(d.dir, "encrypted.eml")), strings.NewReader(""), &stdout, &stderr); got != exit || strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("%q: status %d, %s", identities, got, stderr.String())
+		}
+		if !strings.Contains(stderr.String(), "odd.id") {
+			t.Errorf("%q: %s", identities, stderr.String())
+		}
+		return stdout.String()
+	}
+	open(0, "odd.id", "bob.id")
+	open(0, "bob.id", "odd.id")
+	if out := open(1, "odd.id", "carol.id"); !strings.Contains(out, "decrypt.no_key") {
+		t.Error(out)
+	}
+	if out := open(1, "odd.id"); !strings.Contains(out, "identity.unusable") {
+		t.Error(out)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -34,6 +35,8 @@ type openOptions struct {
 	policy     policyFile
 	out        string
 	color      string
+
+	unusable []error // identities that others can stand in for
 }
 
 func (o *openOptions) register(f *pflag.FlagSet) {
@@ -90,12 +93,17 @@ func openCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		return fail(stderr, "open", err)
 	}
+	var exit int
 	if o.batch {
-		return o.openBatch(opener, stdin, stdout, stderr)
+		exit = o.openBatch(opener, stdin, stdout, stderr)
+	} else {
+		exit = o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
 	}
-	exit := o.openOne(opener, f.Arg(0), stdin, stdout, stderr)
 	if exit == exitGood {
 		o.policy.print(stderr, "open")
+		for _, err := range o.unusable {
+			fail(stderr, "open", err)
+		}
 	}
 	return exit
 }
@@ -133,10 +141,14 @@ func (o *openOptions) opener() (*smime.Opener, error) {
 	if op.Chain, err = o.chain.verifier(stores); err != nil {
 		return nil, err
 	}
-	ids, err := o.identities.read()
+	ids, unusable, err := o.identities.readable()
+	if err == nil && len(ids) == 0 && len(unusable) > 0 {
+		err = unusable[0]
+	}
 	if err != nil {
 		return nil, err
 	}
+	o.unusable = unusable
 	keys := new(certstore.Memory)
 	keys.AddIdentity(ids...)
 	op.Keys = keys
@@ -204,6 +216,9 @@ func (o *openOptions) openOne(op *smime.Opener, name string, stdin io.Reader, st
 		o.print(stdout, report)
 	}
 	if exit != exitGood {
+		if len(o.unusable) > 0 && slices.Contains(report.Codes, "decrypt.no_key") {
+			why += " (" + o.unusable[0].Error() + ")"
+		}
 		fail(stderr, "open", errors.New(why))
 	}
 	return exit

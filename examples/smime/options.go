@@ -53,7 +53,17 @@ func (o *identityOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.passFile, "password-file", "", "file whose first line is the password")
 }
 
+// read returns the identities of every file; an error if any cannot be used.
 func (o *identityOptions) read() ([]*certstore.Identity, error) {
+	ids, failed, err := o.readable()
+	if err == nil && len(failed) > 0 {
+		err = failed[0]
+	}
+	return ids, err
+}
+
+// readable returns the identities of the files that can be used, and says why others cannot.
+func (o *identityOptions) readable() (all []*certstore.Identity, failed []error, err error) {
 	password := o.password
 	if password == "" {
 		password = os.Getenv("SMIME_PASSWORD")
@@ -61,24 +71,23 @@ func (o *identityOptions) read() ([]*certstore.Identity, error) {
 	if o.passFile != "" {
 		b, err := os.ReadFile(o.passFile)
 		if err != nil {
-			return nil, unreadable(err)
+			return nil, nil, unreadable(err)
 		}
 		line, _, _ := strings.Cut(string(b), "\n")
 		password = strings.TrimSuffix(line, "\r")
 	}
-	var all []*certstore.Identity
 	for _, name := range o.files {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			return nil, unreadable(err)
+			return nil, nil, unreadable(err)
 		}
 		ids, err := certstore.ReadIdentities(b, password)
 		if err != nil {
-			return nil, notGood(fmt.Errorf("%s: %w", filepath.Base(name), err))
+			failed = append(failed, notGood(fmt.Errorf("%s: %w", filepath.Base(name), err)))
 		}
 		all = append(all, ids...)
 	}
-	return all, nil
+	return all, failed, nil
 }
 
 // chainOptions name the collection and how to judge against it.

@@ -9,7 +9,8 @@ import (
 )
 
 // unarmoured returns the DER or BER of a CMS structure, streaming, whether it comes bare
-// or in PEM armour, with or without text ahead of it.
+// or in PEM armour, with or without text ahead of it. What stands behind the armour comes
+// last, as octets behind a bare structure do.
 func unarmoured(r io.Reader) io.Reader {
 	br := bufio.NewReaderSize(r, 64<<10)
 	head, _ := br.Peek(4 << 10)
@@ -17,7 +18,26 @@ func unarmoured(r io.Reader) io.Reader {
 	if !found || len(text) > 0 && text[len(text)-1] != '\n' || bytes.ContainsFunc(text, binary) {
 		return br
 	}
-	return base64.NewDecoder(base64.StdEncoding, &armourReader{br: br, begins: true})
+	return io.MultiReader(base64.NewDecoder(base64.StdEncoding, &armourReader{br: br, begins: true}), &behindReader{br: br})
+}
+
+// A behindReader yields the rest of a file behind a PEM block, without blanks ahead of it.
+type behindReader struct {
+	br    *bufio.Reader
+	begun bool
+}
+
+func (r *behindReader) Read(b []byte) (int, error) {
+	for !r.begun {
+		c, err := r.br.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if r.begun = !bytes.ContainsRune([]byte(" \t\r\n"), rune(c)); r.begun {
+			r.br.UnreadByte()
+		}
+	}
+	return r.br.Read(b)
 }
 
 func binary(r rune) bool {

@@ -2,7 +2,6 @@ package cms
 
 import (
 	"bytes"
-	"crypto/sha1"
 	"crypto/x509"
 	"encoding/hex"
 	"math/big"
@@ -164,24 +163,16 @@ func (id CertificateID) Matches(cert *x509.Certificate) bool {
 	switch {
 	case id.KeyID == nil:
 		return id.Serial != nil && cert.SerialNumber != nil && id.Serial.Cmp(cert.SerialNumber) == 0 &&
-			sameName(id.RawIssuer, cert.RawIssuer)
+			pkix.SameName(id.RawIssuer, cert.RawIssuer)
 	case len(cert.SubjectKeyId) > 0:
 		return bytes.Equal(id.KeyID, cert.SubjectKeyId)
 	}
-	// QUIRK: Windows identifies such a certificate by the SHA-1 of the SubjectPublicKeyInfo,
-	// RFC 5280, Section 4.2.1.2, by that of the key in it.
-	whole := sha1.Sum(cert.RawSubjectPublicKeyInfo)
-	if bytes.Equal(id.KeyID, whole[:]) {
-		return true
+	for _, computed := range pkix.KeyIdentifiers(cert.RawSubjectPublicKeyInfo) {
+		if bytes.Equal(id.KeyID, computed) {
+			return true
+		}
 	}
-	spki := cryptobyte.String(cert.RawSubjectPublicKeyInfo)
-	var body, key cryptobyte.String
-	if !spki.ReadASN1(&body, casn1.SEQUENCE) || !body.SkipASN1(casn1.SEQUENCE) ||
-		!body.ReadASN1(&key, casn1.BIT_STRING) || len(key) == 0 {
-		return false
-	}
-	sum := sha1.Sum(key[1:])
-	return bytes.Equal(id.KeyID, sum[:])
+	return false
 }
 
 // Compares reports whether [CertificateID.Matches] has to compare two names that are not the
@@ -189,20 +180,6 @@ func (id CertificateID) Matches(cert *x509.Certificate) bool {
 func (id CertificateID) Compares(cert *x509.Certificate) bool {
 	return id.Serial != nil && cert.SerialNumber != nil && id.Serial.Cmp(cert.SerialNumber) == 0 &&
 		!bytes.Equal(id.RawIssuer, cert.RawIssuer)
-}
-
-// sameName compares two distinguished names. Senders re-encode them: the string types in
-// a message need not be those of the certificate.
-func sameName(a, b []byte) bool {
-	if bytes.Equal(a, b) {
-		return true
-	}
-	x, ok := pkix.Canonical(a)
-	if !ok {
-		return false
-	}
-	y, ok := pkix.Canonical(b)
-	return ok && x == y
 }
 
 // String returns the identifier in a form for people and logs: "serial 1a2b" or "key 3c4d",

@@ -121,6 +121,21 @@ func (l *passwordLock) kek(key crypto.PrivateKey) ([]byte, error) {
 	return kdf.PBKDF2(p.prf.New, password, p.salt, p.iterations, limits.KDFIterations, l.cipher.keyLen)
 }
 
+// cost returns what deriving the key takes, in iterations of HMAC-SHA-256. One of SHA-512
+// takes two and a half times as long, and a key longer than the hash takes another round
+// (RFC 8018, Section 5.2).
+func (l *passwordLock) cost() int {
+	p := l.parameters
+	if p == nil {
+		return 0
+	}
+	n, size := p.iterations, p.prf.Size()
+	if p.prf.New().BlockSize() > crypto.SHA256.New().BlockSize() {
+		n = n * 5 / 2
+	}
+	return n * ((l.cipher.keyLen + size - 1) / size)
+}
+
 // sealPassword protects cek with a password: PBKDF2 with HMAC-SHA-256, AES-256-CBC.
 // iterations may be 0, for 600,000.
 func sealPassword(password []byte, iterations int, cek []byte) (*passwordRecipient, error) {

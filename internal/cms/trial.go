@@ -11,8 +11,8 @@ import (
 )
 
 // maxTries bounds the private key operations of one message: an RSA one takes 1 to 10 ms.
-// A key derived from a password may take 0.26 s, and there are no more of those than
-// maxDerivations.
+// A key derived from a password may take 0.26 s with SHA-256, and there are no more of
+// those than maxDerivations, with other hashes fewer.
 const (
 	maxTries       = 64
 	maxDerivations = 4
@@ -38,27 +38,33 @@ type Try struct {
 // or else the first.
 //
 // Tries that everybody can see to be impossible do not count; an error says that there is
-// no other, or that there are too many: more than 64, or more than 4 with a password.
+// no other, or that there are too many: more than 64, or more than 4 with a password,
+// or that those cost more than 4 may that use SHA-256.
 func (e *EnvelopedData) UnlockAny(tries []Try, opt DecryptOptions) error {
 	if err := e.unlockable(opt); err != nil {
 		return err
 	}
 	var possible []int
-	derivations := 0
+	derivations, iterations := 0, 0
+	first := errors.New("no key to try")
 	for i, t := range tries {
-		if t.Recipient.err != nil || !t.Recipient.lock.fits(t.Key) {
+		if t.Recipient.err != nil {
+			first = t.Recipient.err
 			continue
 		}
-		if t.Recipient.Kind == "pwri" {
-			derivations++
+		if !t.Recipient.lock.fits(t.Key) {
+			continue
 		}
-		if possible = append(possible, i); len(possible) > maxTries || derivations > maxDerivations {
+		if l, ok := t.Recipient.lock.(*passwordLock); ok {
+			derivations++
+			iterations += l.cost()
+		}
+		if possible = append(possible, i); len(possible) > maxTries || derivations > maxDerivations || iterations > maxDerivations*limits.KDFIterations {
 			return &limits.Exceeded{What: "keys to try", Max: maxTries}
 		}
 	}
 	opt.Originators = append(e.originatorCertificates(), opt.Originators...)
 	w := &trial{e: e}
-	first := errors.New("no key to try")
 	for n, i := range possible {
 		cek, wrong, err := tries[i].Recipient.contentKey(tries[i].Key, e.cipher.keyLen, opt)
 		if err == nil {

@@ -154,6 +154,34 @@ func TestUnlockAnySecret(t *testing.T) {
 	}
 }
 
+// What several passwords cost together is bounded, whatever the hash: none is derived where
+// it is too much (C14).
+func TestUnlockAnyDerivations(t *testing.T) {
+	outer := algorithmDER(oid.PWRIKEK, algorithmDER(oid.AES256CBC, append([]byte{4, 16}, make([]byte, 16)...)))
+	for _, tt := range []struct {
+		name       string
+		n          int
+		iterations int64
+		prf        oid.OID
+		beyond     bool
+	}{
+		{"four with SHA-256", 4, 1000, oid.HMACSHA256, false},
+		{"four with SHA-512", 4, 1000, oid.HMACSHA512, false},
+		{"five", 5, 1000, oid.HMACSHA256, true},
+		{"long ones with SHA-512", 2, limits.KDFIterations, oid.HMACSHA512, true},
+		{"long ones of two rounds", 3, limits.KDFIterations, oid.HMACSHA1, true},
+	} {
+		var infos [][]byte
+		for range tt.n {
+			infos = append(infos, pwri(pbkdf2DER(tt.iterations, 0, tt.prf), outer, make([]byte, 48)))
+		}
+		_, err := openTrying(sealedGCM(someBytes(32), []byte("x"), infos...).der(), cms.Passphrase("secret"))
+		if beyond := errors.As(err, new(*limits.Exceeded)); err == nil || beyond != tt.beyond {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
 // A sender with a static key names its certificate, which comes with the message or from
 // the caller (RFC 5753, Section 3.1).
 func TestStaticAgreement(t *testing.T) {

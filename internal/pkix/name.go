@@ -1,6 +1,7 @@
 package pkix
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"unicode"
@@ -42,6 +43,24 @@ func Canonical(name []byte) (string, bool) {
 		}
 	}
 	return string(out), true
+}
+
+// SameName reports whether two Names are equal: their encodings are, or else RFC 5280,
+// Section 7.1 says so. Senders re-encode names: the string types in a message need not be
+// those of the certificate. A name that no certificate has room for is equal to itself only.
+func SameName(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	if len(a) > limits.CertificateSize || len(b) > limits.CertificateSize {
+		return false
+	}
+	x, ok := Canonical(a)
+	if !ok {
+		return false
+	}
+	y, ok := Canonical(b)
+	return ok && x == y
 }
 
 // CanonicalRDN is Canonical for the content of one RelativeDistinguishedName, so that

@@ -9,6 +9,7 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/sha1"
 	"crypto/x509"
 	stdpkix "crypto/x509/pkix"
 	"encoding/asn1"
@@ -216,6 +217,22 @@ func publicKey(spki []byte) (x509.PublicKeyAlgorithm, any) {
 		}
 	}
 	return keyAlgorithm(spki), nil
+}
+
+// KeyIdentifiers returns the identifiers that peers compute for a SubjectPublicKeyInfo where
+// the certificate has none: the SHA-1 of the key in it (RFC 5280, Section 4.2.1.2, method 1),
+// and of the whole.
+func KeyIdentifiers(spki []byte) [][]byte {
+	// QUIRK: Windows identifies such a certificate by the SHA-1 of the SubjectPublicKeyInfo.
+	whole := sha1.Sum(spki)
+	in := cryptobyte.String(spki)
+	var body, key cryptobyte.String
+	if !in.ReadASN1(&body, casn1.SEQUENCE) || !body.SkipASN1(casn1.SEQUENCE) ||
+		!body.ReadASN1(&key, casn1.BIT_STRING) || len(key) == 0 {
+		return [][]byte{whole[:]}
+	}
+	sum := sha1.Sum(key[1:])
+	return [][]byte{sum[:], whole[:]}
 }
 
 func keyAlgorithm(spki []byte) x509.PublicKeyAlgorithm {
