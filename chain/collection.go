@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -105,9 +106,11 @@ func (c *Collection) Remove(certs ...*x509.Certificate) {
 // Merge adds every member of other, anchors as anchors with their limits. An anchor that c
 // has already keeps the limits it has there.
 func (c *Collection) Merge(other *Collection) {
-	members := other.index().members
+	members, names := other.index().members, other.allNames()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	maps.Copy(names, c.names)
+	c.names = names
 	for _, m := range members {
 		known, ok := c.bySum[m.sum]
 		trusted := ok && c.members[known].anchor
@@ -122,7 +125,7 @@ func (c *Collection) Merge(other *Collection) {
 // does not have as anchor.
 func (c *Collection) Difference(other *Collection) *Collection {
 	theirs := other.index().bySum
-	var d Collection
+	d := Collection{names: c.allNames()}
 	for _, m := range c.index().members {
 		if o := theirs[m.sum]; o == nil || m.anchor && !o.anchor {
 			d.add(m.cert, m.anchor)
@@ -184,6 +187,17 @@ func (c *Collection) FriendlyName(cert *x509.Certificate) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.names[sha256.Sum256(cert.Raw)]
+}
+
+// allNames returns a copy of the names of members. A nil Collection has none.
+func (c *Collection) allNames() map[[32]byte]string {
+	names := map[[32]byte]string{}
+	if c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		maps.Copy(names, c.names)
+	}
+	return names
 }
 
 // Expires returns the time when the first member expires or has expired; zero if c is empty.

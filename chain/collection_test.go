@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log"
@@ -134,6 +135,42 @@ func TestCollectionSets(t *testing.T) {
 	two.Remove(a.root)
 	if one.Len() != 4 || two.Len() != 3 {
 		t.Errorf("after Replace: %d and %d", one.Len(), two.Len())
+	}
+}
+
+// What a file calls a certificate is known wherever the certificate goes.
+func TestCollectionFriendlyNames(t *testing.T) {
+	p := newCollectionPKI(t, "Root")
+	element := func(id uint32, value []byte) []byte {
+		b := binary.LittleEndian.AppendUint32(nil, id)
+		b = binary.LittleEndian.AppendUint32(b, 1)
+		return append(binary.LittleEndian.AppendUint32(b, uint32(len(value))), value...)
+	}
+	named := func(name string) *chain.Collection {
+		utf16 := append([]byte(strings.Join(strings.Split(name, ""), "\x00")), 0, 0, 0)
+		file := slices.Concat([]byte("\x00\x00\x00\x00CERT"), element(11, utf16), element(0x20, p.root.Raw), make([]byte, 12))
+		c, err := chain.ReadCollection(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	file := named("Head Office")
+	var merged, replaced chain.Collection
+	merged.Merge(file)
+	replaced.Replace(file)
+	mine := named("Mine")
+	mine.Merge(file)
+	for what, c := range map[string]*chain.Collection{"read": file, "merged": &merged, "replaced": &replaced, "difference": file.Difference(new(chain.Collection))} {
+		if got := c.FriendlyName(p.root); got != "Head Office" {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+	if got := mine.FriendlyName(p.root); got != "Mine" {
+		t.Errorf("a name of its own became %q", got)
+	}
+	if merged.Merge(nil); merged.Len() != 1 {
+		t.Error("nothing was merged, and something changed")
 	}
 }
 

@@ -164,5 +164,5 @@ func dotted(s string) bool {
 		}
 		arcs++
 	}
-	return arcs >= 2 && s[0] <= '2'
+	return arcs >= 2 && s[0] <= '2' && s[1] == '.'
 }

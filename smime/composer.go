@@ -105,6 +105,8 @@ type Composer struct {
 	// Time is the clock for the signing time and for judging certificates; nil means
 	// time.Now.
 	Time func() time.Time
+
+	own []*x509.Certificate // the newest fit one stands in for EncryptionCertificate
 }
 
 // Composed says what a Composer chose and why.
@@ -262,6 +264,8 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 				return err
 			}
 			s.EncryptionCertificate = c.EncryptionCertificate
+		} else if i == 0 {
+			s.EncryptionCertificate = newestToEncrypt(c.own, now)
 		}
 		if err := s.Check(); err != nil {
 			return fmt.Errorf("smime: signer %s: %w", id.Certificate().Subject, err)

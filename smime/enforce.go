@@ -15,12 +15,14 @@ import (
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/keyfile"
+	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/mimeraw"
 )
 
 // Composer returns a Composer that does what [Policy.Evaluate] decided: action is "sign",
 // "encrypt", "seal" or "triple". from are the sender's identities, of which one is
-// chosen; to are the recipients' certificates. There is no Composer for the other
+// chosen, and replies are to be encrypted to another one where its own certificate is for
+// signing alone; to are the recipients' certificates. There is no Composer for the other
 // actions, and none that would do less than asked for.
 func (p *Policy) Composer(action string, from []*certstore.Identity, to ...*x509.Certificate) (*Composer, error) {
 	if err := p.Validate(); err != nil {
@@ -50,6 +52,7 @@ func (p *Policy) Composer(action string, from []*certstore.Identity, to ...*x509
 			return nil, err
 		}
 		c.Signers = []*certstore.Identity{id}
+		c.own = forReplies(id.Certificate(), from)
 	}
 	if encrypt {
 		if len(to) == 0 {
@@ -113,6 +116,23 @@ func (p *Policy) signer(from []*certstore.Identity) (*certstore.Identity, error)
 		x, y := a.Certificate(), b.Certificate()
 		return cmp.Or(y.NotBefore.Compare(x.NotBefore), compareThumbprints(x, y))
 	}), nil
+}
+
+// forReplies returns the certificates of from for mailboxes of a signer whose own nobody can
+// encrypt to, as where a person has one certificate for each use. Those that are fit are for
+// the Composer to tell.
+func forReplies(signer *x509.Certificate, from []*certstore.Identity) []*x509.Certificate {
+	if fitToEncrypt(signer, signer.NotBefore) == nil {
+		return nil
+	}
+	var list []*x509.Certificate
+	for _, id := range from {
+		c := id.Certificate()
+		if slices.ContainsFunc(mailbox.Of(signer), func(m mailbox.Mailbox) bool { return certstore.Email(m.Address).Match(c) }) {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // deviceKeys are the keys of a store that are in a device.

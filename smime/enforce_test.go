@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"io"
 	"os/exec"
@@ -162,6 +163,49 @@ func TestPolicySigner(t *testing.T) {
 		composer, err := c.p.Composer("sign", c.from)
 		if (err == nil) != (c.want != nil) || err == nil && composer.Signers[0] != c.want {
 			t.Errorf("%s: %v, %v", c.what, composer, err)
+		}
+	}
+}
+
+// TestPolicyEncryptionCertificate: where a person has one certificate for each use, the one
+// for encryption travels with the signature, as OWASignedEmailCertificateInclusion says.
+func TestPolicyEncryptionCertificate(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	issue := func(name, address string, usage x509.KeyUsage, from, to int) *certstore.Identity {
+		return pki.Issue(smimetest.Leaf{Name: name, Emails: []string{address}, KeyUsage: usage, NotBefore: days(from), NotAfter: days(to)})
+	}
+	const alice, signs, encrypts = "alice@good.example", x509.KeyUsageDigitalSignature, x509.KeyUsageKeyAgreement
+	signing, both := issue("signing", alice, signs, -20, 20), issue("both", alice, signs|encrypts, -20, 20)
+	old, good, better := issue("old", alice, encrypts, -90, -9), issue("good", alice, encrypts, -30, 30), issue("better", "ALICE@good.example", encrypts, -20, 30)
+	coming, eves := issue("coming", alice, encrypts, 1, 30), issue("eves", "eve@good.example", encrypts, -1, 30)
+	for _, c := range []struct {
+		what, settings string
+		from           []*certstore.Identity
+		want           *certstore.Identity
+	}{
+		{"one for each use", `{}`, []*certstore.Identity{signing, good}, good},
+		{"as settings say", `{"OWASignedEmailCertificateInclusion":true}`, []*certstore.Identity{good, signing}, good},
+		{"the newest that is valid", `{}`, []*certstore.Identity{signing, old, good, better, coming}, better},
+		{"in any order", `{}`, []*certstore.Identity{coming, better, good, old, signing}, better},
+		{"none that is valid", `{}`, []*certstore.Identity{signing, old, coming}, nil},
+		{"somebody else's", `{}`, []*certstore.Identity{signing, eves}, nil},
+		{"the signer's own will do", `{}`, []*certstore.Identity{both, good}, nil},
+		{"no certificates", `{"OWASignedEmailCertificateInclusion":false}`, []*certstore.Identity{signing, good}, nil},
+	} {
+		mail := configured(t, c.settings, "sign", c.from)
+		_, part, _ := strings.Cut(string(mail), "\r\nContent-Transfer-Encoding: base64")
+		_, part, _ = strings.Cut(part, "\r\n\r\n")
+		part, _, _ = strings.Cut(part, "\r\n--")
+		der, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(part, "\r\n", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range c.from {
+			c0 := id.Certificate()
+			want := id == c.want || c0.KeyUsage&signs != 0 && c.what != "no certificates"
+			if got := bytes.Contains(der, c0.Raw); got != want {
+				t.Errorf("%s: certificate %s is included: %v", c.what, c0.Subject, got)
+			}
 		}
 	}
 }

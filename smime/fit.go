@@ -37,6 +37,17 @@ func fitToEncrypt(c *x509.Certificate, now time.Time) error {
 	return fitForMail(c, now)
 }
 
+// newestToEncrypt returns the one of certs that is fit and has the newest notBefore; nil if
+// none is fit.
+func newestToEncrypt(certs []*x509.Certificate, now time.Time) (newest *x509.Certificate) {
+	for _, c := range certs {
+		if fitToEncrypt(c, now) == nil && (newest == nil || c.NotBefore.After(newest.NotBefore)) {
+			newest = c
+		}
+	}
+	return newest
+}
+
 func fitForMail(c *x509.Certificate, now time.Time) error {
 	switch {
 	case now.Before(c.NotBefore):

@@ -51,6 +51,7 @@ func TestSmimeConfigParameters(t *testing.T) {
 		{"OWAAlwaysEncrypt", "true", smime.Policy{Encrypt: true}, nil},
 		{"OWAAlwaysEncrypt", `"maybe"`, smime.Policy{Encrypt: true}, []string{bad}},
 		{"OWAAlwaysSign", "false", smime.Policy{}, nil},
+		{"OWAAlwaysSign", "null", smime.Policy{Sign: true}, []string{bad}},
 		{"OWAAlwaysSign", "true", smime.Policy{Sign: true}, nil},
 		{"OWABCCEncryptedEmailForking", "0", smime.Policy{Bcc: "each"}, nil},
 		{"OWABCCEncryptedEmailForking", "1", smime.Policy{Bcc: "together"}, nil},
@@ -65,6 +66,7 @@ func TestSmimeConfigParameters(t *testing.T) {
 		{"OWACRLConnectionTimeout", "60000", smime.Policy{FetchMillis: 60000}, nil},
 		{"OWACRLRetrievalTimeout", "10000", smime.Policy{FetchTotalMillis: 10000}, nil},
 		{"OWACRLRetrievalTimeout", "4294967296", smime.Policy{}, []string{bad}},
+		{"OWACRLRetrievalTimeout", "null", smime.Policy{}, []string{bad}},
 		{"OWADLExpansionTimeout", "60000", smime.Policy{GroupMillis: 60000}, nil},
 		{"OWAClearSign", "true", smime.Policy{}, nil},
 		{"OWAClearSign", "false", smime.Policy{Opaque: true}, nil},
@@ -81,6 +83,7 @@ func TestSmimeConfigParameters(t *testing.T) {
 		{"OWAOnlyUseSmartCard", "true", smime.Policy{HardwareKeys: true}, nil},
 		{"OWASenderCertificateAttributesToDisplay", "null", smime.Policy{}, nil},
 		{"OWASenderCertificateAttributesToDisplay", `"2.5.4.3, 2.5.4.11"`, smime.Policy{ShowAttributes: []string{"2.5.4.3", "2.5.4.11"}}, nil},
+		{"OWASenderCertificateAttributesToDisplay", `"2.5.4.3,21.5.4"`, smime.Policy{ShowAttributes: []string{"2.5.4.3"}}, []string{bad}},
 		{"OWASenderCertificateAttributesToDisplay", `"2.5.4.3,cn"`, smime.Policy{ShowAttributes: []string{"2.5.4.3"}}, []string{bad}},
 		{"OWASignedEmailCertificateInclusion", "true", smime.Policy{}, nil},
 		{"OWASignedEmailCertificateInclusion", "false", smime.Policy{Include: "none"}, []string{weaker}},
@@ -228,8 +231,8 @@ func TestSmimeConfigListForm(t *testing.T) {
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("got %+v, want %+v", p, want)
 	}
-	// The wrapped value brings a blank; the collection is cut short; the timeouts are inverted.
-	if got := codes(notes); !slices.Equal(got, []string{"error config.malformed", "info config.ineffective", "warning config.lenient"}) {
+	// The collection is cut short; the timeouts are inverted.
+	if got := codes(notes); !slices.Equal(got, []string{"error config.malformed", "info config.ineffective"}) {
 		t.Errorf("notes %v", notes)
 	}
 	p, _, err = smime.ParseSmimeConfig(strings.NewReader("SMIMECertificateIssuingCA : {0, 67}\n"))
@@ -238,14 +241,69 @@ func TestSmimeConfigListForm(t *testing.T) {
 	}
 }
 
+// In a window of 80 columns PowerShell leaves 29 for a value: a list without blanks, such
+// as the published example, is broken in the middle of an algorithm.
+func TestSmimeConfigNarrowWindow(t *testing.T) {
+	p, notes, err := smime.ParseSmimeConfig(strings.NewReader(strings.Join([]string{
+		"OWAEncryptionAlgorithms                          : 6610;660F;660E;6603;6602:128;",
+		"                                                   6602:64;6601;6602:56",
+		"OWASigningAlgorithms                             : 800E;800D;800C;8004,1.3.6.1.4",
+		"                                                   .1.1;8003",
+		"OWASenderCertificateAttributesToDisplay          : 2.5.4.3, 2.5.4.11,",
+		"                                                   1.2.840.113549.1.9.1,2.5.4.10",
+		"                                                   ,2.5.4.7",
+		"Name                                             : Smime",
+		"                                                   Configuration",
+	}, "\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &smime.Policy{
+		Ciphers:        []string{"aes256-cbc", "aes192-cbc", "aes128-cbc", "3des-cbc", "rc2-128-cbc", "rc2-64-cbc", "des-cbc", "rc2-56-cbc"},
+		Digests:        []string{"sha512", "sha384", "sha256", "sha1", "md5"},
+		ShowAttributes: []string{"2.5.4.3", "2.5.4.11", "1.2.840.113549.1.9.1", "2.5.4.10", "2.5.4.7"},
+		Kept:           map[string]string{"Name": "Smime Configuration"},
+	}
+	if !reflect.DeepEqual(p, want) {
+		t.Errorf("got %+v, want %+v", p, want)
+	}
+	if got := codes(notes); slices.Contains(got, "error config.malformed") || slices.Contains(got, "warning config.lenient") {
+		t.Errorf("notes %v", notes)
+	}
+}
+
+// A listing has a bounded number of settings in either form.
+func TestSmimeConfigManySettings(t *testing.T) {
+	for _, form := range []struct{ begin, one, between, end string }{
+		{"{", `"S%d": 1`, ",", "}"},
+		{"", "S%d : 1", "\n", ""},
+	} {
+		listing := func(n int) string {
+			list := make([]string, n)
+			for i := range list {
+				list[i] = fmt.Sprintf(form.one, i)
+			}
+			return form.begin + strings.Join(list, form.between) + form.end
+		}
+		if _, notes, err := smime.ParseSmimeConfig(strings.NewReader(listing(1000))); err != nil || len(notes) != 1000 {
+			t.Errorf("%s1000 settings: %d notes, %v", form.begin, len(notes), err)
+		}
+		if _, _, err := smime.ParseSmimeConfig(strings.NewReader(listing(1001))); err == nil {
+			t.Errorf("%s1001 settings were read", form.begin)
+		}
+	}
+}
+
 // TestSmimeConfigEncodings has what PowerShell writes to a file.
 func TestSmimeConfigEncodings(t *testing.T) {
 	const text = `[ {"OWAAlwaysSign": true} ]`
 	for name, data := range map[string]string{
-		"plain":    text,
-		"utf8 bom": "\xef\xbb\xbf" + text,
-		"utf16le":  "\xff\xfe" + string(wide(text, 0)),
-		"utf16be":  "\xfe\xff" + string(wide(text, 1)),
+		"plain":                  text,
+		"utf8 bom":               "\xef\xbb\xbf" + text,
+		"utf16le":                "\xff\xfe" + string(wide(text, 0)),
+		"utf16be":                "\xfe\xff" + string(wide(text, 1)),
+		"utf16le without a mark": string(wide(text, 0)),
+		"utf16be without a mark": string(wide(text, 1)),
 	} {
 		p, _, err := smime.ParseSmimeConfig(strings.NewReader(data))
 		if err != nil || !p.Sign {

@@ -3,10 +3,16 @@ package smime
 import (
 	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/emersion/go-message/mail"
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/htmlindex"
 
 	"github.com/postseal/postseal/internal/mailbox"
 )
@@ -39,7 +45,8 @@ type Rule struct {
 // up; the first matching "reject", "hold" or "leave" ends the list. Reject and hold win
 // over everything before them, leave over nothing: it only spares the message the rules
 // that follow. A rule that means nothing rejects, and so does a rule that asks for
-// addresses where one of those given is none: nobody can tell whom it means.
+// addresses where one of those given is none, or for text of a field that cannot be
+// decoded: nobody can tell whom or what it means.
 //
 // from is the sender's address, empty if there is none, and to those of all recipients,
 // Bcc included. A gateway that may treat recipients differently asks once for each.
@@ -57,9 +64,12 @@ rules:
 		if who, odd := r.puzzled(from, to); odd {
 			return "reject", append(reasons, fmt.Sprintf("rule %s: %q is no address: reject", r.title(i), clip(who)))
 		}
-		why, ok := r.match(from, to, header, size)
-		if !ok {
+		why, unread, ok := r.match(from, to, header, size)
+		switch {
+		case !ok:
 			continue
+		case unread != "":
+			return "reject", append(reasons, fmt.Sprintf("rule %s: field %s cannot be decoded: reject", r.title(i), unread))
 		}
 		reasons = append(reasons, fmt.Sprintf("rule %s: %s: %s", r.title(i), why, r.Action))
 		switch r.Action {
@@ -116,39 +126,43 @@ func (r *Rule) puzzled(from string, to []string) (string, bool) {
 	return "", false
 }
 
-// match reports whether every condition holds, and the reason in words.
-func (r *Rule) match(from string, to []string, header mail.Header, size int64) (string, bool) {
+// match reports whether every condition holds, and the reason in words; unread is the name
+// of a field of which nobody can tell.
+func (r *Rule) match(from string, to []string, header mail.Header, size int64) (reason, unread string, ok bool) {
 	var why []string
 	if len(r.From) > 0 {
 		who, ok := matchAny([]string{from}, r.From)
 		if !ok {
-			return "", false
+			return "", "", false
 		}
 		why = append(why, "sender "+who)
 	}
 	if len(r.To) > 0 {
 		who, ok := matchAny(to, r.To)
 		if !ok {
-			return "", false
+			return "", "", false
 		}
 		why = append(why, "recipient "+who)
 	}
 	for _, name := range sortedKeys(r.Header) {
-		if !fieldContains(header, name, r.Header[name]) {
-			return "", false
+		switch found, read := fieldContains(header, name, r.Header[name]); {
+		case !read:
+			unread = name
+		case !found:
+			return "", "", false
 		}
 		why = append(why, fmt.Sprintf("field %s contains %q", name, r.Header[name]))
 	}
 	if size < r.MinSize || r.MaxSize > 0 && size > r.MaxSize {
-		return "", false
+		return "", "", false
 	}
 	if r.MinSize > 0 || r.MaxSize > 0 {
 		why = append(why, fmt.Sprintf("%d bytes", size))
 	}
 	if len(why) == 0 {
-		return "every message", true
+		return "every message", unread, true
 	}
-	return strings.Join(why, ", "), true
+	return strings.Join(why, ", "), unread, true
 }
 
 // matchAny returns the first address that one of the patterns stands for.
@@ -176,18 +190,40 @@ func matchAny(addresses, patterns []string) (string, bool) {
 	return "", false
 }
 
-func fieldContains(h mail.Header, name, text string) bool {
-	fields := h.FieldsByKey(name)
-	for fields.Next() {
-		value, err := fields.Text()
+// fieldContains reports whether a field of a name contains text as a person reads it, with
+// its encoded words (RFC 2047) decoded. read is false if it may, in a character set or an
+// encoding that is unknown here and perhaps not to the reader.
+func fieldContains(h mail.Header, name, text string) (found, read bool) {
+	words := mime.WordDecoder{CharsetReader: decodeCharset}
+	text, read = strings.ToLower(text), true
+	for fields := h.FieldsByKey(name); fields.Next(); {
+		value, err := words.DecodeHeader(fields.Value())
 		if err != nil {
 			value = fields.Value()
 		}
-		if strings.Contains(strings.ToLower(value), strings.ToLower(text)) {
-			return true
+		if strings.Contains(strings.ToLower(value), text) {
+			return true, true
+		}
+		if _, rest, left := strings.Cut(value, "=?"); left && strings.Contains(rest, "?=") || !utf8.ValidString(value) && !isASCII(text) {
+			read = false
 		}
 	}
-	return false
+	return false, read
+}
+
+// decodeCharset is for encoded words in character sets other than UTF-8, ASCII and
+// ISO 8859-1. The language that a word may name does not matter (RFC 2231, Section 5).
+func decodeCharset(charset string, in io.Reader) (io.Reader, error) {
+	charset, _, _ = strings.Cut(charset, "*")
+	e, err := htmlindex.Get(charset)
+	if err != nil || e == encoding.Replacement {
+		return nil, fmt.Errorf("smime: unknown character set %q", charset)
+	}
+	return e.NewDecoder().Reader(in), nil
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 func sortedKeys(m map[string]string) []string {

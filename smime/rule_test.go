@@ -62,3 +62,43 @@ func TestEvaluate(t *testing.T) {
 		}
 	}
 }
+
+// TestEvaluateEncodedField: a rule finds its text in a field in whatever character set a
+// mail program wrote it, and rejects where nobody can tell.
+func TestEvaluateEncodedField(t *testing.T) {
+	for _, c := range []struct{ text, subject, want string }{
+		{"[secret]", "=?windows-1252?B?W3NlY3JldF0gR3L232U=?=", "encrypt"},
+		{"größe", "=?Windows-1252*de?B?W3NlY3JldF0gR3L232U=?=", "encrypt"},
+		{"[secret]", "=?utf-8?Q?=5Bsec?= =?koi8-r?Q?ret=5D?=", "encrypt"},
+		{"привет", "=?koi8-r?B?8NLJ18XU?=", "encrypt"},
+		{"社外秘", "=?iso-2022-jp?B?GyRCPFIzMEhrGyhC?=", "encrypt"},
+		{"社外秘", "=?utf-8?B?56S+5aSW56eY?=", "encrypt"},
+		{"[secret]", "=?iso-2022-jp?B?GyRCPFIzMEhrGyhC?=", "leave"},
+		{"[secret]", "Lunch?", "leave"},
+		{"[secret]", "Gr\xf6\xdfe", "leave"},
+		{"größe", "Gr\xf6\xdfe", "reject"},
+		{"[secret]", "=?utf-7?B?W3NlY3JldF0=?=", "reject"},
+		{"[secret]", "=?hz-gb-2312?B?W3NlY3JldF0=?=", "reject"},
+		{"[secret]", "=?utf-8?B?W3NlY3JldF0?=", "reject"},
+		{"lunch", "=?utf-7?B?W3NlY3JldF0=?= Lunch?", "encrypt"},
+	} {
+		var h mail.Header
+		h.Set("Subject", c.subject)
+		rule := smime.Rule{Header: map[string]string{"Subject": c.text}, Action: "encrypt"}
+		action, reasons := (&smime.Policy{Rules: []smime.Rule{rule}}).Evaluate("a@example.org", []string{"b@example.org"}, h, 1)
+		if action != c.want {
+			t.Errorf("%q in %q: %s %q, want %s", c.text, c.subject, action, reasons, c.want)
+		}
+		// A rule that does not match for another reason rejects nothing.
+		rule.To = []string{"@example.net"}
+		if action, _ := (&smime.Policy{Rules: []smime.Rule{rule}}).Evaluate("a@example.org", []string{"b@example.org"}, h, 1); action != "leave" {
+			t.Errorf("%q in %q to somebody else: %s", c.text, c.subject, action)
+		}
+	}
+	rule := smime.Rule{Header: map[string]string{"Subject": ""}, Action: "sign"}
+	var h mail.Header
+	h.Set("Subject", "=?utf-7?B?W3NlY3JldF0=?=")
+	if action, _ := (&smime.Policy{Rules: []smime.Rule{rule}}).Evaluate("", nil, h, 1); action != "sign" {
+		t.Errorf("there is such a field: %s", action)
+	}
+}

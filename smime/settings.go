@@ -2,6 +2,8 @@ package smime
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +19,14 @@ import (
 type setting struct {
 	name  string
 	text  string // a switch, a number or text as such; JSON of anything else
+	whole string // text of several lines without the blanks between them; else empty
 	bytes []byte // the value if it is a list of bytes, else nil
 	null  bool
 }
+
+// list returns the text of a value that is one word, such as a list of algorithms. In the
+// list form PowerShell breaks a word that is longer than the window anywhere.
+func (s setting) list() string { return cmp.Or(s.whole, s.text) }
 
 // maxSettings bounds a listing: a serialized store as decimal numbers with blanks, and
 // all the rest.
@@ -45,24 +52,25 @@ func readSettings(r io.Reader) ([]setting, error) {
 	return readList(string(data))
 }
 
-// decodeUTF16 turns UTF-16 into UTF-8 and takes a byte order mark away.
+// decodeUTF16 turns UTF-16 into UTF-8 and takes a byte order mark away. Where there is
+// none, one octet of the first character tells: either form begins in ASCII.
 func decodeUTF16(data []byte) []byte {
-	var order func([]byte) uint16
+	var order binary.ByteOrder
 	switch {
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
 		return data[3:]
-	case bytes.HasPrefix(data, []byte("\xff\xfe")):
-		order = func(b []byte) uint16 { return uint16(b[0]) | uint16(b[1])<<8 }
-	case bytes.HasPrefix(data, []byte("\xfe\xff")):
-		order = func(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), len(data) > 1 && data[0] != 0 && data[1] == 0:
+		order = binary.LittleEndian
+	case bytes.HasPrefix(data, []byte("\xfe\xff")), len(data) > 1 && data[0] == 0 && data[1] != 0:
+		order = binary.BigEndian
 	default:
 		return data
 	}
 	units := make([]uint16, 0, len(data)/2)
-	for b := data[2:]; len(b) >= 2; b = b[2:] {
-		units = append(units, order(b))
+	for b := data; len(b) >= 2; b = b[2:] {
+		units = append(units, order.Uint16(b))
 	}
-	return []byte(string(utf16.Decode(units)))
+	return bytes.TrimPrefix([]byte(string(utf16.Decode(units))), []byte("\xef\xbb\xbf"))
 }
 
 // readJSON reads one object, or a list of exactly one, keeping the order of its members.
@@ -96,6 +104,9 @@ func readJSON(data []byte) ([]setting, error) {
 			return nil, fmt.Errorf("a member without a name, or %q twice", clip(s.name))
 		}
 		seen[key] = true
+		if len(all) == limits.HeaderFields {
+			return nil, &limits.Exceeded{What: "settings", Max: limits.HeaderFields}
+		}
 		var raw json.RawMessage
 		if err := d.Decode(&raw); err != nil {
 			return nil, err
@@ -165,7 +176,8 @@ func readList(text string) ([]setting, error) {
 			if len(all) == 0 {
 				return nil, errors.New("the list begins in the middle of a value")
 			}
-			all[len(all)-1].text += " " + strings.TrimSpace(line)
+			s, more := &all[len(all)-1], strings.TrimSpace(line)
+			s.text, s.whole = strings.TrimSpace(s.text+" "+more), s.list()+more
 			continue
 		}
 		name, value, ok := strings.Cut(line, ":")

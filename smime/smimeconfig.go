@@ -54,9 +54,6 @@ func (c *configReader) notApplicable(s setting, why string) {
 
 // bool reads a switch; a value that is none leaves the strict one and says so.
 func (c *configReader) bool(s setting, strict bool) bool {
-	if s.null {
-		return strict
-	}
 	switch strings.ToLower(s.text) {
 	case "true", "$true":
 		return true
@@ -69,9 +66,6 @@ func (c *configReader) bool(s setting, strict bool) bool {
 
 // uint reads a number in 0 to max.
 func (c *configReader) uint(s setting, max, strict uint32) uint32 {
-	if s.null {
-		return strict
-	}
 	var n uint32
 	if _, err := fmt.Sscanf(s.text, "%d", &n); err != nil || fmt.Sprint(n) != s.text || n > max {
 		c.malformed(s, fmt.Sprintf("a number from 0 to %d", max))
@@ -224,7 +218,7 @@ func (c *configReader) finish() {
 
 // ciphers reads OWAEncryptionAlgorithms.
 func (c *configReader) ciphers(s setting) {
-	names, remarks, err := parseAlgorithms(s.text, encryptionID)
+	names, remarks, err := parseAlgorithms(s.list(), encryptionID)
 	if s.null || err != nil {
 		c.policy.Ciphers = []string{"aes256-cbc"}
 		c.note(s, "error", "config.malformed", "%s; AES-256 is used, as Exchange does", reasonOf(err, "no list"))
@@ -237,7 +231,7 @@ func (c *configReader) ciphers(s setting) {
 
 // digests reads OWASigningAlgorithms. What Exchange falls back to, SHA-1, is not written.
 func (c *configReader) digests(s setting) {
-	names, remarks, err := parseAlgorithms(s.text, signingID)
+	names, remarks, err := parseAlgorithms(s.list(), signingID)
 	if s.null || err != nil {
 		c.note(s, "error", "config.malformed", "%s; Exchange would sign with SHA-1, this package signs with SHA-256 or better", reasonOf(err, "no list"))
 		return
@@ -280,7 +274,7 @@ func (c *configReader) attributes(s setting) {
 	if s.null || s.text == "" {
 		return
 	}
-	for item := range strings.SplitSeq(s.text, ",") {
+	for item := range strings.SplitSeq(s.list(), ",") {
 		oid := strings.TrimSpace(item)
 		if !dotted(oid) {
 			c.note(s, "error", "config.malformed", "%q is no object identifier and is left out", clip(oid))

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -258,7 +259,11 @@ func (o *composeOptions) settle(name string) error {
 			return err
 		}
 		o.composer.Signers = signing(ids)
-		o.composer.EncryptionCertificate = preferred(ids, o.composer.Signers)
+		now := time.Now()
+		if o.composer.Time != nil {
+			now = o.composer.Time()
+		}
+		o.composer.EncryptionCertificate = preferred(ids, o.composer.Signers, now)
 	}
 	if name != "sign" {
 		if _, err := o.chain.verifier(nil); err != nil { // asked for in vain where no address is looked up
@@ -306,21 +311,23 @@ func signing(ids []*certstore.Identity) []*certstore.Identity {
 }
 
 // preferred returns the certificate that replies to the first signer should be encrypted to,
-// where a file has one for each use: one for the same address that does not sign.
-func preferred(ids, signers []*certstore.Identity) *x509.Certificate {
+// where a file has one for each use: the newest for the same address that does not sign. A
+// file may hold older ones too, whose keys open old mail and to which nobody encrypts.
+func preferred(ids, signers []*certstore.Identity, now time.Time) (newest *x509.Certificate) {
 	const encrypts = x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
 	for _, id := range ids {
 		c := id.Certificate()
-		if slices.Contains(signers, id) || c.KeyUsage&encrypts == 0 {
+		if slices.Contains(signers, id) || c.KeyUsage&encrypts == 0 || now.Before(c.NotBefore) || now.After(c.NotAfter) ||
+			newest != nil && !c.NotBefore.After(newest.NotBefore) {
 			continue
 		}
 		for _, address := range signers[0].Certificate().EmailAddresses {
 			if certstore.Email(address).Match(c) {
-				return c
+				newest = c
 			}
 		}
 	}
-	return nil
+	return newest
 }
 
 func oneOf(value, allowed string) bool {

@@ -80,7 +80,7 @@ func (o *publishOptions) run(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	signing, encryption, err := choose(ids)
+	signing, encryption, err := choose(ids, now)
 	if err != nil {
 		return err
 	}
@@ -107,20 +107,34 @@ func (o *publishOptions) run(stdout io.Writer) error {
 }
 
 // choose finds among the identities the one that signs and the certificate to encrypt to,
-// if that is another one.
-func choose(ids []*certstore.Identity) (signing *certstore.Identity, encryption *x509.Certificate, err error) {
+// if that is another one: the newest of those that are valid now. A file may hold older ones
+// too, whose keys open old mail.
+func choose(ids []*certstore.Identity, now time.Time) (signing *certstore.Identity, encryption *x509.Certificate, err error) {
 	const signs = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
 	const encrypts = x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
-	for _, id := range ids {
-		usage := id.Certificate().KeyUsage
-		if signing == nil && (usage == 0 || usage&signs != 0) {
-			signing = id
-		} else if encryption == nil && (usage == 0 || usage&encrypts != 0) {
-			encryption = id.Certificate()
+	newest := func(want, not x509.KeyUsage) (found *certstore.Identity) {
+		for _, id := range ids {
+			c := id.Certificate()
+			usage := c.KeyUsage
+			if usage == 0 { // restricts nothing
+				usage = signs | encrypts
+			}
+			if usage&want != 0 && usage&not == 0 && !now.Before(c.NotBefore) && !now.After(c.NotAfter) &&
+				(found == nil || c.NotBefore.After(found.Certificate().NotBefore)) {
+				found = id
+			}
 		}
+		return found
 	}
-	if signing == nil {
+	if signing = newest(signs, 0); signing == nil {
 		return nil, nil, notGood(fmt.Errorf("no identity can sign"))
+	}
+	other := newest(encrypts, signs)
+	if usage := signing.Certificate().KeyUsage; other == nil && usage != 0 && usage&encrypts == 0 {
+		other = newest(encrypts, 0)
+	}
+	if other != nil {
+		encryption = other.Certificate()
 	}
 	return signing, encryption, nil
 }
