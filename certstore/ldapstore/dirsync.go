@@ -39,7 +39,7 @@ func (f *feed) dirSync(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	at := readCursor(raw, "dirsync")
+	at := f.store.readCursor(raw, "dirsync")
 	if at.Cookie == nil {
 		at.Naming, f.batch.Reset = true, true
 	}
@@ -50,7 +50,8 @@ func (f *feed) dirSync(raw []byte) error {
 		more, changed, cookie, err := f.dirSyncStep(root.base, at)
 		var answer *ldap.Error
 		if known && errors.As(err, &answer) && refusesCookie(answer.ResultCode) {
-			at, known = cursor{Kind: "dirsync", Naming: true}, false
+			at, known = f.store.cursor("dirsync"), false
+			at.Naming = true
 			f.batch.Reset = true
 			continue
 		}

@@ -172,8 +172,6 @@ func TestSyncSlapd(t *testing.T) {
 	}
 }
 
-// A source takes over from another: the cursor of one means nothing to the next, which
-// reads everything anew and doubles nothing.
 // A reader who may not see entryUUID is told it by content synchronisation all the same, so
 // that deletions are his, and what stays is not taken for deleted.
 func TestSyncreplHiddenUUID(t *testing.T) {
@@ -201,6 +199,30 @@ func TestSyncreplHiddenUUID(t *testing.T) {
 	m.holds("u2<u2@example.test>")
 }
 
+// A store with another filter, further addresses or another user sees what has not changed
+// for the first time.
+func TestSyncOtherEyes(t *testing.T) {
+	ca := certtest.NewCA(t, "CA")
+	var data bytes.Buffer
+	for _, uid := range []string{"u1", "u2"} {
+		ldif(&data, uid, "mail: "+uid+"@example.test", "userCertificate;binary:: "+b64(named(t, ca, uid, uid+"@example.test").Raw))
+	}
+	server := servertest.StartSlapd(t, data.Bytes())
+	some, all := newStore(t, server.URL, server), newStore(t, server.URL, server)
+	some.Filter = "(uid=u1)"
+	m := newMirror(t, some.Syncrepl())
+	m.run()
+	m.holds("u1<u1@example.test>")
+	m.from = all.Syncrepl()
+	m.run()
+	m.holds("u1<u1@example.test>", "u2<u2@example.test>")
+	m.from = some.Syncrepl()
+	m.run()
+	m.holds("u1<u1@example.test>")
+}
+
+// A source takes over from another: the cursor of one means nothing to the next, which
+// reads everything anew and doubles nothing.
 func TestSourcesTakeOver(t *testing.T) {
 	ca := certtest.NewCA(t, "CA")
 	var data bytes.Buffer
