@@ -192,7 +192,7 @@ func build(names []string, files map[string]*dirFile) *dirState {
 			s.errs = append(s.errs, pathError(name, err))
 		}
 		for i := range f.entries {
-			s.memory.put(f.entries[i])
+			s.memory.put(f.entries[i], name)
 			all.Certificates = append(all.Certificates, f.entries[i].Certificate)
 		}
 		for _, k := range f.keys {

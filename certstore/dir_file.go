@@ -64,7 +64,10 @@ func (d *Dir) read(name string, info fs.FileInfo, now time.Time, old *dirFile) *
 	f := &dirFile{info: info, settled: now.Sub(info.ModTime()) > settling}
 	data, err := d.load(name)
 	if err != nil {
-		f.errs = []error{err}
+		// It may be read the next time, and look no different: there are owners, lists of
+		// rights, and processes with too many open files.
+		f.settled, f.errs = false, []error{err}
+		f.same = old != nil && old.sum == f.sum && old.errs[0].Error() == err.Error()
 		return f
 	}
 	f.sum = sha256.Sum256(data)
@@ -138,10 +141,12 @@ func known(name string) bool {
 		strings.ToLower(filepath.Ext(name)))
 }
 
-// put adds an entry that nobody else sees yet; of two with the same certificate and
-// address the first stays.
-func (m *Memory) put(e Entry) {
-	if m.entry(e.Certificate, e.Address) == nil {
+// put adds an entry of a file, that nobody else sees yet. Of two with the same certificate
+// and address the one that [Dir.Put] wrote counts, or else the first.
+func (m *Memory) put(e Entry, name string) {
+	if old := m.entry(e.Certificate, e.Address); old == nil {
 		m.entries.add(e.Certificate, e.Address, e)
+	} else if name == entryName(&e) {
+		old.value = e
 	}
 }

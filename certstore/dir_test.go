@@ -288,6 +288,27 @@ func TestDirWriter(t *testing.T) {
 }
 
 // What cannot be read any more is not written: the folder keeps what it has.
+// What Put wrote counts, also where somebody else's file holds the same certificate.
+func TestDirPutBesideFile(t *testing.T) {
+	c := selfSigned(t, newKey(t), 1, "alice@example.org")
+	for _, name := range []string{"!.pem", "~.pem"} { // before and after the digits of a digest
+		d, _ := folder(t, map[string][]byte{name: certPEM(c)})
+		if err := d.Put(t.Context(), &certstore.Entry{Certificate: c, Source: "put", Default: true}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for e, err := range d.All(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(e.Source, " ", e.Default))
+		}
+		if !slices.Equal(got, []string{"put true"}) {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestDirFull(t *testing.T) {
 	key := newKey(t)
 	d, path := folder(t, nil)

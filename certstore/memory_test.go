@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/certstore"
 )
@@ -271,5 +272,44 @@ func TestMulti(t *testing.T) {
 	}
 	for range all.Certificates(t.Context(), certstore.Email("a@example.org")) {
 		break // must not go on yielding
+	}
+}
+
+// What only a later store knows of an entry is not lost.
+func TestMultiSaysMore(t *testing.T) {
+	c := selfSigned(t, newKey(t), 1, "a@example.org")
+	plain := certstore.Entry{Certificate: c, Address: "a@example.org", Source: "plain", Seen: time.Unix(1, 0)}
+	for what, say := range map[string]func(*certstore.Entry){
+		"nothing":      func(*certstore.Entry) {},
+		"default":      func(e *certstore.Entry) { e.Default = true },
+		"published":    func(e *certstore.Entry) { e.Published = true },
+		"capabilities": func(e *certstore.Entry) { e.Capabilities = []byte{0x30, 0} },
+		"later":        func(e *certstore.Entry) { e.Seen = time.Unix(2, 0) },
+	} {
+		said := plain
+		said.Source = "said"
+		say(&said)
+		var one, two, three certstore.Memory
+		for m, e := range map[*certstore.Memory]*certstore.Entry{&one: &plain, &two: &said, &three: &said} {
+			if err := m.Put(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := []string{"plain", "said"}
+		if what == "nothing" {
+			want = want[:1]
+		}
+		for _, all := range []certstore.Store{certstore.Multi(&one, &two, &three), certstore.Parallel(&one, &two, &three)} {
+			var got []string
+			for e, err := range all.Certificates(t.Context(), certstore.Email("a@example.org")) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, e.Source)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", what, got, want)
+			}
+		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 )
 
 // Multi returns a store that asks each of stores in turn and yields what they find, an
-// entry with the same certificate and address only once. A store that fails never hides
+// entry with the same certificate and address only once, unless a later store says more of
+// it than those before: that it is the default or published by its owner, its capabilities,
+// or that it was seen later. Then it comes again, as that store has it. A store that fails never hides
 // the answer of another: the errors of all come joined at the end of the sequence. A caller
 // that stops early leaves the remaining stores unasked.
 func Multi(stores ...Store) Store { return multi(slices.Clone(stores)) }
@@ -22,7 +24,7 @@ type multi []Store
 
 func (m multi) Certificates(ctx context.Context, q Query) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		u := union{seen: map[entryKey]bool{}, yield: yield}
+		u := union{said: map[entryKey]*Entry{}, yield: yield}
 		for _, s := range m {
 			if !u.add(s.Certificates(ctx, q)) {
 				return
@@ -60,7 +62,7 @@ func (p parallel) Certificates(ctx context.Context, q Query) iter.Seq2[*Entry, e
 				close(c)
 			}()
 		}
-		u := union{seen: map[entryKey]bool{}, yield: yield}
+		u := union{said: map[entryKey]*Entry{}, yield: yield}
 		for _, c := range answers {
 			more := u.add(func(yield func(*Entry, error) bool) {
 				for {
@@ -93,9 +95,10 @@ type entryKey struct {
 	address string
 }
 
-// A union puts sequences together, each entry once and the errors last.
+// A union puts sequences together, each entry once, or again where it says more, and the
+// errors last.
 type union struct {
-	seen  map[entryKey]bool
+	said  map[entryKey]*Entry // by all entries together
 	errs  []error
 	yield func(*Entry, error) bool
 }
@@ -108,15 +111,32 @@ func (u *union) add(seq iter.Seq2[*Entry, error]) bool {
 			return true
 		}
 		k := entryKey{sha256.Sum256(e.Certificate.Raw), e.Address}
-		if u.seen[k] {
+		said := u.said[k]
+		if said == nil {
+			said = &Entry{}
+			u.said[k] = said
+		} else if !said.lacks(e) {
 			continue
 		}
-		u.seen[k] = true
+		said.Default = said.Default || e.Default
+		said.Published = said.Published || e.Published
+		if len(said.Capabilities) == 0 {
+			said.Capabilities = e.Capabilities
+		}
+		if e.Seen.After(said.Seen) {
+			said.Seen = e.Seen
+		}
 		if !u.yield(e, nil) {
 			return false
 		}
 	}
 	return true
+}
+
+// lacks reports whether e says anything that said does not.
+func (said *Entry) lacks(e *Entry) bool {
+	return e.Default && !said.Default || e.Published && !said.Published ||
+		len(e.Capabilities) > 0 && len(said.Capabilities) == 0 || e.Seen.After(said.Seen)
 }
 
 func (u *union) end() {

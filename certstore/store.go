@@ -41,7 +41,7 @@ type Entry struct {
 	Source       string    // where it was found, for people: "ldap://dc1 userCertificate"
 	Address      string    // the address it is filed under, if the store files by address
 	Default      bool      // marked by its publisher as the one to encrypt to
-	Published    bool      // published by its owner: the block that held it was signed by its key
+	Published    bool      // published by its owner: the block that held it was signed by a key of the same mailbox
 	Capabilities []byte    // DER of SMIMECapabilities (RFC 8551, Section 2.5.2), if known
 	Seen         time.Time // when it was last seen; zero if the store does not know
 }

@@ -82,7 +82,10 @@ func (r *Resolver) Candidates(ctx context.Context, address string) ([]Candidate,
 	if _, _, ok := mailbox.Split(address); !ok {
 		return nil, fmt.Errorf("smime: %q is no address", clip(address))
 	}
-	l := &lookup{r: r, ctx: ctx, addresses: []string{address}}
+	l := &lookup{r: r, ctx: ctx, addresses: []string{address}, now: time.Now()}
+	if r.Chain.Time != nil {
+		l.now = r.Chain.Time()
+	}
 	var failed []error
 	if r.Secondary != nil {
 		others, err := r.Secondary(ctx, address)
@@ -109,6 +112,7 @@ func (r *Resolver) Candidates(ctx context.Context, address string) ([]Candidate,
 			break
 		}
 	}
+	l.judgeAll()
 	for i := range l.found {
 		if c := &l.found[i]; c.Usable {
 			c.Reasons = append(c.rank.reasons(), c.Reasons...)
@@ -210,34 +214,64 @@ type lookup struct {
 	r         *Resolver
 	ctx       context.Context
 	addresses []string // the one asked for first
+	now       time.Time
+	read      int         // entries of the store
+	fit       []Candidate // that may turn out usable
+	unfit     []Candidate // that will not, by what they say of themselves
 	found     []Candidate
 }
 
-// add judges an entry. It returns false when enough were seen.
+// add takes an entry in. It returns false when enough were seen: of what cannot be used
+// anyway there may be much, such as what has expired, before something that can.
 func (l *lookup) add(e *certstore.Entry, pinned bool) bool {
+	if l.read++; l.read > limits.StoreElements {
+		return false
+	}
 	if e == nil || e.Certificate == nil {
 		return true
 	}
-	if i := slices.IndexFunc(l.found, func(c Candidate) bool { return c.Certificate.Equal(e.Certificate) }); i >= 0 {
-		l.found[i].rank.learn(e)
-		return true
+	for _, list := range [][]Candidate{l.fit, l.unfit} {
+		if i := slices.IndexFunc(list, func(c Candidate) bool { return c.Certificate.Equal(e.Certificate) }); i >= 0 {
+			list[i].rank.learn(e)
+			return true
+		}
 	}
-	if len(l.found) == limits.Candidates {
-		return false
+	named, ok := l.names(e.Certificate)
+	list := &l.unfit
+	if ok && l.promising(e.Certificate) {
+		list = &l.fit
+	}
+	if len(*list) == limits.Candidates {
+		return list == &l.unfit
 	}
 	c := Candidate{Certificate: e.Certificate, Source: e.Source}
-	named, ok := l.names(e.Certificate)
-	switch {
-	case !ok:
-		c.refuse("address.mismatch", "it names neither "+l.addresses[0]+" nor another address of the same person")
-	default:
-		l.judge(&c)
-	}
-	c.rank = rankOf{usable: c.Usable, pinned: pinned, named: named, primary: named == l.addresses[0]}
+	c.rank = rankOf{pinned: pinned, named: named, primary: named == l.addresses[0]}
 	c.rank.entry.Certificate = e.Certificate
 	c.rank.learn(e)
-	l.found = append(l.found, c)
+	*list = append(*list, c)
 	return true
+}
+
+// promising reports whether a certificate is valid now and for encryption, as far as it
+// says so itself: that costs nothing to find out.
+func (l *lookup) promising(c *x509.Certificate) bool {
+	const encrypts = x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
+	return !l.now.Before(c.NotBefore) && !l.now.After(c.NotAfter) && (c.KeyUsage == 0 || c.KeyUsage&encrypts != 0)
+}
+
+// judgeAll judges what was collected, up to its bound.
+func (l *lookup) judgeAll() {
+	l.found = append(l.fit, l.unfit...)
+	l.found = l.found[:min(len(l.found), limits.Candidates)]
+	for i := range l.found {
+		c := &l.found[i]
+		if c.rank.named == "" {
+			c.refuse("address.mismatch", "it names neither "+l.addresses[0]+" nor another address of the same person")
+		} else {
+			l.judge(c)
+		}
+		c.rank.usable = c.Usable
+	}
 }
 
 // names returns the first of the person's addresses that a certificate is for.

@@ -213,6 +213,34 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestCandidatesBehindOthers: however many certificates stand in front of it that cannot be
+// used, a good one is found (attack row H06). It has been seen twice then, and what was said
+// of it the second time counts.
+func TestCandidatesBehindOthers(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	for name, bad := range map[string]smimetest.Leaf{
+		"expired":       {NotBefore: days(-100), NotAfter: days(-1)},
+		"not yet valid": {NotBefore: days(1)},
+		"for signing":   {KeyUsage: x509.KeyUsageDigitalSignature},
+		"other people":  {Emails: []string{"carol@good.example"}},
+	} {
+		if bad.Emails == nil {
+			bad.Emails = []string{"bob@good.example"}
+		}
+		s := &shelf{}
+		for range 40 {
+			s.entries = append(s.entries, entryOf(pki.Issue(bad).Certificate()))
+		}
+		again := entryOf(pki.Bob().Certificate())
+		again.Default = true
+		s.entries = append(s.entries, entryOf(pki.Bob().Certificate()), again)
+		list, err := (&smime.Resolver{Store: s, Chain: judging(pki)}).Candidates(t.Context(), "bob@good.example")
+		if err != nil || len(list) != 32 || !list[0].Usable || !list[0].Certificate.Equal(pki.Bob().Certificate()) || !strings.Contains(list[0].Reasons[1], "marked by its owner") {
+			t.Errorf("%s: %d candidates, %v", name, len(list), err)
+		}
+	}
+}
+
 // TestCandidatesAreBounded: a directory cannot make anybody judge certificates for ever
 // (attack row H06).
 func TestCandidatesAreBounded(t *testing.T) {

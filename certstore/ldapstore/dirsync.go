@@ -39,7 +39,7 @@ func (f *feed) dirSync(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	at := readCursor(raw, "dirsync")
+	at := f.store.readCursor(raw, "dirsync")
 	if at.Cookie == nil {
 		at.Naming, f.batch.Reset = true, true
 	}
@@ -50,7 +50,8 @@ func (f *feed) dirSync(raw []byte) error {
 		more, changed, cookie, err := f.dirSyncStep(root.base, at)
 		var answer *ldap.Error
 		if known && errors.As(err, &answer) && refusesCookie(answer.ResultCode) {
-			at, known = cursor{Kind: "dirsync", Naming: true}, false
+			at, known = f.store.cursor("dirsync"), false
+			at.Naming = true
 			f.batch.Reset = true
 			continue
 		}
@@ -104,16 +105,19 @@ type change struct {
 
 // dirSyncStep asks once. It adds what it can to the batch, and returns the objects that
 // have to be read again, and whether there is more to ask for. The first time an entry
-// holds all its attributes, later what changed.
+// holds all its attributes, later what changed. Naming everything may take several answers,
+// and who was named in one may change or go before the next.
 func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change, next []byte, err error) {
 	filter := "(|(objectClass=user)(objectClass=contact))"
-	if at.Naming {
+	first := at.Naming && at.Cookie == nil
+	if first {
 		// Only then: an object that was deleted or changed may not meet the filter any more.
 		filter = f.store.filtered(filter)
 	}
 	// The list selects too: isDeleted is for deletions, name for renames and moves, and those
-	// of the filter for who meets it now or does not any more.
-	attributes := append([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name"}, f.store.Addresses...)
+	// of the filter for who meets it now or does not any more. objectClass never changes: an
+	// entry without it holds changes only.
+	attributes := append([]string{"mail", "proxyAddresses", "userCertificate", "userSMIMECertificate", "objectGUID", "isDeleted", "name", "objectClass"}, f.store.Addresses...)
 	if f.store.Filter != "" {
 		own, err := ldap.CompileFilter(f.store.Filter)
 		if err != nil {
@@ -132,16 +136,19 @@ func (f *feed) dirSyncStep(base string, at cursor) (more bool, changed []change,
 	}, func(e *ldap.Entry, _ []ldap.Control) error {
 		f.pulse.beat()
 		o := f.store.syncObject(e)
-		if at.Naming {
-			if o.Deleted || !f.covers(e.DN) || len(o.Certificates)+len(o.Problems) == 0 {
-				return nil
-			}
+		carried := f.covers(e.DN) && len(o.Certificates)+len(o.Problems) > 0
+		switch {
+		case first && (o.Deleted || !carried):
+			return nil
+		case first || o.Deleted:
 			return f.add(o, at.bytes())
+		case !at.Naming || f.store.Filter != "" || len(textsOf(e, "objectClass")) == 0:
+			return remember(&changed, e)
+		case !carried:
+			// An earlier answer may have named it, before it left or lost them.
+			return f.add(&sync.Object{ID: o.ID, Name: o.Name, Deleted: true}, at.bytes())
 		}
-		if o.Deleted {
-			return f.add(o, at.bytes())
-		}
-		return remember(&changed, e)
+		return f.add(o, at.bytes())
 	}, func(controls []ldap.Control) error {
 		if c, ok := ldap.FindControl(controls, controlDirSync).(*ldap.ControlDirSync); ok {
 			more, next, answered = c.Flags != 0, c.Cookie, true

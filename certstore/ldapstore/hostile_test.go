@@ -112,6 +112,30 @@ func referral(id int64, url string) []byte {
 	return message(id, op)
 }
 
+// The time limit is for a query, however many searches it takes.
+func TestSlowSearches(t *testing.T) {
+	for _, pause := range []time.Duration{0, 300 * time.Millisecond} {
+		s := fake(t, answering(func(w io.Writer, id int64, _ *ber.Packet) {
+			time.Sleep(pause)
+			w.Write(done(id, 0))
+		}))
+		if pause == 0 {
+			s.Timeout = time.Minute
+		}
+		var q certstore.AnyOf
+		for i := range 100 {
+			q = append(q, certstore.Email(fmt.Sprintf("user%d@example.test", i)))
+		}
+		var failed error
+		for _, err := range s.Certificates(t.Context(), q) {
+			failed = err
+		}
+		if errors.Is(failed, context.DeadlineExceeded) != (pause > 0) {
+			t.Errorf("answers after %v: %v", pause, failed)
+		}
+	}
+}
+
 // A server that lies, hangs or babbles costs its time limit and nothing else; the store
 // next to it answers all the same.
 func TestHostileServers(t *testing.T) {

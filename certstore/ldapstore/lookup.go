@@ -9,6 +9,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 	"golang.org/x/net/idna"
@@ -51,8 +52,13 @@ func (s *Store) Certificates(ctx context.Context, q certstore.Query) iter.Seq2[*
 			}
 			return true
 		}
+		left := s.timeout() // for all searches together, but not for whoever takes the entries
 		for chunk := range slices.Chunk(emails, addressesPerSearch) {
-			entries, err := s.byAddress(ctx, chunk)
+			began := time.Now()
+			limited, cancel := context.WithTimeoutCause(ctx, left, s.tooSlow())
+			entries, err := s.byAddress(limited, chunk)
+			cancel()
+			left -= time.Since(began)
 			if !send(entries) {
 				return
 			}
@@ -110,6 +116,9 @@ func (s *Store) byAddress(ctx context.Context, addresses []string) ([]*certstore
 	}
 	byAddress := make([][]*certstore.Entry, len(addresses))
 	for _, e := range found {
+		if err := ctx.Err(); err != nil {
+			return nil, s.wrap(ctx, err)
+		}
 		o := s.object(e)
 		for i, address := range addresses {
 			if filed := o.spelling(address); filed != "" {
@@ -256,7 +265,7 @@ func (s *Store) entries(o *object, address string) []*certstore.Entry {
 			continue
 		}
 		filed := address
-		if certstore.Email(address).Match(v.Certificate) {
+		if slices.Contains(v.named, address) {
 			filed = o.filed(v)
 		}
 		list = append(list, &certstore.Entry{

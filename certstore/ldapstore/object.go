@@ -1,13 +1,13 @@
 package ldapstore
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 
-	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/pkix"
 	"github.com/postseal/postseal/internal/usersmime"
@@ -16,19 +16,21 @@ import (
 // An object is a directory entry as far as certificates go.
 type object struct {
 	dn        string
-	addresses []string // the primary one first
-	values    []value  // those of userSMIMECertificate first
-	problems  []string // values that cannot be read
+	addresses []string       // the primary one first
+	values    []value        // those of userSMIMECertificate first
+	problems  []string       // values that cannot be read
+	index     *mailbox.Index // of addresses
 }
 
 // A value is a certificate and the attribute it was found in.
 type value struct {
 	usersmime.Found
 	attribute string
+	named     []string // of the object's addresses, those that the certificate names
 }
 
-// maxAddresses bounds the addresses of an object, since each is held against each of its
-// certificates. Exchange allows some hundreds.
+// maxAddresses bounds the addresses of an object, since each of its certificates may be
+// filed under each. Exchange allows some hundreds.
 const maxAddresses = 1000
 
 func foldASCII(r rune) rune {
@@ -42,12 +44,13 @@ func foldASCII(r rune) rune {
 func (s *Store) object(e *ldap.Entry) *object {
 	o := &object{dn: e.DN}
 	var block, bare []value
-	var first, more []string
+	var primary, more []string
+	var blocks usersmime.Reader
 	for _, a := range e.Attributes {
 		name, _, _ := strings.Cut(a.Name, ";") // ;binary and ;range= say nothing about the meaning
 		switch strings.ToLower(name) {
 		case "mail":
-			first = append(first, texts(a)...)
+			primary = append(primary, texts(a)...)
 		case "proxyaddresses":
 			for _, v := range texts(a) {
 				// SMTP: marks the primary address, smtp: the others; X500: and the like are no mail addresses.
@@ -62,11 +65,11 @@ func (s *Store) object(e *ldap.Entry) *object {
 					o.problems = append(o.problems, fmt.Sprintf("%s: %v", name, err))
 					continue
 				}
-				bare = append(bare, value{usersmime.Found{Certificate: c}, name})
+				bare = append(bare, value{usersmime.Found{Certificate: c}, name, nil})
 			}
 		case "usersmimecertificate":
 			for _, b := range a.ByteValues {
-				found, warnings, err := usersmime.Parse(b)
+				found, warnings, err := blocks.Parse(b)
 				if err != nil {
 					warnings = append(warnings, err)
 				}
@@ -74,7 +77,7 @@ func (s *Store) object(e *ldap.Entry) *object {
 					o.problems = append(o.problems, fmt.Sprintf("%s: %v", name, w))
 				}
 				for _, f := range found {
-					block = append(block, value{f, name})
+					block = append(block, value{f, name, nil})
 				}
 			}
 		default:
@@ -84,7 +87,7 @@ func (s *Store) object(e *ldap.Entry) *object {
 		}
 	}
 	seen := map[string]bool{}
-	for _, address := range append(first, more...) {
+	for _, address := range append(primary, more...) {
 		local, domain, ok := mailbox.Split(address)
 		key := strings.Map(foldASCII, local) + "@" + domain // equal where mailbox.Compare finds them so
 		if !ok || seen[key] {
@@ -97,6 +100,7 @@ func (s *Store) object(e *ldap.Entry) *object {
 		seen[key] = true
 		o.addresses = append(o.addresses, address)
 	}
+	o.index = mailbox.NewIndex(o.addresses)
 	// A certificate counts once, with the best that is said about it.
 	index := map[[32]byte]int{}
 	for _, v := range append(block, bare...) {
@@ -114,6 +118,10 @@ func (s *Store) object(e *ldap.Entry) *object {
 		if have.Capabilities == nil || v.Published && v.Capabilities != nil {
 			have.Capabilities = v.Capabilities
 		}
+	}
+	for i := range o.values {
+		v := &o.values[i]
+		v.named = o.index.Find(mailbox.Of(v.Certificate)...)
 	}
 	return o
 }
@@ -148,12 +156,7 @@ func texts(a *ldap.EntryAttribute) []string {
 // spelling returns an address of the object as the directory writes it, or nothing if the
 // object does not have it.
 func (o *object) spelling(address string) string {
-	for _, a := range o.addresses {
-		if mailbox.Compare(address, mailbox.Mailbox{Address: a}) != mailbox.Different {
-			return a
-		}
-	}
-	return ""
+	return first(o.index.Find(mailbox.Mailbox{Address: address}))
 }
 
 // filed returns the address of the object that a certificate is filed under where there
@@ -162,10 +165,13 @@ func (o *object) filed(v value) string {
 	if v.Chain || len(o.addresses) == 0 {
 		return ""
 	}
-	for _, a := range o.addresses {
-		if certstore.Email(a).Match(v.Certificate) {
-			return a
-		}
+	return cmp.Or(first(v.named), o.addresses[0])
+}
+
+// first returns the first of a list, or nothing.
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
 	}
-	return o.addresses[0]
+	return list[0]
 }

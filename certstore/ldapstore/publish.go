@@ -297,7 +297,13 @@ func (p *publisher) says(found []usersmime.Found) bool {
 			continue
 		}
 		wanted := p.block.Encryption == nil || f.Certificate.Equal(p.block.Encryption)
-		if n++; !p.has(f.Certificate) || !f.Published || p.block.Encryption != nil && f.Default != wanted {
+		if n++; !p.has(f.Certificate) || !f.Published && f.Certificate.Equal(p.own[0]) {
+			return false
+		}
+		if !f.Published {
+			continue // it is somebody else's by what it names: nothing is said about it
+		}
+		if p.block.Encryption != nil && f.Default != wanted {
 			return false
 		}
 		if p.block.Capabilities != nil && !bytes.Equal(f.Capabilities, p.block.Capabilities) {

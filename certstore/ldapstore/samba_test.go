@@ -399,7 +399,11 @@ func testADCursors(t *testing.T, d *domain) {
 		must(t, err)
 		var state map[string]any
 		must(t, json.Unmarshal(before, &state))
-		state["cursor"] = []byte(test.bad)
+		var good struct{ Cursor []byte }
+		var of struct{ View string }
+		must(t, json.Unmarshal(before, &good))
+		must(t, json.Unmarshal(good.Cursor, &of))
+		state["cursor"] = []byte(strings.Replace(test.bad, `{`, fmt.Sprintf(`{"view":%q,`, of.View), 1))
 		after, err := json.Marshal(state)
 		must(t, err)
 		must(t, m.db.Apply(t.Context(), m.from.Name(), &sync.Update{Before: before, After: after}))

@@ -2,6 +2,7 @@ package ldapstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -310,6 +311,7 @@ func (f *feed) crls() ([]sync.CRL, error) {
 // A cursor is what a source keeps between runs. Only the fields of its kind are set.
 type cursor struct {
 	Kind   string `json:"kind"`
+	View   string `json:"view,omitempty"`   // of the store that it is for
 	Cookie []byte `json:"cookie,omitempty"` // of the server
 	// Naming says that the first pass is not through.
 	Naming bool `json:"naming,omitempty"`
@@ -318,14 +320,26 @@ type cursor struct {
 	Invocation string `json:"invocation,omitempty"`
 }
 
-// readCursor returns what a cursor says, or the zero value if it is another kind's: then
-// everything is read anew.
-func readCursor(raw []byte, kind string) cursor {
+// readCursor returns what a cursor says, or an empty one if it is another kind's, or a
+// store's with other eyes: then everything is read anew.
+func (s *Store) readCursor(raw []byte, kind string) cursor {
 	var c cursor
-	if json.Unmarshal(raw, &c) != nil || c.Kind != kind {
-		return cursor{Kind: kind}
+	if json.Unmarshal(raw, &c) != nil || c.Kind != kind || c.View != s.view() {
+		return s.cursor(kind)
 	}
 	return c
+}
+
+func (s *Store) cursor(kind string) cursor { return cursor{Kind: kind, View: s.view()} }
+
+// view identifies what decides which objects the store sees and how, beside the server and
+// the base: what did not change is not told again to whoever sees it for the first time.
+func (s *Store) view() string {
+	if s.User == "" && s.Filter == "" && len(s.Addresses) == 0 {
+		return ""
+	}
+	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", s.User, s.Filter, s.Addresses))
+	return hex.EncodeToString(h[:8])
 }
 
 func (c cursor) bytes() []byte {

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -16,7 +17,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/postseal/postseal/certstore/ldapstore"
@@ -169,8 +172,6 @@ func TestSyncSlapd(t *testing.T) {
 	}
 }
 
-// A source takes over from another: the cursor of one means nothing to the next, which
-// reads everything anew and doubles nothing.
 // A reader who may not see entryUUID is told it by content synchronisation all the same, so
 // that deletions are his, and what stays is not taken for deleted.
 func TestSyncreplHiddenUUID(t *testing.T) {
@@ -198,6 +199,30 @@ func TestSyncreplHiddenUUID(t *testing.T) {
 	m.holds("u2<u2@example.test>")
 }
 
+// A store with another filter, further addresses or another user sees what has not changed
+// for the first time.
+func TestSyncOtherEyes(t *testing.T) {
+	ca := certtest.NewCA(t, "CA")
+	var data bytes.Buffer
+	for _, uid := range []string{"u1", "u2"} {
+		ldif(&data, uid, "mail: "+uid+"@example.test", "userCertificate;binary:: "+b64(named(t, ca, uid, uid+"@example.test").Raw))
+	}
+	server := servertest.StartSlapd(t, data.Bytes())
+	some, all := newStore(t, server.URL, server), newStore(t, server.URL, server)
+	some.Filter = "(uid=u1)"
+	m := newMirror(t, some.Syncrepl())
+	m.run()
+	m.holds("u1<u1@example.test>")
+	m.from = all.Syncrepl()
+	m.run()
+	m.holds("u1<u1@example.test>", "u2<u2@example.test>")
+	m.from = some.Syncrepl()
+	m.run()
+	m.holds("u1<u1@example.test>")
+}
+
+// A source takes over from another: the cursor of one means nothing to the next, which
+// reads everything anew and doubles nothing.
 func TestSourcesTakeOver(t *testing.T) {
 	ca := certtest.NewCA(t, "CA")
 	var data bytes.Buffer
@@ -232,4 +257,85 @@ func dialTo(host string) func(ctx context.Context, network, address string) (net
 		}
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(host, port))
 	}
+}
+
+// doneWith ends an answer of Active Directory: with the cookies of DirSync and of paging.
+func doneWith(id int64, more bool, cookie string) []byte {
+	m := ber.DecodePacket(done(id, 0))
+	controls := ber.Encode(ber.ClassContext, ber.TypeConstructed, 0, nil, "")
+	add := func(oid string, numbers []int64, cookie string) {
+		value := ber.NewSequence("")
+		for _, n := range numbers {
+			value.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, n, ""))
+		}
+		value.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, cookie, ""))
+		c := ber.NewSequence("")
+		c.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, oid, ""))
+		c.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, string(value.Bytes()), ""))
+		controls.AppendChild(c)
+	}
+	flags := int64(0)
+	if more {
+		flags = 1
+	}
+	add("1.2.840.113556.1.4.841", []int64{flags, 0}, cookie)
+	add("1.2.840.113556.1.4.319", []int64{0}, "")
+	m.AppendChild(controls)
+	return m.Bytes()
+}
+
+// DirSync may take several answers to name everything. Whoever was named in one, and then
+// changes, leaves or is deleted before the next, is in the next with that, and with nothing
+// else.
+func TestDirSyncMeanwhile(t *testing.T) {
+	ca := certtest.NewCA(t, "CA")
+	person := func(n byte, name string, more ...attribute) (string, []attribute) {
+		return "CN=" + name + ",dc=example,dc=test", append([]attribute{
+			{"objectGUID", []string{strings.Repeat(string(rune(n)), 16)}}, {"name", []string{name}}, {"objectClass", []string{"user"}},
+		}, more...)
+	}
+	whole := func(n byte, name string) (string, []attribute) {
+		return person(n, name, attribute{"mail", []string{name + "@example.test"}}, attribute{"userCertificate", []string{string(named(t, ca, name, name+"@example.test").Raw)}})
+	}
+	second := string(named(t, ca, "second", "changes@example.test").Raw)
+	step := 0
+	s := fake(t, answering(func(w io.Writer, id int64, request *ber.Packet) {
+		send := func(dn string, attributes []attribute) { w.Write(entry(id, dn, attributes...)) }
+		base, _ := request.Children[0].Value.(string)
+		filter, err := ldap.DecompileFilter(request.Children[6])
+		if err != nil {
+			t.Error(err)
+		}
+		switch {
+		case base == "":
+			w.Write(entry(id, "", attribute{"defaultNamingContext", []string{"dc=example,dc=test"}}, attribute{"supportedCapabilities", []string{"1.2.840.113556.1.4.800"}}))
+		case strings.Contains(filter, "RevocationList"):
+		case strings.Contains(filter, "objectGUID"):
+			dn, attributes := whole('c', "changes")
+			attributes[4].values = append(attributes[4].values, second)
+			send(dn, attributes)
+		default:
+			step++
+			if step == 1 {
+				send(whole('s', "stays"))
+				send(whole('d', "deleted"))
+				send(whole('l', "loses"))
+				send(whole('c', "changes"))
+				w.Write(doneWith(id, true, "one"))
+				return
+			}
+			send(whole('n', "new"))
+			send(person('l', "loses"))
+			send("CN=deleted", []attribute{{"objectGUID", []string{strings.Repeat("d", 16)}}, {"isDeleted", []string{"TRUE"}}})
+			send("CN=changes,dc=example,dc=test", []attribute{{"objectGUID", []string{strings.Repeat("c", 16)}}, {"userCertificate", []string{second}}})
+			w.Write(doneWith(id, false, "two"))
+			return
+		}
+		w.Write(doneWith(id, false, ""))
+	}))
+	s.Timeout = time.Minute
+	m := newMirror(t, s.DirSync())
+	m.rules.KeepForeign = true
+	m.run()
+	m.holds("changes<changes@example.test>", "new<new@example.test>", "second<changes@example.test>", "stays<stays@example.test>")
 }

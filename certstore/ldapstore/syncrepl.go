@@ -15,11 +15,11 @@ import (
 func (s *Store) Syncrepl() sync.Source { return &source{s, (*feed).syncrepl} }
 
 func (f *feed) syncrepl(raw []byte) error {
-	at := readCursor(raw, "syncrepl")
+	at := f.store.readCursor(raw, "syncrepl")
 	err := f.refresh(at, raw)
 	var answer *ldap.Error
 	if at.Cookie != nil && errors.As(err, &answer) && answer.ResultCode == ldap.LDAPResultSyncRefreshRequired {
-		return f.refresh(cursor{Kind: "syncrepl"}, nil)
+		return f.refresh(f.store.cursor("syncrepl"), nil)
 	}
 	return err
 }

@@ -21,13 +21,14 @@ func (f *feed) usn(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	at := readCursor(raw, "usn")
+	at := f.store.readCursor(raw, "usn")
 	// The number is read before the objects: what changes meanwhile is seen twice.
 	highest, invocation, err := f.usnServer()
 	if err != nil {
 		return err
 	}
-	next := cursor{Kind: "usn", USN: highest, Invocation: invocation}
+	next := f.store.cursor("usn")
+	next.USN, next.Invocation = highest, invocation
 	if at.Invocation != invocation || at.USN == 0 || at.USN > highest {
 		f.batch.Reset = true
 		if err := f.named(nil); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/certstore/sqlstore"
+	"github.com/postseal/postseal/internal/certtest"
 	"github.com/postseal/postseal/internal/servertest"
 )
 
@@ -72,6 +73,41 @@ func TestPostgresOwnSchema(t *testing.T) {
 	}
 	if _, err := sqlstore.Open(t.Context(), "postgres://postgres:wrong@"+strings.SplitN(address, "@", 2)[1]); err == nil || strings.Contains(err.Error(), "wrong@") {
 		t.Errorf("wrong password: %v", err)
+	}
+}
+
+// Whoever may only read the database of a company can.
+func TestPostgresReader(t *testing.T) {
+	address := servertest.Postgres(t)
+	c := certtest.NewCA(t, "root").Certificate
+	put(t, open(t, address), &certstore.Entry{Certificate: c})
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range []string{
+		"CREATE ROLE reader LOGIN PASSWORD 'reads'", "GRANT USAGE ON SCHEMA postseal TO reader", "GRANT SELECT ON ALL TABLES IN SCHEMA postseal TO reader",
+	} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("reader", "reads")
+	s, err := sqlstore.Open(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := names(t, s, certstore.RawSubject(c.RawSubject)); got != "root" {
+		t.Errorf("found %q", got)
+	}
+	if err := s.Put(t.Context(), &certstore.Entry{Certificate: c, Address: "a@example.test"}); err == nil {
+		t.Error("who may only read wrote")
 	}
 }
 

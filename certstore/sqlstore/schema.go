@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -103,9 +104,31 @@ CREATE INDEX sync_entries_entry ON sync_entries (entry);`,
 	}
 }
 
+// upToDate reports whether there is nothing to migrate. Whoever may only read must not be
+// asked for more, and who only reads must not wait for who writes.
+func (s *Store) upToDate(ctx context.Context) (bool, error) {
+	version := 0
+	err := s.view(ctx, func(t *tx) error {
+		query := "SELECT name FROM sqlite_master WHERE name = 'schema_version'"
+		if s.dialect == postgres {
+			query = "SELECT 'schema_version' WHERE to_regclass('schema_version') IS NOT NULL"
+		}
+		var name string
+		if found, err := t.row(query, nil, &name); err != nil || !found {
+			return err
+		}
+		_, err := t.row("SELECT version FROM schema_version", nil, &version)
+		return err
+	})
+	return version == len(migrations()), err
+}
+
 // migrate brings the tables up to date. Processes that do so at the same time wait for
 // each other.
 func (s *Store) migrate(ctx context.Context) error {
+	if ready, err := s.upToDate(ctx); err != nil || ready {
+		return errors.Unwrap(err) // view has said whose it is
+	}
 	return s.update(ctx, func(t *tx) error {
 		if s.dialect == postgres {
 			// Any number will do, as long as every process takes the same.

@@ -1,11 +1,13 @@
 package sqlstore_test
 
 import (
+	"context"
 	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/certstore/sqlstore"
@@ -52,6 +54,32 @@ func TestMigrations(t *testing.T) {
 	}
 	if got := names(t, s, certstore.RawSubject(ca.Certificate.RawSubject)); got != "root" {
 		t.Errorf("it was touched: %q", got)
+	}
+}
+
+// Whoever opens a database to read does not wait for who writes to it.
+func TestOpenBesideWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "certs.db")
+	ca := certtest.NewCA(t, "root")
+	put(t, open(t, "sqlite:"+path), &certstore.Entry{Certificate: ca.Certificate})
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // less than one waits for a lock
+	defer cancel()
+	s, err := sqlstore.Open(ctx, "sqlite:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := names(t, s, certstore.RawSubject(ca.Certificate.RawSubject)); got != "root" {
+		t.Errorf("found %q", got)
 	}
 }
 

@@ -108,6 +108,7 @@ func (r *Rules) entries(o *Object, source string, now time.Time) (entries []*cer
 		refused = append(refused, refusal{nil, "cannot be read: " + p})
 	}
 	var own []Certificate
+	addresses := mailbox.NewIndex(o.Addresses)
 	seen := map[[32]byte]bool{}
 	for _, c := range o.Certificates {
 		h := sha256.Sum256(c.Certificate.Raw)
@@ -115,7 +116,7 @@ func (r *Rules) entries(o *Object, source string, now time.Time) (entries []*cer
 			continue
 		}
 		seen[h] = true
-		if reason := r.refuse(o, c, now); reason != "" {
+		if reason := r.refuse(o, addresses, c, now); reason != "" {
 			refused = append(refused, refusal{c.Certificate, reason})
 			continue
 		}
@@ -144,7 +145,7 @@ func (r *Rules) entries(o *Object, source string, now time.Time) (entries []*cer
 		}
 	}
 	for _, c := range own {
-		for _, a := range r.addresses(o, c.Certificate) {
+		for _, a := range r.addresses(o, addresses, c.Certificate) {
 			entries = append(entries, r.entry(c, source, a, now))
 		}
 	}
@@ -158,10 +159,10 @@ func (r *Rules) entry(c Certificate, source, address string, now time.Time) *cer
 }
 
 // addresses returns what a certificate of an object is filed under.
-func (r *Rules) addresses(o *Object, c *x509.Certificate) []string {
+func (r *Rules) addresses(o *Object, index *mailbox.Index, c *x509.Certificate) []string {
 	list := o.Addresses
 	if !r.Aliases {
-		list = named(o, mailbox.Of(c))
+		list = index.Find(mailbox.Of(c)...)
 	}
 	if len(list) == 0 && len(o.Addresses) > 0 {
 		list = o.Addresses[:1] // a foreign one that is kept
@@ -172,19 +173,8 @@ func (r *Rules) addresses(o *Object, c *x509.Certificate) []string {
 	return list
 }
 
-// named returns the addresses of an object that are among mailboxes.
-func named(o *Object, mailboxes []mailbox.Mailbox) []string {
-	var list []string
-	for _, a := range o.Addresses {
-		if slices.ContainsFunc(mailboxes, func(m mailbox.Mailbox) bool { return mailbox.Compare(a, m) != mailbox.Different }) {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
 // refuse returns why a certificate is not carried, or nothing.
-func (r *Rules) refuse(o *Object, c Certificate, now time.Time) string {
+func (r *Rules) refuse(o *Object, addresses *mailbox.Index, c Certificate, now time.Time) string {
 	cert := c.Certificate
 	switch {
 	case len(cert.Raw) > limits.CertificateSize: // no target need take it, and one must not stop all others
@@ -205,7 +195,7 @@ func (r *Rules) refuse(o *Object, c Certificate, now time.Time) string {
 		if len(mailboxes) == 0 {
 			return "names no mail address"
 		}
-		if len(named(o, mailboxes)) == 0 {
+		if len(addresses.Find(mailboxes...)) == 0 {
 			return "names none of the object's addresses"
 		}
 	}

@@ -682,6 +682,86 @@ func TestStateFile(t *testing.T) {
 	}
 }
 
+// dying is a store of a process that ends in the middle of changing it, or just after.
+type dying struct {
+	*certstore.Memory
+	dead bool
+	puts int // that are done
+}
+
+var errDead = errors.New("the process was killed")
+
+func (d *dying) Put(ctx context.Context, entries ...*certstore.Entry) error {
+	if !d.dead || len(entries) == 0 {
+		return d.Memory.Put(ctx, entries...)
+	}
+	return errors.Join(errDead, d.Memory.Put(ctx, entries[:min(d.puts, len(entries))]...))
+}
+
+func (d *dying) Remove(ctx context.Context, entries ...*certstore.Entry) error {
+	err := d.Memory.Remove(ctx, entries...)
+	if d.dead && len(entries) > 0 {
+		return errors.Join(errDead, err)
+	}
+	return err
+}
+
+// What a killed run left in the store is known as its own afterwards, whatever the source
+// says then: that the object is gone, that it is as it was before, or nothing about it. It
+// is the same in a process that goes on.
+func TestKilledBetween(t *testing.T) {
+	for _, test := range []struct {
+		puts    int
+		goingOn bool
+	}{{0, false}, {1, false}, {2, false}, {0, true}, {1, true}, {2, true}} {
+		path := filepath.Join(t.TempDir(), "state")
+		store := &dying{Memory: new(certstore.Memory), puts: test.puts}
+		w := newWorld(t, nil)
+		open := func() {
+			to, err := sync.ToWriter(store, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.to = memoryTarget{store, to}
+		}
+		open()
+		killed := func(batch *sync.Batch) {
+			t.Helper()
+			store.dead = true
+			if _, err := w.try(nil, batch); !errors.Is(err, errDead) {
+				t.Fatalf("got %v", err)
+			}
+			if store.dead = false; !test.goingOn {
+				open()
+			}
+		}
+		a, b, c := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "a@example.test"), w.cert("c", nil, "a@example.test")
+
+		// It came, and has gone by the next run, which tells of it or just does not name it.
+		killed(full(object("alice", at, a, b)))
+		w.run(nil, full(object("bob", at, c)))
+		w.holds("c<a@example.test>")
+		killed(changes(object("alice", at, a, b)))
+		w.run(nil, changes(&sync.Object{ID: "alice", Deleted: true}))
+		w.holds("c<a@example.test>")
+		killed(changes(object("alice", at, a, b)))
+		w.run(nil, full(object("bob", at, c)))
+		w.holds("c<a@example.test>")
+
+		// It went, or got another certificate, and is as it was by the next run.
+		killed(changes(&sync.Object{ID: "bob", Deleted: true}))
+		w.holds()
+		w.run(nil, changes(object("bob", at, c)))
+		w.holds("c<a@example.test>")
+		killed(changes(object("bob", at, a)))
+		w.run(nil, changes(object("bob", at, c)))
+		w.holds("c<a@example.test>")
+		if r := w.run(nil, changes(object("bob", at, c))); r.Unchanged != 1 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // asked counts the questions that a store gets.
 type asked struct {
 	certstore.Memory

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	stdsync "sync"
@@ -21,10 +22,11 @@ import (
 
 // ToWriter makes a target of any store that can be written to and keeps the Source of its
 // entries, by which it is known who made them. What a target remembers is
-// kept in the file state, which is made if it does not exist: one line for each batch,
-// shortened now and then. The store is written before the file, so that an interrupted run
-// repeats its last batch, which changes nothing the second time. The whole memory of the
-// target is held while it is open.
+// kept in the file state, which is made if it does not exist: two lines for each batch,
+// shortened now and then. The first says what is about to change in the store, the second,
+// once it has changed, that it has: an interrupted run repeats its last batch, and what it
+// left in the store is known to be its own, also if the source has it no more. The whole
+// memory of the target is held while it is open.
 func ToWriter(w interface {
 	certstore.Store
 	certstore.Writer
@@ -88,6 +90,7 @@ func (e *ledgerEntry) key() ledgerKey {
 // A ledgerLine is one change, as the file has it.
 type ledgerLine struct {
 	Source string          `json:"source"`
+	Intent bool            `json:"intent,omitempty"` // it is about to be made
 	State  []byte          `json:"state"`
 	Pass   int64           `json:"pass"`
 	Put    []*ledgerObject `json:"put,omitempty"`
@@ -145,6 +148,10 @@ func (t *writerTarget) source(name string) *ledger {
 // replay does what a line says.
 func (t *writerTarget) replay(l *ledgerLine) {
 	s := t.source(l.Source)
+	if l.Intent {
+		t.intend(s, l)
+		return
+	}
 	s.state = l.State
 	forget := func(id string) {
 		if o := s.objects[id]; o != nil {
@@ -173,6 +180,41 @@ func (t *writerTarget) replay(l *ledgerLine) {
 		forget(id)
 	}
 }
+
+// intend notes that a change of the store may have been made, in part or not at all: an
+// object then owns what it had and what it was to have, and of neither it is known how the
+// store has it. It counts as not seen until it is named again.
+func (t *writerTarget) intend(s *ledger, l *ledgerLine) {
+	doubt := func(id, name string, more []ledgerEntry) {
+		o := s.objects[id]
+		if o == nil {
+			o = &ledgerObject{ID: id, Name: name, Pass: neverSeen}
+			s.objects[id] = o
+		}
+		have := len(o.Entries)
+		o.Entries = slices.Clone(o.Entries)
+		for _, e := range more {
+			if !slices.ContainsFunc(o.Entries[:have], func(h ledgerEntry) bool { return h.key() == e.key() }) {
+				o.Entries = append(o.Entries, e)
+				t.owners[e.key()]++
+			}
+		}
+		for i := range o.Entries {
+			o.Entries[i].Source = "" // as no source has it: it will be put again
+		}
+	}
+	for _, o := range l.Put {
+		doubt(o.ID, o.Name, o.Entries)
+	}
+	for _, id := range l.Remove {
+		if s.objects[id] != nil {
+			doubt(id, "", nil)
+		}
+	}
+}
+
+// neverSeen is before every pass.
+const neverSeen = -1
 
 func (t *writerTarget) State(_ context.Context, source string) ([]byte, error) {
 	t.mu.Lock()
@@ -245,9 +287,11 @@ func (t *writerTarget) Apply(ctx context.Context, source string, u *Update) erro
 	if !bytes.Equal(s.state, u.Before) {
 		return ErrConflict
 	}
-	if err := t.alone(); err != nil {
-		return err
+	f, err := t.open()
+	if err != nil {
+		return fmt.Errorf("sync: state file %s: %w", t.path, err)
 	}
+	defer func() { f.Close() }() // shorten may put another in its place
 	line := &ledgerLine{Source: source, State: u.After, Pass: u.Pass, Touch: u.Touch, Remove: u.Remove}
 	var put []*certstore.Entry
 	gone := map[ledgerKey]int{} // how many owners an entry loses
@@ -288,19 +332,31 @@ func (t *writerTarget) Apply(ctx context.Context, source string, u *Update) erro
 			gone[o.Entries[i].key()]--
 		}
 	}
-	if err := t.store.Put(ctx, put...); err != nil {
-		return err
-	}
 	var unowned []ledgerKey
 	for k, n := range gone {
 		if n > 0 && t.owners[k] <= n {
 			unowned = append(unowned, k)
 		}
 	}
-	if err := t.remove(ctx, unowned); err != nil {
-		return err
+	if g, err := t.shorten(f); err == nil {
+		f = g
+	} else {
+		return fmt.Errorf("sync: state file %s: %w", t.path, err)
 	}
-	return t.append(line)
+	if len(put)+len(unowned) > 0 {
+		intent := *line
+		intent.Intent, intent.State, intent.Touch = true, nil, nil
+		if err := t.append(f, &intent); err != nil {
+			return err
+		}
+		if err := t.store.Put(ctx, put...); err != nil {
+			return err
+		}
+		if err := t.remove(ctx, unowned); err != nil {
+			return err
+		}
+	}
+	return t.append(f, line)
 }
 
 // without returns the objects of drop as they are without its entries.
@@ -367,21 +423,14 @@ func (t *writerTarget) remove(ctx context.Context, keys []ledgerKey) error {
 	return t.store.Remove(ctx, found...)
 }
 
-// append writes a line to the file and does what it says. Another process that wrote to
-// the file meanwhile is noticed by its size.
-func (t *writerTarget) append(l *ledgerLine) error {
-	if t.lines > 1000 {
-		if err := t.shorten(); err != nil {
-			return fmt.Errorf("sync: state file %s: %w", t.path, err)
-		}
-	}
+// append writes a line to the file and does what it says.
+func (t *writerTarget) append(f *os.File, l *ledgerLine) error {
 	b, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
 	b = append(b, '\n')
-	err = t.write(b)
-	if err != nil {
+	if err := t.write(f, b); err != nil {
 		return fmt.Errorf("sync: state file %s: %w", t.path, err)
 	}
 	t.size += int64(len(b))
@@ -390,18 +439,35 @@ func (t *writerTarget) append(l *ledgerLine) error {
 	return nil
 }
 
-// alone makes sure, before the store is touched, that no other process wrote to the file.
-func (t *writerTarget) alone() error {
-	f, err := os.Open(t.path)
-	if errors.Is(err, os.ErrNotExist) && t.size == 0 {
-		return nil
+// open opens the file for one change, before the store is touched. Another process that is
+// about to make one, or has made one since the file was read, is a conflict: the first is
+// known by its lock, where the system has such, the second by the size of the file.
+func (t *writerTarget) open() (*os.File, error) {
+	f, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = lock(f)
+	if err == nil {
+		err = t.current(f)
 	}
 	if err == nil {
 		_, err = t.unfinished(f)
-		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("sync: state file %s: %w", t.path, err)
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// current fails if another process put another file in the place of f since it was opened.
+func (t *writerTarget) current(f *os.File) error {
+	mine, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if now, err := os.Stat(t.path); err != nil || !os.SameFile(mine, now) {
+		return ErrConflict
 	}
 	return nil
 }
@@ -426,12 +492,7 @@ func (t *writerTarget) unfinished(f *os.File) (bool, error) {
 	return true, nil
 }
 
-func (t *writerTarget) write(b []byte) (err error) {
-	f, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+func (t *writerTarget) write(f *os.File, b []byte) error {
 	cut, err := t.unfinished(f)
 	if err != nil {
 		return err
@@ -444,18 +505,56 @@ func (t *writerTarget) write(b []byte) (err error) {
 	if _, err := f.WriteAt(b, t.size); err != nil {
 		return err
 	}
-	return f.Sync()
+	if err := f.Sync(); err != nil || t.size > 0 {
+		return err
+	}
+	return t.settle()
 }
 
-// shorten replaces the file by one with a line for each source.
-func (t *writerTarget) shorten() error {
-	f, err := os.CreateTemp(filepath.Dir(t.path), filepath.Base(t.path)+".*")
+// settle makes the name of the file permanent: one that is on disk may still be there under
+// no name.
+func (t *writerTarget) settle() error {
+	if runtime.GOOS == "windows" {
+		return nil // which has no way to ask for it
+	}
+	dir, err := os.Open(filepath.Dir(t.path))
 	if err != nil {
 		return err
 	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// shorten replaces the file, once it is long, by one with a line for each source, and
+// returns the one to go on with.
+func (t *writerTarget) shorten(old *os.File) (*os.File, error) {
+	if t.lines <= 1000 {
+		return old, nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(t.path), filepath.Base(t.path)+".*")
+	if err != nil {
+		return nil, err
+	}
 	defer os.Remove(f.Name())
-	var size int64
-	lines := 0
+	size, lines, err := t.summary(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if !locks {
+		old.Close() // Windows replaces no file that is open
+	}
+	if err := os.Rename(f.Name(), t.path); err != nil {
+		return nil, err
+	}
+	old.Close()
+	t.size, t.lines = size, lines
+	if err := t.settle(); err != nil {
+		return nil, err
+	}
+	return t.open()
+}
+
+// summary writes a line for each source.
+func (t *writerTarget) summary(w *os.File) (size int64, lines int, err error) {
 	for name, s := range t.sources {
 		if s.state == nil && len(s.objects) == 0 {
 			continue
@@ -466,20 +565,13 @@ func (t *writerTarget) shorten() error {
 		}
 		b, err := json.Marshal(line)
 		if err == nil {
-			_, err = f.Write(append(b, '\n'))
+			_, err = w.Write(append(b, '\n'))
 		}
 		if err != nil {
-			return errors.Join(err, f.Close())
+			return 0, 0, err
 		}
 		size += int64(len(b) + 1)
 		lines++
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), t.path); err != nil {
-		return err
-	}
-	t.size, t.lines = size, lines
-	return nil
+	return size, lines, w.Sync()
 }

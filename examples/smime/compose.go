@@ -351,6 +351,9 @@ func (o *composeOptions) recipients() ([]*x509.Certificate, error) {
 	for _, to := range o.to {
 		if !isFile(to) {
 			cert, err := o.lookup(to)
+			if f, ok := err.(*failure); ok {
+				return nil, f // the store, not the recipient
+			}
 			if err != nil {
 				return nil, notGood(err)
 			}

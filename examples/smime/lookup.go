@@ -176,22 +176,27 @@ func (f *finder) unjudged(ctx context.Context, store certstore.Store, address st
 		now = f.now()
 	}
 	marked := map[*x509.Certificate]bool{}
+	mark := func(c *smime.Candidate, e *certstore.Entry) {
+		if c.Usable && e.Default && !marked[c.Certificate] {
+			marked[c.Certificate] = true
+			c.Reasons = slices.Insert(c.Reasons, 0, "marked by its owner as the one to encrypt to")
+		}
+	}
 	for e, err := range store.Certificates(ctx, certstore.Email(address)) {
 		if err != nil {
 			failed = err
 			break
 		}
-		if slices.ContainsFunc(found, func(c smime.Candidate) bool { return c.Certificate.Equal(e.Certificate) }) {
+		if i := slices.IndexFunc(found, func(c smime.Candidate) bool { return c.Certificate.Equal(e.Certificate) }); i >= 0 {
+			mark(&found[i], e)
 			continue
 		}
 		c := smime.Candidate{Certificate: e.Certificate, Source: e.Source}
 		c.Code, c.Reasons = unfit(e.Certificate, address, now)
 		if c.Usable = c.Code == ""; c.Usable {
-			if marked[e.Certificate] = e.Default; e.Default {
-				c.Reasons = append(c.Reasons, "marked by its owner as the one to encrypt to")
-			}
 			c.Reasons = append(c.Reasons, "valid since "+e.Certificate.NotBefore.UTC().Format(time.DateOnly))
 		}
+		mark(&c, e)
 		found = append(found, c)
 	}
 	rank := func(c smime.Candidate) int {

@@ -155,7 +155,7 @@ func (o *publishOptions) zone(r *publishReport, signing *certstore.Identity, enc
 }
 
 func (o *publishOptions) publish(r *publishReport, signing *certstore.Identity, encryption *x509.Certificate, now time.Time) error {
-	p, err := openPlace(o.store)
+	p, err := openTarget(o.store, o.dryRun)
 	if err != nil {
 		return err
 	}

@@ -31,14 +31,38 @@ type place struct {
 	ldap   *ldapstore.Store
 	sql    *sqlstore.Store
 	smimea bool
-	writer interface {
+	// missing is the file of a database that a dry run does not make.
+	missing string
+	writer  interface {
 		certstore.Store
 		certstore.Writer
 	}
 }
 
-// openPlace opens one store.
+// openPlace opens a store to read from. A database that is not there is not made: it would
+// say that nobody has a certificate, and be believed.
 func openPlace(name string) (*place, error) {
+	if file, ok := strings.CutPrefix(name, "sqlite:"); ok {
+		if _, err := os.Stat(file); err != nil {
+			return nil, unreadable(err)
+		}
+	}
+	return makePlace(name)
+}
+
+// openTarget opens a store to write to. What a dry run would make is taken for empty.
+func openTarget(name string, dryRun bool) (*place, error) {
+	if file, ok := strings.CutPrefix(name, "sqlite:"); ok && file != "" && dryRun {
+		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+			m := new(certstore.Memory)
+			return &place{name: name, Store: m, Closer: io.NopCloser(nil), all: m.All, writer: m, missing: file}, nil
+		}
+	}
+	return makePlace(name)
+}
+
+// makePlace opens one store, and makes a database that is not there.
+func makePlace(name string) (*place, error) {
 	p := &place{name: name}
 	scheme, rest, _ := strings.Cut(name, ":")
 	switch scheme {

@@ -60,16 +60,20 @@ func TestStores(t *testing.T) {
 		exit int
 		want string
 	}{
-		{[]string{"lookup", "--store", db, "alice@example.test", now}, exitNotGood, "nothing found"},
+		// Whoever reads, or only asks what would be done, makes no database: a name that was
+		// mistyped would be one that nobody is in.
+		{[]string{"lookup", "--store", db, "alice@example.test", now}, exitUnreadable, "no such file"},
+		{[]string{"encrypt", "--store", db, "--to", "alice@example.test", "--out", filepath.Join(dir, "out"), id, now}, exitUnreadable, "no such file"},
+		{[]string{"open", "--store", db, id, now}, exitUnreadable, "no such file"},
 		{[]string{"publish", "--store", db, "--identity", id, "--dry-run", now}, exitGood, "dry run"},
-		{[]string{"lookup", "--store", db, "alice@example.test", now}, exitNotGood, "nothing found"},
+		{[]string{"lookup", "--store", db, "alice@example.test", now}, exitUnreadable, "no such file"},
 		{[]string{"publish", "--store", db, "--identity", id, now}, exitGood, "published in alice@example.test"},
 		{[]string{"lookup", "--store", db, "alice@example.test", now}, exitGood, "without --roots nobody vouches"},
 		{[]string{"lookup", "--store", db, "--roots", roots, "alice@example.test", now}, exitGood, "for alice@example.test"},
 		{[]string{"lookup", "--store", db, "--store", folder, "alice@example.test", "nobody@example.test", now}, exitNotGood, "1 of 2 addresses"},
 		{[]string{"lookup", "--store", db, "alice@example.test", "--time=2030-01-01T00:00:00Z"}, exitNotGood, "it expired on 2027-01-01"},
-		{[]string{"sync", "--from", db, "--to", other, "--dry-run", "--changes", now}, exitGood, "not done"},
-		{[]string{"lookup", "--store", other, "alice@example.test", now}, exitNotGood, "nothing found"},
+		{[]string{"sync", "--from", db, "--to", other, "--dry-run", "--changes", now}, exitGood, "added 1, updated 0, removed 0, refused 0: not done"},
+		{[]string{"lookup", "--store", other, "alice@example.test", now}, exitUnreadable, "no such file"},
 		{[]string{"sync", "--from", db, "--to", other, "--changes", now}, exitGood, "added 1, updated 0, removed 0"},
 		{[]string{"lookup", "--store", other, "alice@example.test", now}, exitGood, "until 2027-01-01"},
 		{[]string{"sync", "--from", other, "--to", folder, "--state", filepath.Join(dir, "state"), now}, exitGood, "added 1"},

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 
 	"github.com/postseal/postseal/certstore/sync"
 )
@@ -95,13 +94,6 @@ func (o *syncOptions) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// A database that is not there would be made, say that nobody has a certificate, and be
-	// believed: everything would be taken out of the other store.
-	if file, ok := strings.CutPrefix(o.from, "sqlite:"); ok {
-		if _, err := os.Stat(file); err != nil {
-			return unreadable(err)
-		}
-	}
 	from, err := openPlace(o.from)
 	if err != nil {
 		return err
@@ -111,7 +103,7 @@ func (o *syncOptions) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	to, err := openPlace(o.to)
+	to, err := openTarget(o.to, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -183,6 +175,8 @@ func (o *syncOptions) target(p *place) (sync.Target, error) {
 		return nil, wrongUsage("--to %s cannot be written; for a directory see publish", p.name)
 	case p.sql != nil && o.state == "":
 		return p.sql, nil
+	case p.missing != "" && o.state == "":
+		return sync.ToWriter(p.writer, p.missing)
 	case o.state == "":
 		return nil, wrongUsage("--state is needed to write to %s", p.name)
 	}

@@ -160,3 +160,29 @@ func FuzzOfRaw(f *testing.F) {
 		}
 	})
 }
+
+// An Index finds what Compare finds.
+func TestIndex(t *testing.T) {
+	addresses := []string{
+		"alice@example.com", "Alice@EXAMPLE.com", `"alice"@example.com`, "δοκιμή@example.com", "δοκιμήA@example.com", "δοκιμήa@example.com",
+		"a@bücher.example", "a@xn--bcher-kva.example", "bob@example.com", "no address", "",
+	}
+	x := mailbox.NewIndex(addresses)
+	for _, address := range addresses {
+		for _, utf8 := range []bool{false, true} {
+			m := mailbox.Mailbox{Address: address, UTF8: utf8}
+			var want []string
+			for _, a := range addresses {
+				if mailbox.Compare(a, m) != mailbox.Different {
+					want = append(want, a)
+				}
+			}
+			if got := x.Find(m, m); !slices.Equal(got, want) {
+				t.Errorf("%q, %v: found %q, want %q", address, utf8, got, want)
+			}
+		}
+	}
+	if got := x.Find(mailbox.Mailbox{Address: "bob@example.com"}, mailbox.Mailbox{Address: "a@bücher.example"}); !slices.Equal(got, []string{"a@bücher.example", "a@xn--bcher-kva.example", "bob@example.com"}) {
+		t.Errorf("found %q", got)
+	}
+}

@@ -9,11 +9,13 @@ import (
 
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/limits"
+	"github.com/postseal/postseal/internal/mailbox"
 	"github.com/postseal/postseal/internal/pkix"
+	"github.com/postseal/postseal/internal/sigalg"
 )
 
 // parseSigned reads a SignedData. Its content means nothing and may be absent.
-func parseSigned(value []byte) (found []Found, warnings []error, err error) {
+func (r *Reader) parseSigned(value []byte) (found []Found, warnings []error, err error) {
 	content, err := cms.Open(bytes.NewReader(value))
 	if err != nil {
 		return nil, nil, fmt.Errorf("usersmime: SignedData: %w", err)
@@ -37,7 +39,7 @@ func parseSigned(value []byte) (found []Found, warnings []error, err error) {
 			own = append(own, Found{Certificate: c})
 		}
 	}
-	warnings = append(warnings, readSigner(sd, own)...)
+	warnings = append(warnings, r.readSigner(sd, own)...)
 	if found = append(own, chain...); len(found) == 0 {
 		return nil, nil, fmt.Errorf("usersmime: SignedData without a certificate: %v", warnings)
 	}
@@ -45,8 +47,9 @@ func parseSigned(value []byte) (found []Found, warnings []error, err error) {
 }
 
 // readSigner sets what the first good signature by one of the user's own certificates says
-// about them.
-func readSigner(sd *cms.SignedData, own []Found) (warnings []error) {
+// about them: about the signer's, and about those that share a mailbox with it, such as the
+// one to encrypt to. A signer can put anybody else's beside them.
+func (r *Reader) readSigner(sd *cms.SignedData, own []Found) (warnings []error) {
 	for _, si := range sd.SignerInfos() {
 		var signer *x509.Certificate
 		for _, f := range own {
@@ -58,18 +61,32 @@ func readSigner(sd *cms.SignedData, own []Found) (warnings []error) {
 			warnings = append(warnings, fmt.Errorf("usersmime: signed by %s, which is not the user's", si.SignerID()))
 			continue
 		}
+		r.checks++
+		r.work += sigalg.Cost(signer.PublicKey)
+		if r.checks > limits.SignatureChecks || r.work > limits.SignatureWork {
+			return append(warnings, fmt.Errorf("usersmime: signature of %q: %w", signer.Subject, &limits.Exceeded{What: "signatures of one entry", Max: limits.SignatureChecks}))
+		}
 		// QUIRK: Outlook signs these blocks with SHA-1. A forger would need a second preimage.
-		r := si.Verify(signer, sd.EContentType(), sd.Digests(), cms.VerifyOptions{AllowSHA1: true})
-		if r.State != "valid" {
-			warnings = append(warnings, fmt.Errorf("usersmime: signature of %q is %s: %v", signer.Subject, r.State, r.Codes))
+		v := si.Verify(signer, sd.EContentType(), sd.Digests(), cms.VerifyOptions{AllowSHA1: true})
+		if v.State != "valid" {
+			warnings = append(warnings, fmt.Errorf("usersmime: signature of %q is %s: %v", signer.Subject, v.State, v.Codes))
 			continue
 		}
+		var names []string
+		for _, m := range mailbox.Of(signer) {
+			names = append(names, m.Address)
+		}
+		signers := mailbox.NewIndex(names)
 		for i := range own {
-			own[i].Published = true
-			if isCapabilities(r.Capabilities) {
-				own[i].Capabilities = r.Capabilities
+			f := &own[i]
+			if !f.Certificate.Equal(signer) && len(signers.Find(mailbox.Of(f.Certificate)...)) == 0 {
+				continue
 			}
-			own[i].Default = r.EncryptionCertificate != nil && r.EncryptionCertificate.Matches(own[i].Certificate)
+			f.Published = true
+			if isCapabilities(v.Capabilities) {
+				f.Capabilities = v.Capabilities
+			}
+			f.Default = v.EncryptionCertificate != nil && v.EncryptionCertificate.Matches(f.Certificate)
 		}
 		return warnings
 	}

@@ -28,15 +28,26 @@ const MaxValue = 32768
 type Found struct {
 	Certificate  *x509.Certificate
 	Default      bool   // marked as the one to encrypt to
-	Published    bool   // the value is signed with a key of one of its own certificates, and the signature is good
+	Published    bool   // the value is well signed with its key, or that of another certificate of the same mailbox
 	Chain        bool   // a certificate of the path, not the user's own
 	Capabilities []byte // DER of SMIMECapabilities, nil if the value has none
+}
+
+// A Reader reads the values of one entry. What the signatures in all of them cost is bounded
+// together: an entry may have as many values as its owner likes.
+type Reader struct {
+	checks, work int
+}
+
+// Parse reads a single value; see [Reader.Parse].
+func Parse(value []byte) (found []Found, warnings []error, err error) {
+	return new(Reader).Parse(value)
 }
 
 // Parse returns the certificates in a value, the user's own first. What cannot be read
 // within a value that holds certificates is left out and reported as a warning; a value
 // of none of the three shapes is an error.
-func Parse(value []byte) (found []Found, warnings []error, err error) {
+func (r *Reader) Parse(value []byte) (found []Found, warnings []error, err error) {
 	if len(value) > limits.Element {
 		return nil, nil, &limits.Exceeded{What: "octets of a userSMIMECertificate value", Max: limits.Element}
 	}
@@ -48,7 +59,7 @@ func Parse(value []byte) (found []Found, warnings []error, err error) {
 	}
 	switch first(value) {
 	case asn1.OBJECT_IDENTIFIER:
-		return parseSigned(value)
+		return r.parseSigned(value)
 	case asn1.SEQUENCE:
 		c, err := pkix.ParseCertificate(value)
 		if err != nil {

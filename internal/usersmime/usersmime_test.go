@@ -123,6 +123,49 @@ func TestSigned(t *testing.T) {
 	}
 }
 
+// A signer speaks for himself and for the certificates of his mailbox, not for those of
+// others that he puts beside his own.
+func TestSignedBesideOthers(t *testing.T) {
+	ca := certtest.NewCA(t, "CA")
+	_, key := named(t, ca, "alice")
+	mallory := ca.IssueFor(t, key.Public(), func(c *x509.Certificate) {
+		c.Subject.CommonName, c.EmailAddresses = "mallory", []string{"mallory@example.test"}
+	})
+	alice, _ := named(t, ca, "alice")
+	value, err := usersmime.Sign(&usersmime.Block{Certificate: mallory, Key: key, Encryption: alice, Capabilities: aes, Time: certtest.Epoch()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range find(t, value) {
+		own := f.Certificate.Equal(mallory)
+		check(t, f, f.Certificate.Subject.CommonName, false, own, false, own)
+	}
+}
+
+// However many values an entry has, their signatures have a bound.
+func TestManyValues(t *testing.T) {
+	ca := certtest.NewCA(t, "CA")
+	alice, key := named(t, ca, "alice")
+	value, err := usersmime.Sign(&usersmime.Block{Certificate: alice, Key: key, Time: certtest.Epoch()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r usersmime.Reader
+	published := 0
+	for range 2 * limits.SignatureChecks {
+		found, _, err := r.Parse(value)
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%s, %v", describe(found), err)
+		}
+		if found[0].Published {
+			published++
+		}
+	}
+	if published != limits.SignatureChecks {
+		t.Errorf("%d signatures were checked", published)
+	}
+}
+
 // Certificates alone, as certs-only messages have them.
 func TestDegenerate(t *testing.T) {
 	ca := certtest.NewCA(t, "CA")

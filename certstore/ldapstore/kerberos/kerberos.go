@@ -30,11 +30,23 @@ type Login struct {
 }
 
 // Bind authenticates a connection of package ldapstore. The ticket is fetched from the
-// key distribution centre each time, within that library's own time limits.
+// key distribution centre each time. When ctx ends so does Bind, and the connection must be
+// closed: the Kerberos library knows no context, and lets go of it after its own time limits.
 func (l *Login) Bind(ctx context.Context, c *ldap.Conn) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	done := make(chan error, 1)
+	go func() { done <- l.bind(c) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("kerberos: %s: %w", l.Service, context.Cause(ctx))
+	}
+}
+
+func (l *Login) bind(c *ldap.Conn) error {
 	client, err := l.client()
 	if err != nil {
 		return fmt.Errorf("kerberos: %w", err)
