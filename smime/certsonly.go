@@ -47,8 +47,8 @@ func (c *Composer) ComposeCertificates(dst io.Writer, src io.Reader, certs []*x5
 			return errors.New("smime: a delivery of certificates has no body of its own")
 		}
 	}
-	w := &stack{top: dst}
-	if _, err = io.WriteString(dst, outer+"MIME-Version: 1.0\r\n"); err == nil {
+	w := &stack{top: wholeWriter{dst}}
+	if _, err = io.WriteString(w.top, outer+"MIME-Version: 1.0\r\n"); err == nil {
 		err = w.openCMS("certs-only", "smime.p7c", func(dst io.Writer) (io.WriteCloser, error) { return unclosed{dst}, nil })
 	}
 	if err == nil {

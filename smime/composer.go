@@ -246,8 +246,8 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 		return fmt.Errorf("smime: Digest %q is not sha256, sha384, sha512, shake128 or shake256", c.Digest)
 	}
 	for i, id := range c.Signers {
-		if id == nil {
-			return errors.New("smime: a signer is nil")
+		if id == nil || id.Certificate() == nil {
+			return errors.New("smime: a signer is nil, or was not made by NewIdentity")
 		}
 		if err := fitToSign(id.Certificate(), now); err != nil {
 			return err
@@ -260,6 +260,9 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 			s.Capabilities = []byte{}
 		}
 		if i == 0 && c.EncryptionCertificate != nil {
+			if len(c.EncryptionCertificate.Raw) == 0 {
+				return errors.New("smime: the EncryptionCertificate was not parsed")
+			}
 			if err := fitToEncrypt(c.EncryptionCertificate, now); err != nil {
 				return err
 			}
@@ -315,8 +318,8 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	}
 	var unfit []error
 	for _, cert := range c.Recipients {
-		if cert == nil {
-			return errors.New("smime: a recipient is nil")
+		if cert == nil || len(cert.Raw) == 0 {
+			return errors.New("smime: a recipient is nil, or a certificate that was not parsed")
 		}
 		if err := fitToEncrypt(cert, now); err != nil {
 			unfit = append(unfit, err)

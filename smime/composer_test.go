@@ -47,6 +47,100 @@ func TestNobodyToSealTo(t *testing.T) {
 	}
 }
 
+// Values that no constructor made are errors, and no panics.
+func TestZeroValues(t *testing.T) {
+	p := newParty(t)
+	unparsed := &x509.Certificate{NotBefore: p.now, NotAfter: p.now, RawSubjectPublicKeyInfo: p.bob.Certificate().RawSubjectPublicKeyInfo}
+	for name, c := range map[string]*smime.Composer{
+		"signer":                 {Signers: []*certstore.Identity{new(certstore.Identity)}},
+		"recipient":              {Recipients: []*x509.Certificate{unparsed}},
+		"encryption certificate": {Signers: []*certstore.Identity{p.alice}, EncryptionCertificate: unparsed},
+	} {
+		c.Time = p.clock()
+		_, one := c.Compose(io.Discard, strings.NewReader(plain))
+		_, two := c.NewWriter(io.Discard)
+		c.Bcc = []*x509.Certificate{p.bob.Certificate()}
+		three := c.ComposeCopies(nil, strings.NewReader(plain))
+		for _, err := range []error{one, two, three} {
+			if err == nil || strings.Contains(err.Error(), "internal failure") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// A stingyWriter leaves out the last octet of its n-th write and does not say so.
+type stingyWriter struct {
+	io.Writer
+	n int
+}
+
+func (w *stingyWriter) Write(b []byte) (int, error) {
+	if w.n--; w.n == 0 && len(b) > 0 {
+		b = b[:len(b)-1]
+	}
+	return w.Writer.Write(b)
+}
+
+// No message with a hole in it is said to be complete, whether composed or opened.
+func TestShortWrites(t *testing.T) {
+	p := newParty(t)
+	delivery := func(w io.Writer) error {
+		return new(smime.Composer).ComposeCertificates(w, strings.NewReader("From: alice@example.com\r\n\r\n"), []*x509.Certificate{p.alice.Certificate()})
+	}
+	jobs := map[string]func(io.Writer) error{"certificates": delivery}
+	for name, c := range p.every() {
+		jobs["composing "+name] = func(w io.Writer) error {
+			_, err := c.Compose(w, strings.NewReader(plain))
+			return err
+		}
+		mail := composed(t, c, plain)
+		jobs["opening "+name] = func(w io.Writer) error {
+			_, err := p.opener().OpenTo(t.Context(), w, bytes.NewReader(mail))
+			return err
+		}
+	}
+	for name, job := range jobs {
+		if err := job(&stingyWriter{io.Discard, 0}); err != nil {
+			t.Errorf("%s, the twin: %v", name, err)
+		}
+		for n := 1; ; n++ {
+			w := &stingyWriter{io.Discard, n}
+			err := job(w)
+			if w.n > 0 {
+				break // there are fewer writes
+			}
+			if !errors.Is(err, io.ErrShortWrite) {
+				t.Errorf("%s: write %d of the octets was cut short: %v", name, n, err)
+			}
+		}
+	}
+}
+
+// A stuckReader gives neither octets nor an error once r is at its end.
+type stuckReader struct{ r io.Reader }
+
+func (s stuckReader) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// A reader that gives nothing, again and again, ends the call.
+func TestNoProgress(t *testing.T) {
+	p := newParty(t)
+	for _, c := range []*smime.Composer{p.composer(true, false, false), p.composer(true, true, true), {Recipients: []*x509.Certificate{p.bob.Certificate()}, LegacyDisplay: true, Time: p.clock()}} {
+		for _, lines := range []int{0, 1000, 500_000} {
+			src := stuckReader{strings.NewReader(plain + strings.Repeat("line\r\n", lines))}
+			if _, err := c.Compose(io.Discard, src); !errors.Is(err, io.ErrNoProgress) {
+				t.Errorf("%d lines: %v", lines, err)
+			}
+		}
+	}
+}
+
 // A writer that is given up completes no message and leaves no goroutine.
 func TestWriterGivenUp(t *testing.T) {
 	p := newParty(t)

@@ -89,6 +89,9 @@ func (c *Composer) groups() ([][]*x509.Certificate, error) {
 		}
 		return groups, nil
 	}
+	if c.Draft {
+		return nil, errors.New("smime: a Draft is for its author, and would name Bcc recipients in every copy")
+	}
 	switch c.BccMode {
 	case "", "each":
 		for _, cert := range c.Bcc {

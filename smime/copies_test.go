@@ -188,6 +188,12 @@ func TestBccRefusals(t *testing.T) {
 	if err := p.composer(true, false, true).ComposeCopies(untouched, src()); err == nil {
 		t.Error("composed for nobody")
 	}
+	// A draft keeps the Bcc fields, which would then stand in every copy.
+	draft := p.protected(true, true, true, "")
+	draft.Draft, draft.Bcc = true, []*x509.Certificate{p.bobEC.Certificate()}
+	if err := draft.ComposeCopies(untouched, strings.NewReader("Bcc: secret@example.com\r\n"+plain)); err == nil {
+		t.Error("copies of a draft name Bcc recipients")
+	}
 }
 
 // TestUncoveredRecipients names everybody who cannot be written to, and writes nothing

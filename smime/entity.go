@@ -12,6 +12,7 @@ import (
 // write stacks a writer for each layer, outermost first, copies the content through them
 // and closes them from the innermost out.
 func (p *plan) write(dst io.Writer, e *mimeraw.Entity) error {
+	dst = wholeWriter{dst}
 	outer, inner, hidden, err := p.divide(e.Header)
 	if err != nil {
 		return err
@@ -24,6 +25,18 @@ func (p *plan) write(dst io.Writer, e *mimeraw.Entity) error {
 		err = p.writeContent(w.top, inner, e, hidden)
 	}
 	return w.close(err)
+}
+
+// A wholeWriter makes an error of a write that was cut short and does not say so. What it
+// left out would be missing from a message that is said to be complete.
+type wholeWriter struct{ io.Writer }
+
+func (w wholeWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return n, err
 }
 
 // open puts the layers on the stack.

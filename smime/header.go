@@ -34,7 +34,7 @@ func (c *Composer) planHeaders(p *plan) error {
 // but one that only a byte order mark hides, as editors on Windows write it, is none: all
 // of it, with the recipients, would become the content of a message to nobody.
 func readMessage(src io.Reader) (*mimeraw.Entity, error) {
-	e, err := mimeraw.ReadEntity(src)
+	e, err := mimeraw.ReadEntity(progressReader{src})
 	if err != nil {
 		return nil, fmt.Errorf("smime: reading the message: %w", tooLarge(err))
 	}
@@ -49,6 +49,19 @@ func readMessage(src io.Reader) (*mimeraw.Entity, error) {
 		e.Body = body
 	}
 	return e, nil
+}
+
+// A progressReader ends with an error where a reader gives neither octets nor an error again
+// and again, for which others would wait for good.
+type progressReader struct{ r io.Reader }
+
+func (p progressReader) Read(b []byte) (int, error) {
+	for range 100 {
+		if n, err := p.r.Read(b); n > 0 || err != nil || len(b) == 0 {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
 }
 
 // covered reports every address in To and Cc that no recipient's certificate names.
@@ -115,9 +128,11 @@ func splitHeader(h *mimeraw.Header) (outer, inner string) {
 	for _, f := range h.Fields {
 		raw := strings.TrimSuffix(string(mimeraw.Canonical(f.Raw)), "\r\n") + "\r\n"
 		switch name := strings.ToLower(f.Name); {
+		case name == "content-type":
+			i.Write(hp.Unmarked(f))
 		case strings.HasPrefix(name, "content-"):
 			i.WriteString(raw)
-		case name == "mime-version", hp.Blind(name):
+		case name == "mime-version", name == "hp-outer", hp.Blind(name):
 		default:
 			o.WriteString(raw)
 		}

@@ -63,7 +63,7 @@ func (d *legacyDisplay) root(e *mimeraw.Entity) (string, func() error, error) {
 	case mainText(e, mt):
 		header, body, err := d.text(e, mt)
 		return header, func() error { return copyAll(d.w, body) }, err
-	case mt.IsMultipart():
+	case walkable(mt):
 		if m, err := e.Multipart(); err == nil {
 			d.push(m, mt)
 			return fieldsOf(e.Header), d.walk, nil
@@ -128,7 +128,7 @@ func (d *legacyDisplay) part(r io.Reader) error {
 			return err
 		}
 		header += "\r\n"
-	case mt.IsMultipart() && mt.Type != "multipart/signed" && !attached(e):
+	case walkable(mt) && !attached(e):
 		m, err := e.Multipart()
 		if err != nil {
 			break
@@ -196,13 +196,13 @@ func displayable(value string, utf8 bool) string {
 // mainText reports whether e is text that is shown, and that has not been marked before.
 func mainText(e *mimeraw.Entity, mt mimeraw.MediaType) bool {
 	_, marked := mt.Params["hp-legacy-display"]
-	return (mt.Type == "text/plain" || mt.Type == "text/html") && !marked && !attached(e) && holdsASCII(mt.Params["charset"])
+	return (mt.Type == "text/plain" || mt.Type == "text/html") && !marked && !attached(e) && mimeraw.HoldsASCII(mt.Params["charset"])
 }
 
-// holdsASCII reports whether text of a character set may have text in ASCII put above it.
-func holdsASCII(charset string) bool {
-	charset = strings.ToLower(charset)
-	return !strings.HasPrefix(charset, "utf-16") && !strings.HasPrefix(charset, "utf-32") && !strings.HasPrefix(charset, "iso-10646-ucs-")
+// walkable reports whether parts of an entity may be changed. Whoever signed others relies
+// on every octet.
+func walkable(mt mimeraw.MediaType) bool {
+	return mt.IsMultipart() && mt.Type != "multipart/signed"
 }
 
 func attached(e *mimeraw.Entity) bool {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postseal/postseal/internal/ber"
 	"github.com/postseal/postseal/internal/cms"
+	"github.com/postseal/postseal/internal/hp"
 	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/mimeraw"
 	"github.com/postseal/postseal/internal/sigalg"
@@ -32,6 +33,7 @@ type pass struct {
 	outer       *mimeraw.Header // of the message as it arrived; nil for a bare structure
 	innerHeader *mimeraw.Header // of the content; nil for a bare structure
 	protection  *protection     // of the header; nil if there is none
+	between     *hp.Protected   // what encryption around another layer says of it; nil if nothing
 	parts       []*Layer        // protected parts inside the content
 	author      author
 	subject     string
@@ -174,7 +176,7 @@ func (p *pass) settle(i int, err error) error {
 	}
 	p.problems = append(kept, problem{i, e.failure()})
 	p.warnings = nil
-	p.protection, p.parts = nil, nil
+	p.protection, p.between, p.parts = nil, nil, nil
 	p.wantDigests, p.wantExact, p.wantDamage = nil, false, nil
 	return nil
 }
@@ -201,6 +203,11 @@ func (p *pass) walkMIME(r io.Reader) error {
 		}
 		if layer == nil {
 			return p.release(entity)
+		}
+		if _, encrypted := p.cryptographic(); encrypted {
+			if h := hp.Read(entity.Header); h.Mode == hp.Cipher {
+				p.between = h
+			}
 		}
 		if len(p.layers) == limits.Layers {
 			return &limits.Exceeded{What: "layers", Max: limits.Layers}
@@ -305,7 +312,7 @@ func (w *contentWriter) Write(b []byte) (int, error) {
 		w.p.hash.Write(b)
 	}
 	w.p.content.Bytes += int64(len(b))
-	n, err := w.p.sink.Write(b)
+	n, err := wholeWriter{w.p.sink}.Write(b)
 	if err != nil {
 		return n, &sinkError{err}
 	}

@@ -100,15 +100,18 @@ func (p *pass) reportProtection(r *Report) {
 	r.author = p.author.address
 	q := p.protection
 	if q == nil {
+		// Who encrypts what somebody signed cannot get into the payload (RFC 9788, Section
+		// 4.1). The subject that he hid stands only here. It is as unsigned as one outside.
+		if p.between != nil {
+			r.takeSubject(p.between)
+		}
 		return
 	}
 	r.HeaderProtection = string(q.header.Mode)
 	r.protection = q
 	r.signed = r.Verdict == Authentic
 	_, r.encrypted = p.cryptographic()
-	if value, n := q.header.Get("Subject"); n > 0 {
-		r.Subject, _ = mimeraw.DisplayText(value)
-	}
+	r.takeSubject(q.header)
 	for _, d := range q.header.Differences(p.outer) {
 		r.Notes = append(r.Notes, differenceNote(d))
 	}
@@ -123,6 +126,12 @@ func (p *pass) reportProtection(r *Report) {
 		if !r.signedByAuthor() {
 			r.From = outer.shown
 		}
+	}
+}
+
+func (r *Report) takeSubject(h *hp.Protected) {
+	if value, n := h.Get("Subject"); n > 0 {
+		r.Subject, _ = mimeraw.DisplayText(value)
 	}
 }
 

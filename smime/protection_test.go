@@ -377,6 +377,69 @@ func TestReplyTo(t *testing.T) {
 	}
 }
 
+// TestProtectSigned: what somebody signed is not changed when it is encrypted, and keeps its
+// subject, which can then stand in no better place than around the signature.
+func TestProtectSigned(t *testing.T) {
+	p := newParty(t)
+	for _, inner := range []*smime.Composer{
+		p.protected(true, false, false, "off"), p.protected(true, false, true, "off"),
+		p.protected(true, false, false, ""), p.protected(true, false, true, ""),
+	} {
+		signed := composed(t, inner, plain)
+		for _, policy := range []string{"baseline", "shy", "no-confidentiality", "off"} {
+			for _, legacy := range []bool{false, true} {
+				c := p.protected(false, true, false, policy)
+				c.LegacyDisplay = legacy
+				mail := composed(t, c, string(signed))
+				m, err := p.opener().Open(t.Context(), bytes.NewReader(mail))
+				name := fmt.Sprintf("opaque %v, %q, then %q, legacy display %v", inner.Opaque, inner.ProtectHeaders, policy, legacy)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					continue
+				}
+				if r := m.Report(); r.Subject != "The offer" {
+					t.Errorf("%s: the subject is %q", name, r.Subject)
+				}
+				if state := m.Report().Protection("Subject", "The offer"); inner.ProtectHeaders == "off" && state != "unprotected" {
+					t.Errorf("%s: the subject is %s", name, state)
+				}
+				// Whoever cannot decrypt learns nothing of it.
+				o := p.opener()
+				o.Keys = nil
+				r, err := o.Inspect(t.Context(), bytes.NewReader(mail))
+				if hidden := policy == "baseline" || policy == "shy"; err != nil || hidden && r.Subject != "[...]" {
+					t.Errorf("%s: %v, the subject outside is %q", name, err, r.Subject)
+				}
+			}
+		}
+	}
+}
+
+// TestUnprotectedAgain: what was opened and is composed without protection of the header
+// does not say that there is any.
+func TestUnprotectedAgain(t *testing.T) {
+	p := newParty(t)
+	m, err := p.opener().Open(t.Context(), bytes.NewReader(composed(t, p.protected(true, true, true, ""), plain)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, _ := io.ReadAll(m.Entity())
+	for _, c := range []*smime.Composer{p.protected(true, false, false, "off"), p.protected(true, true, true, "off")} {
+		mail := composed(t, c, string(opened))
+		m, err := p.opener().Open(t.Context(), bytes.NewReader(mail))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := m.Report()
+		if r.HeaderProtection != "" || len(r.Notes) > 0 || r.Subject != "The offer" || bytes.Contains(mail, []byte("HP-Outer")) {
+			t.Errorf("protection %q, subject %q, %+v", r.HeaderProtection, r.Subject, r.Notes)
+		}
+	}
+	if m.Report().HeaderProtection != "cipher" {
+		t.Error("the twin is not protected")
+	}
+}
+
 // TestLegacyDisplayCharset: text in which letters are no octets of ASCII has none put above it.
 func TestLegacyDisplayCharset(t *testing.T) {
 	p := newParty(t)

@@ -52,6 +52,11 @@ func Choose(to []*x509.Certificate, w Wishes) (*Choice, error) {
 	if len(to) == 0 && w.Secret == nil && w.Passphrase == nil {
 		return nil, errors.New("no recipients")
 	}
+	switch w.KeyTransport {
+	case "", "auto", "pkcs1", "oaep":
+	default:
+		return nil, &UnsupportedError{What: "key transport " + w.KeyTransport}
+	}
 	known := make([]Capabilities, len(to))
 	for i, cert := range to {
 		if w.Capabilities != nil {
@@ -193,14 +198,12 @@ func chooseTransport(cert *x509.Certificate, known Capabilities, w Wishes) (r *R
 			reason = "RSAES-OAEP as asked, although it is not known that the recipient can read it"
 		}
 	case "pkcs1":
-	case "", "auto":
+	default:
 		if r.OAEP = known.hasOAEP(); r.OAEP {
 			reason = "RSAES-OAEP, which the recipient announces"
 		} else {
 			reason = "PKCS #1 v1.5, because the recipient does not announce RSAES-OAEP"
 		}
-	default:
-		return nil, "", &UnsupportedError{What: "key transport " + w.KeyTransport}
 	}
 	return r, reason, nil
 }

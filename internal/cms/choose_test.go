@@ -181,6 +181,17 @@ func TestChooseKeyTransport(t *testing.T) {
 	}
 }
 
+// A wish that means nothing is told, whether or not it matters for these recipients.
+func TestChooseUnknownKeyTransport(t *testing.T) {
+	for _, key := range []string{"rsa", "rsa-oaep-only", "p256"} {
+		for wish, ok := range map[string]bool{"oeap": false, "OAEP": false, "oaep": true} {
+			if _, err := cms.Choose([]*x509.Certificate{holders()[key].cert}, cms.Wishes{KeyTransport: wish}); (err == nil) != ok {
+				t.Errorf("%s for %s: %v", wish, key, err)
+			}
+		}
+	}
+}
+
 // A certificate can state the capabilities itself (RFC 4262).
 func TestCapabilitiesInCertificate(t *testing.T) {
 	cert := *holders()["p256"].cert

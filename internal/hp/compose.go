@@ -44,11 +44,23 @@ func shy(name, value string) (string, bool) {
 		return withoutNames(value), true
 	case "date":
 		if t, err := mail.ParseDate(value); err == nil {
-			return t.UTC().Format(time.RFC1123Z), true
+			return t.Add(-obsoleteZone(t)).UTC().Format(time.RFC1123Z), true
 		}
 		return value, true
 	}
 	return baseline(name, value)
+}
+
+// obsoleteZone returns how far the zone of t is from UTC where it was named and package time
+// does not know it. Only these names mean anything (RFC 5322, Section 4.3).
+func obsoleteZone(t time.Time) time.Duration {
+	name, offset := t.Zone()
+	if offset != 0 {
+		return 0
+	}
+	return time.Hour * map[string]time.Duration{
+		"EDT": -4, "EST": -5, "CDT": -5, "CST": -6, "MDT": -6, "MST": -7, "PDT": -7, "PST": -8,
+	}[name]
 }
 
 // withoutNames reduces a list of mailboxes to their addresses. What is no such list, and
@@ -206,11 +218,7 @@ func contentType(h *mimeraw.Header, encrypt bool) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("field Content-Type: %w", err)
 	}
-	_, marked := t.Params["hp"]
-	_, drafted := t.Params["protected-headers"]
-	if marked || drafted {
-		delete(t.Params, "hp")
-		delete(t.Params, "protected-headers")
+	if unmark(t) {
 		if value, err = mimeraw.FormatMediaType(t.Type, t.Params); err != nil {
 			return nil, fmt.Errorf("field Content-Type: %w", err)
 		}
@@ -223,6 +231,32 @@ func contentType(h *mimeraw.Header, encrypt bool) ([]byte, error) {
 		}
 	}
 	return nil, nil
+}
+
+// unmark takes away what says how a header was protected, and reports whether there was
+// any of it.
+func unmark(t mimeraw.MediaType) bool {
+	_, marked := t.Params["hp"]
+	_, drafted := t.Params["protected-headers"]
+	delete(t.Params, "hp")
+	delete(t.Params, "protected-headers")
+	return marked || drafted
+}
+
+// Unmarked returns a Content-Type field, in CRLF lines, as it stands on content whose header
+// is not protected: on what was opened before, it may say that it is (RFC 9788, Section
+// 2.1).
+func Unmarked(f mimeraw.Field) []byte {
+	t, err := mimeraw.ParseMediaType(f.Value())
+	if err == nil && unmark(t) {
+		value, err := mimeraw.FormatMediaType(t.Type, t.Params)
+		if err == nil {
+			if raw, err := appendField(nil, f.Name, value); err == nil {
+				return raw
+			}
+		}
+	}
+	return canonical(f.Raw)
 }
 
 // canonical gives a field CRLF line ends, the last one too.

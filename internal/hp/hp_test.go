@@ -165,6 +165,9 @@ func TestPolicies(t *testing.T) {
 		{"shy", "From", "no address", "no address"},
 		{"shy", "Date", "Mon, 03 Jun 2024 10:00:00 +0200", "Mon, 03 Jun 2024 08:00:00 +0000"},
 		{"shy", "Date", "yesterday", "yesterday"},
+		{"shy", "Date", "Mon, 03 Jun 2024 10:00:00 EST", "Mon, 03 Jun 2024 15:00:00 +0000"},
+		{"shy", "Date", "Mon, 03 Jun 2024 10:00:00 PDT", "Mon, 03 Jun 2024 17:00:00 +0000"},
+		{"shy", "Date", "Mon, 03 Jun 2024 10:00:00 GMT", "Mon, 03 Jun 2024 10:00:00 +0000"},
 		{"shy", "Message-ID", "<1@a>", "<1@a>"},
 		{"no-confidentiality", "Subject", "x", "x"},
 	} {

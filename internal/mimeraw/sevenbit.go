@@ -20,7 +20,7 @@ const heldLeaf = 4 << 20
 //
 // A body that is 7bit as RFC 2045, Section 2.7 has it stays as it is, octet for octet but
 // for LF line ends, unless it is text declared as 8bit or binary with lines that relays are
-// known to change. Any other part, at any depth, is re-encoded: text in quoted-printable,
+// known to change, or something else declared as binary, whose LF are no line ends. Any other part, at any depth, is re-encoded: text in quoted-printable,
 // the rest in base64; its Content-Transfer-Encoding field is replaced. What cannot be
 // re-encoded is an error with the code [CodeUnsafe]: the inside of another
 // multipart/signed, and octets that come more than 4 MiB into a body that is not declared
@@ -141,9 +141,11 @@ func (s *sevenBit) leaf(e *Entity, mediaType, encoding string) error {
 		return err
 	}
 	declared := encoding == "8bit" || encoding == "binary"
+	text := (strings.HasPrefix(mediaType, "text/") || strings.HasPrefix(mediaType, "message/")) && hasLines(e)
+	exact := encoding == "binary" && !text && check.bareLF
 	// Text that says it is 8bit may be encoded, and is where a relay might touch it.
 	fragile := declared && whole && strings.HasPrefix(mediaType, "text/") && s.fragile()
-	if good && !fragile && (whole && check.complete() || !whole && !declared) {
+	if good && !fragile && !exact && (whole && check.complete() || !whole && !declared) {
 		if err := s.header(e.Header, encoding, "7bit"); err != nil {
 			return err
 		}
@@ -152,7 +154,6 @@ func (s *sevenBit) leaf(e *Entity, mediaType, encoding string) error {
 	if strings.HasPrefix(mediaType, "multipart/") {
 		return syntaxError(CodeUnsafe, "a multipart that is not 7bit and cannot be walked through")
 	}
-	text := strings.HasPrefix(mediaType, "text/") || strings.HasPrefix(mediaType, "message/")
 	text = text && encoding != "base64"
 	all := make([]io.Reader, 0, len(s.held)+1)
 	for _, p := range s.held {
@@ -173,6 +174,19 @@ func (s *sevenBit) leaf(e *Entity, mediaType, encoding string) error {
 		return err
 	}
 	return encode(Base64Encoder(s.dst), body)
+}
+
+// hasLines reports whether the line ends of a text are those of ASCII.
+func hasLines(e *Entity) bool {
+	t, _ := e.MediaType()
+	return HoldsASCII(t.Params["charset"])
+}
+
+// HoldsASCII reports whether octets of ASCII within text of a character set mean what they
+// mean in ASCII.
+func HoldsASCII(charset string) bool {
+	charset = strings.ToLower(charset)
+	return !strings.HasPrefix(charset, "utf-16") && !strings.HasPrefix(charset, "utf-32") && !strings.HasPrefix(charset, "iso-10646-ucs-")
 }
 
 // fragile reports whether the text that is held has what relays are known to change: lines

@@ -81,6 +81,11 @@ func TestWriteSevenBitReencodes(t *testing.T) {
 		"8bit that is not text":  {"Content-Type: application/json\r\n\r\n\xe4\n", "Content-Type: application/json\r\n" + b64 + "5Ao=\r\n"},
 		"base64 in one line":     {"Content-Transfer-Encoding: base64\r\n\r\n" + strings.Repeat("QUJD", 250), "Content-Transfer-Encoding: base64\r\n\r\n" + wrapped([]byte(strings.Repeat("ABC", 250)))},
 		"quoted-printable, 8bit": {"Content-Transfer-Encoding: quoted-printable\r\n\r\n\xe4=3D", "Content-Transfer-Encoding: quoted-printable\r\n\r\n=E4=3D"},
+		"binary with LF":         {"Content-Type: application/x-sh\r\nContent-Transfer-Encoding: binary\r\n\r\na\nb\n", "Content-Type: application/x-sh\r\n" + b64 + "YQpiCg==\r\n"},
+		"binary with CRLF":       {"Content-Type: application/x-sh\r\nContent-Transfer-Encoding: binary\r\n\r\na\r\n", "Content-Type: application/x-sh\r\nContent-Transfer-Encoding: 7bit\r\n\r\na\r\n"},
+		"binary text with LF":    {"Content-Transfer-Encoding: binary\r\n\r\na\nb\n", "Content-Transfer-Encoding: 7bit\r\n\r\na\r\nb\r\n"},
+		"UTF-16, 7bit octets":    {"Content-Type: text/plain; charset=UTF-16LE\r\nContent-Transfer-Encoding: binary\r\n\r\n\nNwm\rN", "Content-Type: text/plain; charset=UTF-16LE\r\n" + b64 + "Ck53bQ1O\r\n"},
+		"UTF-16, 8bit octets":    {"Content-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xff\xfe\nN", "Content-Type: text/plain; charset=utf-16\r\n" + b64 + "//4KTg==\r\n"},
 		"parts": {
 			"Content-Type: multipart/mixed; boundary=x\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xe4\r\n--x\r\n\r\none\r\n--x\r\nA: b\r\n\r\n\xe4\r\n--x--\r\n\xe4",
 			"Content-Type: multipart/mixed; boundary=x\r\nContent-Transfer-Encoding: 7bit\r\n\r\n?\r\n--x\r\n\r\none\r\n--x\r\nA: b\r\n" + qp + "=E4\r\n--x--\r\n?"},
