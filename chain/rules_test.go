@@ -309,6 +309,8 @@ func TestRulesOfPurpose(t *testing.T) {
 	r = verifier(collection(root)).Explain(context.Background(), chain.Request{Leaf: use(ec, ds).Certificate, Policies: []string{"1.2.x"}})
 	expect(t, r, "request.malformed")
 	expect(t, verifier(collection(root)).Explain(context.Background(), chain.Request{}), "request.malformed")
+	less := -1 // is no way to say that any number will do
+	expect(t, verifier(collection(root)).Explain(context.Background(), chain.Request{Leaf: use(ec, ds).Certificate, MaxDepth: &less}), "request.malformed")
 }
 
 // smallKey is a fixed RSA key of 1024 bits: crypto/rsa no longer makes them.

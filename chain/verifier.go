@@ -192,6 +192,9 @@ func (v *Verifier) task(ctx context.Context, q *Request) (*task, error) {
 		return t, &requestError{"request.unsupported", fmt.Sprintf("unknown purpose %q", string(q.Purpose))}
 	}
 	if q.MaxDepth != nil {
+		if *q.MaxDepth < 0 {
+			return t, &requestError{"request.malformed", fmt.Sprintf("a path of at most %d CAs", *q.MaxDepth)}
+		}
 		t.maxDepth = *q.MaxDepth
 	}
 	t.policies = policyInput{explicit: q.RequireExplicitPolicy, inhibitMapping: q.InhibitPolicyMapping, inhibitAnyInitial: q.InhibitAnyPolicy}

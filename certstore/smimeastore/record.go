@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/miekg/dns"
@@ -87,6 +88,9 @@ func Record(address string, c *x509.Certificate, usage Usage, ttl time.Duration)
 	}
 	if usage > DANEEE {
 		return "", fmt.Errorf("smimeastore: there is no usage %d", usage)
+	}
+	if ttl < 0 || ttl/time.Second > math.MaxInt32 { // RFC 2181, Section 8
+		return "", fmt.Errorf("smimeastore: %v is no time to live", ttl)
 	}
 	r := &dns.SMIMEA{
 		Hdr:   dns.RR_Header{Name: name, Rrtype: dns.TypeSMIMEA, Class: dns.ClassINET, Ttl: uint32(ttl / time.Second)},

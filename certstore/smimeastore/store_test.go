@@ -280,6 +280,12 @@ func TestRecord(t *testing.T) {
 	for _, f := range []func() (string, error){
 		func() (string, error) { return smimeastore.Record("alice", alice, smimeastore.DANEEE, 0) },
 		func() (string, error) { return smimeastore.Record("alice@example.test", alice, 4, 0) },
+		func() (string, error) {
+			return smimeastore.Record("alice@example.test", alice, smimeastore.DANEEE, -time.Second)
+		},
+		func() (string, error) {
+			return smimeastore.Record("alice@example.test", alice, smimeastore.DANEEE, 1<<31*time.Second)
+		},
 	} {
 		if line, err := f(); err == nil {
 			t.Errorf("got %q", line)
