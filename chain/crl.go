@@ -5,7 +5,10 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
+	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/postseal/postseal/internal/pkix"
 	"github.com/postseal/postseal/internal/sigalg"
@@ -182,8 +185,11 @@ func samePoint(idp *pkix.IssuingPoint, crlIssuer string, p *pkix.Point, pointIss
 		}
 		for form, v := range full {
 			value := string(v)
-			if form == pkix.DirectoryName {
+			switch {
+			case form == pkix.DirectoryName:
 				value, _ = pkix.Canonical(v)
+			case form == pkix.URI && len(list) < manyPoints: // a list that nobody has verified may have a million
+				value = plainURI(value)
 			}
 			list = append(list, name{form, value})
 		}
@@ -201,6 +207,43 @@ func samePoint(idp *pkix.IssuingPoint, crlIssuer string, p *pkix.Point, pointIss
 		ours = []name{{pkix.DirectoryName, c.Issuer}}
 	}
 	return slices.ContainsFunc(ours, func(n name) bool { return slices.Contains(theirs, n) })
+}
+
+// plainURI returns a URI in the form in which RFC 5280, Section 7.4 compares it: scheme and
+// host in lower case, no escape that need not be one, no dot segments, nothing spelled out
+// that the scheme has anyway.
+func plainURI(s string) string {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c, err := byte(0), error(strconv.ErrSyntax)
+		if s[i] == '%' && i+2 < len(s) {
+			var x uint64
+			x, err = strconv.ParseUint(s[i+1:i+3], 16, 8)
+			c = byte(x)
+		}
+		switch {
+		case err != nil:
+			b.WriteByte(s[i])
+			continue
+		case strings.IndexByte(unreserved, c) >= 0:
+			b.WriteByte(c)
+		default:
+			b.WriteString(strings.ToUpper(s[i : i+3]))
+		}
+		i += 2
+	}
+	u, err := url.Parse(b.String())
+	if err != nil || u.Host == "" {
+		return s
+	}
+	u = new(url.URL).ResolveReference(u) // without dot segments
+	port := map[string]string{"ldap": ":389", "http": ":80", "https": ":443", "ftp": ":21"}[u.Scheme]
+	u.Host = strings.TrimSuffix(strings.ToLower(u.Host), port)
+	if port != "" && u.Path == "" {
+		u.Path = "/"
+	}
+	return u.String()
 }
 
 // usableCRL checks form, time and signature of a list that is in scope.

@@ -245,6 +245,43 @@ func TestCRLRules(t *testing.T) {
 	}
 }
 
+// Addresses of distribution points are compared in one form (RFC 5280, Section 7.4).
+func TestDistributionPointAddresses(t *testing.T) {
+	root := issue(t, nil, "Root", ca)
+	leaf := issue(t, root, "alice", mail, sources("http://CRL.example.com/~a/b%2fc.crl", ""))
+	bare := issue(t, root, "alice", mail, sources("ldap://ldap.example.com", ""))
+	for _, tt := range []struct {
+		leaf    *entity
+		address string
+		same    bool
+	}{
+		{leaf, "http://CRL.example.com/~a/b%2fc.crl", true},
+		{leaf, "HTTP://crl.example.com:80/%7Ea/x/.././b%2Fc.crl", true},
+		{leaf, "http://crl.example.com/~A/b%2fc.crl", false},
+		{leaf, "http://crl.example.com/~a/b/c.crl", false},
+		{leaf, "http://crl.example.com:8080/~a/b%2fc.crl", false},
+		{leaf, "https://crl.example.com/~a/b%2fc.crl", false},
+		{leaf, "http://crl.example.org/~a/b%2fc.crl", false},
+		{leaf, "%", false},
+		{bare, "LDAP://LDAP.example.com:389/", true},
+		{bare, "ldap://ldap.example.com//", false},
+	} {
+		n := byte(len(tt.address))
+		list := listing(t, root, extended(append([]byte{0x30, n + 6, 0xa0, n + 4, 0xa0, n + 2, 0x86, n}, tt.address...)))
+		r := judge(t, root, tt.leaf, chain.Revocation{RequireAll: true, CRLs: [][]byte{list}})
+		if r.Path != nil != tt.same {
+			t.Errorf("%s: %s %v", tt.address, r.Verdict, r.Codes)
+		}
+	}
+}
+
+// extended gives a list an issuingDistributionPoint.
+func extended(scope []byte) func(*x509.RevocationList) {
+	return func(l *x509.RevocationList) {
+		l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: scope}}
+	}
+}
+
 // deltaOf makes a list a delta to a base.
 func deltaOf(base byte) func(*x509.RevocationList) {
 	return func(l *x509.RevocationList) {
