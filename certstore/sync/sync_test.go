@@ -621,6 +621,20 @@ func testLargeCertificate(t *testing.T, to target) {
 	w.holds("b<b@example.test>")
 }
 
+// Nor does an address that no database keeps.
+func TestOddAddress(t *testing.T) { targets(t, testOddAddress) }
+
+func testOddAddress(t *testing.T, to target) {
+	w := newWorld(t, to)
+	keep := func(s *sync.Syncer) { s.Rules.KeepForeign = true }
+	c := w.cert("a", nil, "a@example.test")
+	w.run(keep, full(object("alice", []string{"a\xff@example.test", "a\x00@example.test", strings.Repeat("a", 4000) + "@example.test"}, c),
+		object("bob", []string{"a\xff@example.test", "a@example.test"}, c)))
+	w.holds("a<>", "a<a@example.test>")
+	w.run(nil, full(object("alice", []string{"a\xff@example.test"}, c)))
+	w.holds() // whose it is cannot be told
+}
+
 // Whoever finds that another process has moved on leaves the store as the other made it.
 func TestConflictBetweenProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
