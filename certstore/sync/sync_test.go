@@ -696,6 +696,55 @@ func TestStateFile(t *testing.T) {
 	}
 }
 
+// halting is a target whose process ends after some changes.
+type halting struct {
+	target
+	left int
+}
+
+func (h *halting) Apply(ctx context.Context, source string, u *sync.Update) error {
+	if h.left--; h.left < 0 {
+		return errDead
+	}
+	return h.target.Apply(ctx, source, u)
+}
+
+// A run that ends after the source has named everything, and before what it did not name is
+// removed, is made good by the next: it asks from before the last part.
+func TestKilledBeforeSweep(t *testing.T) { targets(t, testKilledBeforeSweep) }
+
+func testKilledBeforeSweep(t *testing.T, to target) {
+	w := newWorld(t, to)
+	a, b := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "b@example.test")
+	first := func() *sync.Batch {
+		return &sync.Batch{Reset: true, Objects: []*sync.Object{object("alice", at, a)}, Cursor: []byte("first")}
+	}
+	last := func() *sync.Batch { return &sync.Batch{Complete: true, Everything: true, Cursor: []byte("last")} }
+	for _, test := range []struct {
+		left  int
+		asked string
+		named func() []*sync.Batch // from one cursor on
+	}{
+		{1, "", func() []*sync.Batch { return []*sync.Batch{full(object("alice", at, a))} }},
+		{2, "first", func() []*sync.Batch { return []*sync.Batch{first(), last()} }},
+	} {
+		w.to = to
+		w.run(nil, full(object("alice", at, a), object("bob", at, b)))
+		w.holds("a<a@example.test>", "b<b@example.test>")
+		w.to = &halting{to, test.left}
+		batches := test.named()
+		if _, err := w.try(nil, batches...); !errors.Is(err, errDead) {
+			t.Fatalf("got %v", err)
+		}
+		w.to = to
+		w.run(nil, batches[len(batches)-1])
+		w.holds("a<a@example.test>")
+		if string(w.src.asked) != test.asked {
+			t.Errorf("asked for changes since %q, want %q", w.src.asked, test.asked)
+		}
+	}
+}
+
 // dying is a store of a process that ends in the middle of changing it, or just after.
 type dying struct {
 	*certstore.Memory
