@@ -861,7 +861,7 @@ func TestRemovalsTogether(t *testing.T) {
 func TestOtherStateFile(t *testing.T) {
 	for text, good := range map[string]bool{
 		"": true, `{"sour`: true, `{"source":"test","sta`: true, "\x00\x00": true, `{"sou` + "\x00\x00": true,
-		`{"password":"x"}`: false, "dear diary": false, "dear diary\n": false,
+		`{"password":"x"}`: false, "dear diary": false, "dear diary\n": false, `{"source":"test","put":[null]}` + "\n": false,
 	} {
 		path := filepath.Join(t.TempDir(), "state")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
