@@ -94,6 +94,7 @@ func (r *Resolver) Candidates(ctx context.Context, address string) ([]Candidate,
 		}
 		l.addresses = append(l.addresses, others...)
 	}
+	l.index = mailbox.NewIndex(l.addresses)
 	for _, c := range r.Pinned {
 		if certstore.Email(address).Match(c) {
 			l.add(&certstore.Entry{Certificate: c, Source: "pinned", Address: address}, true)
@@ -213,7 +214,8 @@ func (r *Resolver) expand(ctx context.Context, addresses []string) ([]string, er
 type lookup struct {
 	r         *Resolver
 	ctx       context.Context
-	addresses []string // the one asked for first
+	addresses []string       // the one asked for first
+	index     *mailbox.Index // of addresses
 	now       time.Time
 	read      int         // entries of the store
 	fit       []Candidate // that may turn out usable
@@ -276,10 +278,8 @@ func (l *lookup) judgeAll() {
 
 // names returns the first of the person's addresses that a certificate is for.
 func (l *lookup) names(c *x509.Certificate) (string, bool) {
-	for _, a := range l.addresses {
-		if certstore.Email(a).Match(c) {
-			return a, true
-		}
+	if named := l.index.Find(mailbox.Of(c)...); len(named) > 0 {
+		return named[0], true
 	}
 	return "", false
 }

@@ -136,6 +136,65 @@ func TestSlowSearches(t *testing.T) {
 	}
 }
 
+// doneWith ends an answer of Active Directory: with the cookies of DirSync and of paging.
+func doneWith(id int64, more bool, cookie string) []byte {
+	m := ber.DecodePacket(done(id, 0))
+	controls := ber.Encode(ber.ClassContext, ber.TypeConstructed, 0, nil, "")
+	add := func(oid string, numbers []int64, cookie string) {
+		value := ber.NewSequence("")
+		for _, n := range numbers {
+			value.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, n, ""))
+		}
+		value.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, cookie, ""))
+		c := ber.NewSequence("")
+		c.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, oid, ""))
+		c.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, string(value.Bytes()), ""))
+		controls.AppendChild(c)
+	}
+	flags := int64(0)
+	if more {
+		flags = 1
+	}
+	add("1.2.840.113556.1.4.841", []int64{flags, 0}, cookie)
+	add("1.2.840.113556.1.4.319", []int64{0}, "")
+	m.AppendChild(controls)
+	return m.Bytes()
+}
+
+// Revocation lists are passed on as they come, not held all at once; and until the end the
+// cursor is the one of before.
+func TestLargeLists(t *testing.T) {
+	s := fake(t, answering(func(w io.Writer, id int64, request *ber.Packet) {
+		filter, err := ldap.DecompileFilter(request.Children[6])
+		if err != nil {
+			t.Error(err)
+		}
+		if request.Children[0].Value == "" {
+			w.Write(entry(id, "", attribute{"namingContexts", []string{"dc=example,dc=test"}}))
+		}
+		if strings.Contains(filter, "RevocationList") {
+			for i := range 10 {
+				w.Write(entry(id, fmt.Sprint("cn=", i), attribute{"certificateRevocationList;binary", []string{strings.Repeat("x", 3<<20)}}))
+			}
+		}
+		w.Write(doneWith(id, false, ""))
+	}))
+	s.Timeout = time.Minute
+	lists, batches := 0, 0
+	for b, err := range s.FullPass().Changes(t.Context(), []byte("before")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists += len(b.CRLs)
+		if batches++; len(b.CRLs) > 2 || !b.Complete && string(b.Cursor) != "before" || b.Reset != (batches == 1) {
+			t.Errorf("%d lists with the cursor %q", len(b.CRLs), b.Cursor)
+		}
+	}
+	if lists != 10 || batches < 5 {
+		t.Errorf("%d lists in %d batches", lists, batches)
+	}
+}
+
 // A server that lies, hangs or babbles costs its time limit and nothing else; the store
 // next to it answers all the same.
 func TestHostileServers(t *testing.T) {

@@ -75,7 +75,7 @@ func (s *source) Changes(ctx context.Context, cursor []byte) iter.Seq2[*sync.Bat
 			}
 			p := s.store.pulse(ctx, c)
 			defer p.stop()
-			f := &feed{store: s.store, ctx: p.ctx, conn: c, base: base, pulse: p, yield: yield, batch: &sync.Batch{}}
+			f := &feed{store: s.store, ctx: p.ctx, conn: c, base: base, pulse: p, yield: yield, batch: &sync.Batch{}, since: cursor}
 			return p.reason(s.run(f, cursor))
 		})
 		if err != nil && !errors.Is(err, errStopped) {
@@ -97,7 +97,8 @@ type feed struct {
 	yield func(*sync.Batch, error) bool
 
 	batch  *sync.Batch
-	octets int // of the certificates in batch
+	octets int    // of what is in batch
+	since  []byte // the cursor that holds before batch
 }
 
 // A batch goes out when it has so many objects, or so many octets of certificates: what is
@@ -109,7 +110,7 @@ const (
 
 // send sends the batch that was collected, with the cursor that holds after it.
 func (f *feed) send(cursor []byte) error {
-	f.batch.Cursor = cursor
+	f.batch.Cursor, f.since = cursor, cursor
 	batch := f.batch
 	f.batch, f.octets = &sync.Batch{}, 0
 	// The consumer may take its time: that is not the server's.
@@ -136,11 +137,10 @@ func (f *feed) add(o *sync.Object, cursor []byte) error {
 
 // finish sends the last batch, with the revocation lists of the directory.
 func (f *feed) finish(cursor []byte, everything bool) error {
-	crls, err := f.crls()
-	if err != nil {
+	if err := f.crls(); err != nil {
 		return err
 	}
-	f.batch.CRLs, f.batch.Complete, f.batch.Everything = crls, true, everything
+	f.batch.Complete, f.batch.Everything = true, everything
 	return f.send(cursor)
 }
 
@@ -264,18 +264,19 @@ func (s *Store) syncObject(e *ldap.Entry) *sync.Object {
 	return out
 }
 
-// crls returns the revocation lists that the directory holds (RFC 4523, Section 2.6); Active
-// Directory keeps them in its configuration.
-func (f *feed) crls() ([]sync.CRL, error) {
+// crls adds the revocation lists that the directory holds (RFC 4523, Section 2.6); Active
+// Directory keeps them in its configuration. They may be large: what goes out because of
+// that goes out before the end, with the cursor of before.
+func (f *feed) crls() error {
 	bases := []string{f.base}
 	root, err := f.store.describe(f.ctx, f.conn)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if root.configuration != "" && f.base != "" {
 		bases = append(bases, "CN=Public Key Services,CN=Services,"+root.configuration)
 	}
-	var list []sync.CRL
+	count := 0
 	for i, base := range bases {
 		err := pages(f.ctx, f.conn, &ldap.SearchRequest{
 			BaseDN: base, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
@@ -290,8 +291,16 @@ func (f *feed) crls() ([]sync.CRL, error) {
 				name, _, _ := strings.Cut(a.Name, ";")
 				for _, der := range a.ByteValues {
 					// A certification authority's entry must have the attributes: one octet stands for no list.
-					if len(der) > 1 && len(list) < limits.CRLs {
-						list = append(list, sync.CRL{Name: name + " of " + e.DN, DER: der})
+					if len(der) <= 1 || count == limits.CRLs {
+						continue
+					}
+					count++
+					f.batch.CRLs = append(f.batch.CRLs, sync.CRL{Name: name + " of " + e.DN, DER: der})
+					if f.octets += len(der); f.octets < batchOctets {
+						continue
+					}
+					if err := f.send(f.since); err != nil {
+						return err
 					}
 				}
 			}
@@ -302,10 +311,10 @@ func (f *feed) crls() ([]sync.CRL, error) {
 			continue // no public key services in this forest
 		}
 		if err != nil {
-			return nil, fmt.Errorf("revocation lists: %w", err)
+			return fmt.Errorf("revocation lists: %w", err)
 		}
 	}
-	return list, nil
+	return nil
 }
 
 // A cursor is what a source keeps between runs. Only the fields of its kind are set.

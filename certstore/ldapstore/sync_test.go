@@ -259,31 +259,6 @@ func dialTo(host string) func(ctx context.Context, network, address string) (net
 	}
 }
 
-// doneWith ends an answer of Active Directory: with the cookies of DirSync and of paging.
-func doneWith(id int64, more bool, cookie string) []byte {
-	m := ber.DecodePacket(done(id, 0))
-	controls := ber.Encode(ber.ClassContext, ber.TypeConstructed, 0, nil, "")
-	add := func(oid string, numbers []int64, cookie string) {
-		value := ber.NewSequence("")
-		for _, n := range numbers {
-			value.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, n, ""))
-		}
-		value.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, cookie, ""))
-		c := ber.NewSequence("")
-		c.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, oid, ""))
-		c.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, string(value.Bytes()), ""))
-		controls.AppendChild(c)
-	}
-	flags := int64(0)
-	if more {
-		flags = 1
-	}
-	add("1.2.840.113556.1.4.841", []int64{flags, 0}, cookie)
-	add("1.2.840.113556.1.4.319", []int64{0}, "")
-	m.AppendChild(controls)
-	return m.Bytes()
-}
-
 // DirSync may take several answers to name everything. Whoever was named in one, and then
 // changes, leaves or is deleted before the next, is in the next with that, and with nothing
 // else.

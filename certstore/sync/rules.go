@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/limits"
@@ -107,8 +108,15 @@ func (r *Rules) entries(o *Object, source string, now time.Time) (entries []*cer
 	for _, p := range o.Problems {
 		refused = append(refused, refusal{nil, "cannot be read: " + p})
 	}
+	// One address that no target need take must not stop all others.
+	fit := slices.DeleteFunc(slices.Clone(o.Addresses), func(a string) bool {
+		return len(a) > limits.AddressLength || !utf8.ValidString(a) || strings.ContainsRune(a, 0)
+	})
+	if n := len(o.Addresses) - len(fit); n > 0 {
+		refused = append(refused, refusal{nil, fmt.Sprintf("not an address that can be kept: %d of its object's", n)})
+	}
 	var own []Certificate
-	addresses := mailbox.NewIndex(o.Addresses)
+	addresses := mailbox.NewIndex(fit)
 	seen := map[[32]byte]bool{}
 	for _, c := range o.Certificates {
 		h := sha256.Sum256(c.Certificate.Raw)
@@ -145,7 +153,7 @@ func (r *Rules) entries(o *Object, source string, now time.Time) (entries []*cer
 		}
 	}
 	for _, c := range own {
-		for _, a := range r.addresses(o, addresses, c.Certificate) {
+		for _, a := range r.addresses(fit, addresses, c.Certificate) {
 			entries = append(entries, r.entry(c, source, a, now))
 		}
 	}
@@ -158,14 +166,14 @@ func (r *Rules) entry(c Certificate, source, address string, now time.Time) *cer
 	return &e
 }
 
-// addresses returns what a certificate of an object is filed under.
-func (r *Rules) addresses(o *Object, index *mailbox.Index, c *x509.Certificate) []string {
-	list := o.Addresses
+// addresses returns what a certificate of an object with the given addresses is filed under.
+func (r *Rules) addresses(all []string, index *mailbox.Index, c *x509.Certificate) []string {
+	list := all
 	if !r.Aliases {
 		list = index.Find(mailbox.Of(c)...)
 	}
-	if len(list) == 0 && len(o.Addresses) > 0 {
-		list = o.Addresses[:1] // a foreign one that is kept
+	if len(list) == 0 && len(all) > 0 {
+		list = all[:1] // a foreign one that is kept
 	}
 	if len(list) == 0 {
 		list = []string{""}

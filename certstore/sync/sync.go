@@ -193,14 +193,18 @@ func (r *run) batch(ctx context.Context, b *Batch) error {
 	}
 	if b.Complete && b.Everything {
 		r.report.Full = true
-		// What goes away is removed before the state says that all is named.
-		if err := r.apply(ctx, u, &next); err != nil {
+		// What goes away is removed before the state says that all is named: a run that is
+		// interrupted here has the source name the last part again, or all.
+		before := next
+		if before.Cursor = r.state.Cursor; b.Reset {
+			before.Cursor = nil
+		}
+		if err := r.apply(ctx, u, &before); err != nil {
 			return err
 		}
 		if err := r.sweep(ctx); err != nil {
 			return err
 		}
-		next = r.state
 		u = &Update{Before: r.state.raw, Pass: next.Pass}
 	}
 	if b.Complete {

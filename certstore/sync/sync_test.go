@@ -621,6 +621,20 @@ func testLargeCertificate(t *testing.T, to target) {
 	w.holds("b<b@example.test>")
 }
 
+// Nor does an address that no database keeps.
+func TestOddAddress(t *testing.T) { targets(t, testOddAddress) }
+
+func testOddAddress(t *testing.T, to target) {
+	w := newWorld(t, to)
+	keep := func(s *sync.Syncer) { s.Rules.KeepForeign = true }
+	c := w.cert("a", nil, "a@example.test")
+	w.run(keep, full(object("alice", []string{"a\xff@example.test", "a\x00@example.test", strings.Repeat("a", 4000) + "@example.test"}, c),
+		object("bob", []string{"a\xff@example.test", "a@example.test"}, c)))
+	w.holds("a<>", "a<a@example.test>")
+	w.run(nil, full(object("alice", []string{"a\xff@example.test"}, c)))
+	w.holds() // whose it is cannot be told
+}
+
 // Whoever finds that another process has moved on leaves the store as the other made it.
 func TestConflictBetweenProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
@@ -679,6 +693,55 @@ func TestStateFile(t *testing.T) {
 	w.holds("b<b@example.test>")
 	if size := fileSize(t, path); size > 1<<20 {
 		t.Errorf("the state file has grown to %d octets", size)
+	}
+}
+
+// halting is a target whose process ends after some changes.
+type halting struct {
+	target
+	left int
+}
+
+func (h *halting) Apply(ctx context.Context, source string, u *sync.Update) error {
+	if h.left--; h.left < 0 {
+		return errDead
+	}
+	return h.target.Apply(ctx, source, u)
+}
+
+// A run that ends after the source has named everything, and before what it did not name is
+// removed, is made good by the next: it asks from before the last part.
+func TestKilledBeforeSweep(t *testing.T) { targets(t, testKilledBeforeSweep) }
+
+func testKilledBeforeSweep(t *testing.T, to target) {
+	w := newWorld(t, to)
+	a, b := w.cert("a", nil, "a@example.test"), w.cert("b", nil, "b@example.test")
+	first := func() *sync.Batch {
+		return &sync.Batch{Reset: true, Objects: []*sync.Object{object("alice", at, a)}, Cursor: []byte("first")}
+	}
+	last := func() *sync.Batch { return &sync.Batch{Complete: true, Everything: true, Cursor: []byte("last")} }
+	for _, test := range []struct {
+		left  int
+		asked string
+		named func() []*sync.Batch // from one cursor on
+	}{
+		{1, "", func() []*sync.Batch { return []*sync.Batch{full(object("alice", at, a))} }},
+		{2, "first", func() []*sync.Batch { return []*sync.Batch{first(), last()} }},
+	} {
+		w.to = to
+		w.run(nil, full(object("alice", at, a), object("bob", at, b)))
+		w.holds("a<a@example.test>", "b<b@example.test>")
+		w.to = &halting{to, test.left}
+		batches := test.named()
+		if _, err := w.try(nil, batches...); !errors.Is(err, errDead) {
+			t.Fatalf("got %v", err)
+		}
+		w.to = to
+		w.run(nil, batches[len(batches)-1])
+		w.holds("a<a@example.test>")
+		if string(w.src.asked) != test.asked {
+			t.Errorf("asked for changes since %q, want %q", w.src.asked, test.asked)
+		}
 	}
 }
 
@@ -798,7 +861,7 @@ func TestRemovalsTogether(t *testing.T) {
 func TestOtherStateFile(t *testing.T) {
 	for text, good := range map[string]bool{
 		"": true, `{"sour`: true, `{"source":"test","sta`: true, "\x00\x00": true, `{"sou` + "\x00\x00": true,
-		`{"password":"x"}`: false, "dear diary": false, "dear diary\n": false,
+		`{"password":"x"}`: false, "dear diary": false, "dear diary\n": false, `{"source":"test","put":[null]}` + "\n": false,
 	} {
 		path := filepath.Join(t.TempDir(), "state")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

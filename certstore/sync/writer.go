@@ -127,7 +127,11 @@ func (t *writerTarget) load() error {
 			return err
 		}
 		var l ledgerLine
-		if err := json.Unmarshal(line, &l); err != nil {
+		err = json.Unmarshal(line, &l)
+		if err == nil && slices.Contains(l.Put, nil) {
+			err = errors.New("an object without anything")
+		}
+		if err != nil {
 			return fmt.Errorf("line %d: %w", t.lines+1, err)
 		}
 		t.replay(&l)
