@@ -1,8 +1,8 @@
 package hp_test
 
 import (
-	"fmt"
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
