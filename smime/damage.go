@@ -58,6 +58,15 @@ func newDamageHashes(want []wantedDigest) (hs damageHashes) {
 	return hs
 }
 
+// cost returns what an octet costs, in those of SHA-256.
+func (d *damage) cost() int {
+	n := 0
+	for _, h := range d.trimmed {
+		n += 3 * h.id.Cost() // with each of the changes undone
+	}
+	return n
+}
+
 func (hs damageHashes) write(p []byte) {
 	for _, h := range hs {
 		h.state.Write(p)

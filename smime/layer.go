@@ -152,7 +152,7 @@ func (p *pass) multipartSigned(e *mimeraw.Entity, mt mimeraw.MediaType) (layerRe
 		l.damage = newDamage(p.damage)
 		canon.damage = l.damage
 	}
-	l.content = canon
+	l.content, l.canonical = canon, canon
 	l.finish = func() error {
 		l.received = canon.received
 		err := p.signaturePart(l, parts)

@@ -1,6 +1,7 @@
 package smime
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -40,6 +41,9 @@ type pass struct {
 	content     Content
 	hash        *cms.Digests // of the content
 	hashed      bool         // the innermost layer computes it
+	sums        int          // hashes that are computed
+	bytesBeside int64        // of all layers, beside their contents
+	bytesCerts  int64        // of certificates among them
 	spent                    // for signatures
 	beside      spent        // for what stands beside them
 	problems    []problem
@@ -58,6 +62,8 @@ type spent struct {
 	work   int // what they cost, in the unit of sigalg.Cost
 	budget int // what is left for paths, see chain.Request
 	names  int // compared that are not the same octets
+
+	received, digested int64 // octets, the latter in those of SHA-256
 }
 
 // A layerReader is a layer while it is being read.
@@ -101,20 +107,29 @@ func (p *pass) wantsMore() bool {
 // run reads src to its end and returns the report. The error is nil unless reading src
 // or writing the content failed.
 func (p *pass) run(src io.Reader) (*Report, error) {
-	in := &source{ctx: p.ctx, r: src}
+	in := &source{ctx: p.ctx, r: src, n: &p.received}
 	var err error
 	if p.form.bare {
 		err = p.walkCMS(in)
 	} else {
 		err = p.walkMIME(in)
 	}
+	beyond := beyondLimit(err)
 	if err = p.failure(in, err); err != nil {
 		return nil, err
 	}
 	for i := len(p.layers) - 1; i >= 0; i-- {
-		err := p.layers[i].complete()
+		e, encrypted := p.layers[i].(*encryptedLayer)
+		err := beyond // which nothing more is read for, but whether it was deciphered
+		if beyond == nil || encrypted {
+			err = p.layers[i].complete()
+		}
+		beyond = cmp.Or(beyond, beyondLimit(err))
 		if err == nil || in.err == nil && !endsCall(err) {
 			err = p.settle(i, err)
+		}
+		if encrypted && !e.layer.Decrypted {
+			beyond = nil
 		}
 		if err = p.failure(in, err); err != nil {
 			return nil, err
@@ -122,6 +137,14 @@ func (p *pass) run(src io.Reader) (*Report, error) {
 	}
 	p.judge()
 	return p.verdict(), p.ctx.Err()
+}
+
+// beyondLimit returns err if it says that the message went beyond a limit.
+func beyondLimit(err error) error {
+	if errors.As(err, new(*limits.Exceeded)) {
+		return err
+	}
+	return nil
 }
 
 // failure records err as a problem of the message, or returns it if it is not the
@@ -216,7 +239,30 @@ func (p *pass) walkMIME(r io.Reader) error {
 		if r = layer.next(); r == nil {
 			return nil
 		}
+		if l, ok := layer.(*signedLayer); ok {
+			if p.sums += len(l.digests.Hashes()); p.sums > limits.Digests {
+				return &limits.Exceeded{What: "digests", Max: limits.Digests}
+			}
+			r = &hashedReader{r, p, l}
+		}
 	}
+}
+
+// A hashedReader is the content of a signed layer as long as the message is worth the work:
+// each layer around the content hashes all of it, by as many functions as are announced.
+type hashedReader struct {
+	r io.Reader
+	p *pass
+	l *signedLayer
+}
+
+func (h *hashedReader) Read(b []byte) (int, error) {
+	if h.p.digested > limits.DigestWork+limits.DigestRatio*h.p.received {
+		return 0, &limits.Exceeded{What: "octets to hash", Max: limits.DigestWork}
+	}
+	n, err := h.r.Read(b)
+	h.p.digested += int64(n) * int64(h.l.hashCost())
+	return n, err
 }
 
 // walkCMS reads one bare CMS structure; its content is octets.
@@ -343,6 +389,7 @@ func (e *readError) Unwrap() error { return e.err }
 type source struct {
 	ctx context.Context
 	r   io.Reader
+	n   *int64 // counts the octets
 	err error
 }
 
@@ -352,6 +399,7 @@ func (s *source) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.r.Read(b)
+	*s.n += int64(n)
 	if err != nil && err != io.EOF {
 		s.err = err
 	}

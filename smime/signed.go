@@ -30,8 +30,11 @@ type signedLayer struct {
 	digests  *cms.Digests // of the content as the signature should cover it
 	received *cms.Digests // of the octets as received, if they are others
 	damage   *damage      // tries out what may have happened to the part; may be nil
-	good     bool         // see judgeLayer
-	missing  bool         // detached, and nobody gave the content
+
+	canonical *canonicalReader // of a detached part; may be nil
+
+	good    bool // see judgeLayer
+	missing bool // detached, and nobody gave the content
 
 	infos       []*cms.SignerInfo
 	contentType oid.OID
@@ -41,6 +44,18 @@ type signedLayer struct {
 
 func (l *signedLayer) next() io.Reader { return l.content }
 func (l *signedLayer) report() *Layer  { return l.layer }
+
+// hashCost returns what an octet of the content costs, in those of SHA-256.
+func (l *signedLayer) hashCost() int {
+	n := l.digests.Cost()
+	if l.canonical != nil && l.canonical.received != nil {
+		n += l.canonical.received.Cost()
+	}
+	if l.damage != nil {
+		n += l.damage.cost()
+	}
+	return n
+}
 
 func (l *signedLayer) complete() error {
 	if l.finish == nil {
@@ -63,12 +78,31 @@ func (p *pass) take(l *signedLayer, sd *cms.SignedData) error {
 	l.contentType = sd.EContentType()
 	l.infos = sd.SignerInfos()
 	l.crls, l.ocsp = sd.CRLs(), sd.OCSPResponses()
+	if p.bytesBeside += sd.Beside(); p.bytesBeside > limits.Beside {
+		return &limits.Exceeded{What: "octets beside the contents", Max: limits.Beside}
+	}
 	for _, der := range sd.Certificates() {
-		if c, err := pkix.ParseCertificate(der); err == nil {
-			l.bag = append(l.bag, c)
+		c, err := pkix.ParseCertificate(der)
+		if err != nil {
+			continue
 		}
+		if p.bytesCerts += footprint(c); p.bytesCerts > limits.CertificateMemory {
+			return &limits.Exceeded{What: "octets of certificates", Max: limits.CertificateMemory}
+		}
+		l.bag = append(l.bag, c)
 	}
 	return nil
+}
+
+// footprint returns about how many octets c takes in memory: a name of three octets takes
+// ten times as many, and what has an object identifier more.
+func footprint(c *x509.Certificate) int64 {
+	names := len(c.EmailAddresses) + len(c.DNSNames) + len(c.IPAddresses) + len(c.OCSPServer) + len(c.IssuingCertificateURL) +
+		len(c.CRLDistributionPoints) + len(c.PermittedDNSDomains) + len(c.ExcludedDNSDomains) + len(c.PermittedEmailAddresses) +
+		len(c.ExcludedEmailAddresses) + len(c.PermittedURIDomains) + len(c.ExcludedURIDomains) + len(c.PermittedIPRanges) + len(c.ExcludedIPRanges)
+	objects := len(c.Extensions) + len(c.UnknownExtKeyUsage) + len(c.PolicyIdentifiers) + len(c.PolicyMappings) +
+		len(c.Subject.Names) + len(c.Issuer.Names) + len(c.URIs)
+	return int64(3*len(c.Raw) + 32*names + 128*objects)
 }
 
 // judgeSigned verifies every signature of a layer, each on its own.
@@ -364,8 +398,10 @@ func signerOf(c *x509.Certificate) *Signer {
 	if c.SerialNumber != nil {
 		s.Serial = c.SerialNumber.Text(16)
 	}
+	seen := map[string]bool{}
 	for _, m := range mailbox.Of(c) {
-		if !m.Subject && !slices.Contains(s.Mailboxes, m.Address) {
+		if !m.Subject && !seen[m.Address] {
+			seen[m.Address] = true
 			s.Mailboxes = append(s.Mailboxes, m.Address)
 		}
 	}

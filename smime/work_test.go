@@ -2,6 +2,7 @@ package smime_test
 
 import (
 	"bytes"
+	"compress/zlib"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -15,6 +16,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/chain"
 	"github.com/postseal/postseal/internal/forge"
+	"github.com/postseal/postseal/internal/oid"
 	"github.com/postseal/postseal/smime"
 )
 
@@ -250,5 +253,80 @@ func TestRenamedIssuer(t *testing.T) {
 	report, err := p.opener().InspectCMS(t.Context(), bytes.NewReader(forge.NewSigned(content, signer).DER()), nil)
 	if err != nil || report.Verdict != smime.Authentic {
 		t.Errorf("%+v %v", report, err)
+	}
+}
+
+// TestNestedLayers sends a small message that unpacks to layers in layers, each of which is
+// within its bounds and has all that is inside hashed by whatever functions it announces, or
+// brings certificates that take many times their size to read (D10, C17).
+func TestNestedLayers(t *testing.T) {
+	p := newParty(t)
+	var all [][]byte
+	for _, o := range []oid.OID{oid.SHA256, oid.SHA384, oid.SHA512, oid.SHA1, oid.SHA224, oid.SHA512_256, oid.SHA3_256, oid.SHA3_384, oid.SHA3_512, oid.SHA3_224, oid.SHAKE256} {
+		all = append(all, forge.Algorithm(o, nil))
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), EmailAddresses: make([]string, 30_000)} // as small as names get
+	named, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := []byte("Content-Type: text/plain\r\n\r\nHello\r\n")
+	entity := func(der []byte) []byte {
+		return append([]byte("Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: binary\r\n\r\n"), der...)
+	}
+	unpacked := func(content []byte) []byte {
+		junk := make([]byte, 480_000) // keeps the ratio within its bound
+		rand.Read(junk)
+		var packed bytes.Buffer
+		z := zlib.NewWriter(&packed)
+		fmt.Fprintf(z, "X-Junk: %x\r\n", junk)
+		z.Write(content)
+		z.Close()
+		return entity(forge.ContentInfo(oid.CompressedData, forge.Sequence(forge.Integer(0), forge.Algorithm(oid.ZLIB, nil),
+			forge.Sequence(forge.OID(oid.Data), forge.Tagged(0, forge.Octets(packed.Bytes()))))))
+	}
+	for _, c := range []struct {
+		name         string
+		layers       int
+		announced    [][]byte
+		certificates int
+		content      int
+		beyond       bool
+	}{
+		{"functions", 2, all, 0, 0, false},
+		{"too many functions", 3, all, 0, 0, true},
+		{"work", 1, all[10:], 0, 20 << 20, false},
+		{"too much work", 14, all[10:], 0, 20 << 20, true},
+		{"certificates", 2, all[:1], 10, 0, false},
+		{"too many certificates", 8, all[:1], 10, 0, true},
+	} {
+		message := slices.Concat(text, bytes.Repeat([]byte("A"), c.content))
+		for range c.layers {
+			outer := forge.NewSigned(message, forge.NewSigner(p.alice.Certificate(), p.alice.Key().(crypto.Signer), message))
+			outer.Announced = append(outer.Announced, c.announced...)
+			for range c.certificates {
+				outer.Certificates = append(outer.Certificates, named)
+			}
+			message = entity(outer.DER())
+		}
+		if c.content > 0 {
+			message = unpacked(message)
+		}
+		message = append([]byte("From: alice@example.com\r\n"), message...)
+		report, err := p.opener().Inspect(t.Context(), bytes.NewReader(message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := smime.Authentic
+		if c.beyond {
+			want = smime.Unreadable
+		}
+		if report.Verdict != want || c.beyond != slices.Contains(report.Codes, "limit.exceeded") {
+			t.Errorf("%s: %s %q", c.name, report.Verdict, report.Codes)
+		}
 	}
 }

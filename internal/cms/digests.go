@@ -68,6 +68,15 @@ func (d *Digests) Hashes() []sigalg.Hash {
 	return out
 }
 
+// Cost returns what an octet of the content costs, in those of SHA-256.
+func (d *Digests) Cost() int {
+	n := 0
+	for _, h := range d.hashes {
+		n += h.id.Cost()
+	}
+	return n
+}
+
 // Sum returns the digest by h of what was written so far, or false if h is not computed.
 func (d *Digests) Sum(h sigalg.Hash) ([]byte, bool) {
 	d.wait()

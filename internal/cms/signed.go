@@ -24,6 +24,7 @@ type SignedData struct {
 	crls         [][]byte
 	ocsp         [][]byte
 	infos        []*SignerInfo
+	beside       int64
 }
 
 // openSigned reads
@@ -136,6 +137,9 @@ func (sd *SignedData) OCSPResponses() [][]byte { return sd.ocsp }
 // SignerInfos returns the signers in the order received. There may be none.
 func (sd *SignedData) SignerInfos() []*SignerInfo { return sd.infos }
 
+// Beside returns how many octets of certificates, lists and SignerInfos there are.
+func (sd *SignedData) Beside() int64 { return sd.beside }
+
 func (sd *SignedData) finish() error {
 	if _, err := sd.WriteTo(io.Discard); err != nil {
 		return err
@@ -172,6 +176,7 @@ func (sd *SignedData) readCertificates() error {
 		c, err := sd.br.Raw(min(limits.CertificateSize, room))
 		sd.certificates = append(sd.certificates, c)
 		room -= int64(len(c))
+		sd.beside += int64(len(c))
 		return err
 	})
 }
@@ -188,6 +193,7 @@ func (sd *SignedData) readCRLs() error {
 			sd.ocsp = append(sd.ocsp, ocsp)
 		}
 		room -= int64(len(crl) + len(ocsp))
+		sd.beside += int64(len(crl) + len(ocsp))
 		return err
 	})
 }
@@ -201,6 +207,7 @@ func (sd *SignedData) readSignerInfos() error {
 			return err
 		}
 		room -= int64(len(raw))
+		sd.beside += int64(len(raw))
 		si, err := parseSignerInfo(raw)
 		if err != nil {
 			return relocate(err, offset)

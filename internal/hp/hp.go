@@ -217,42 +217,59 @@ type Difference struct {
 func (p *Protected) Differences(outer *mimeraw.Header) []Difference {
 	var list []Difference
 	outside := Pairs(outer)
+	there, said := newPairSet(outside), newPairSet(p.Outer)
 	for _, f := range p.Fields {
-		if contains(outside, f) {
+		if there.has(f) {
 			continue
 		}
 		d := Difference{Kind: "removed", Name: f.Name, Value: f.Value}
-		for _, g := range outside {
-			if strings.EqualFold(f.Name, g.Name) {
-				d.Kind, d.Outside = "changed", g.Value
-				break
-			}
+		if value, ok := there.first[strings.ToLower(f.Name)]; ok {
+			d.Kind, d.Outside = "changed", value
 		}
-		if p.meant(d) {
+		if p.meant(d, said) {
 			d.Kind = map[string]string{"changed": "obscured", "removed": "hidden"}[d.Kind]
 		}
 		list = append(list, d)
 	}
+	inside := newPairSet(p.Fields)
 	for _, g := range outside {
-		if _, n := p.Get(g.Name); n == 0 && !transport(g.Name) && !strings.EqualFold(g.Name, "HP-Outer") {
+		if _, ok := inside.first[strings.ToLower(g.Name)]; !ok && !transport(g.Name) && !strings.EqualFold(g.Name, "HP-Outer") {
 			list = append(list, Difference{Kind: "added", Name: g.Name, Outside: g.Value})
 		}
 	}
 	return list
 }
 
+// A pairSet is a list of fields in which many others are looked for.
+type pairSet struct {
+	pairs map[Pair]bool
+	first map[string]string // the first value of each name
+}
+
+func newPairSet(list []Pair) pairSet {
+	s := pairSet{map[Pair]bool{}, map[string]string{}}
+	for _, f := range list {
+		f.Name = strings.ToLower(f.Name)
+		if _, ok := s.first[f.Name]; !ok {
+			s.first[f.Name] = f.Value
+		}
+		f.Value = squeeze(f.Value)
+		s.pairs[f] = true
+	}
+	return s
+}
+
+// has reports whether the list contains f, see [Pair.same].
+func (s pairSet) has(f Pair) bool { return s.pairs[Pair{strings.ToLower(f.Name), squeeze(f.Value)}] }
+
 // meant reports whether the sender says that the field stood so outside.
-func (p *Protected) meant(d Difference) bool {
+func (p *Protected) meant(d Difference, said pairSet) bool {
 	if p.Mode != Cipher {
 		return false
 	}
 	if d.Kind == "changed" {
-		return contains(p.Outer, Pair{d.Name, d.Outside})
+		return said.has(Pair{d.Name, d.Outside})
 	}
-	for _, g := range p.Outer {
-		if strings.EqualFold(g.Name, d.Name) {
-			return false
-		}
-	}
-	return true
+	_, ok := said.first[strings.ToLower(d.Name)]
+	return !ok
 }

@@ -2,6 +2,7 @@ package hp_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -464,4 +465,30 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestManyDifferences compares as many fields as a header may have with as many others: each
+// is prepared a few times, not once for every other (D10).
+func TestManyDifferences(t *testing.T) {
+	const n = 900
+	var inner, outer strings.Builder
+	inner.WriteString("Content-Type: text/plain; hp=\"cipher\"\r\n")
+	for i := range n {
+		fmt.Fprintf(&inner, "X-A: in %d\r\n", i)
+		fmt.Fprintf(&outer, "X-A: out %d\r\n", i)
+	}
+	header := func(text string) *mimeraw.Header {
+		e, err := mimeraw.ReadEntity(strings.NewReader(text + "\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Header
+	}
+	p, outside := hp.Read(header(inner.String())), header(outer.String())
+	if got := p.Differences(outside); len(got) != n || got[1].Kind != "changed" || got[1].Value != "in 1" || got[1].Outside != "out 0" {
+		t.Errorf("%d differences, %+v", len(got), got[:min(2, len(got))])
+	}
+	if got := testing.AllocsPerRun(1, func() { p.Differences(outside) }); got > 50*n {
+		t.Errorf("%v allocations for %d fields", got, n)
+	}
 }

@@ -11,13 +11,22 @@ const (
 	StringNesting   = 3        // constructed OCTET STRINGs inside each other; senders use one level
 	OIDLength       = 128      // octets of one OBJECT IDENTIFIER
 	Element         = 16 << 20 // one element held in memory, such as the certificate set
-	Certificates    = 256      // in one message
-	CRLs            = 64       // in one message
+	Certificates    = 256      // in one SignedData
+	CRLs            = 64       // in one SignedData
 	CRLSize         = 32 << 20 // a CRL of 500,000 entries has 24.5 MB
 	OCSPSize        = 64 << 10 // an OCSP response with its responder has 2 KB
 	CertificateSize = 64 << 10 // the largest certificate seen in the wild has 30 KB
 	SignerInfos     = 16
 	RecipientInfos  = 10_000
+	// All layers of a message together: what one SignedData may hold beside its content, and
+	// what certificates take in memory once they are read, which may be 14 times as much.
+	Beside            = Element + CRLSize
+	CertificateMemory = 48 << 20
+	// Each layer hashes all that is inside, by every function it announces. The work is counted
+	// in octets under SHA-256, and grows with what was received: 1 s for what was compressed.
+	Digests     = 32 // functions at work in one message; each has up to 2 MB waiting
+	DigestWork  = 1 << 30
+	DigestRatio = 16
 	// A verification takes 12 ms with the largest RSA key and as long with Ed448, and one
 	// SignerInfo may need two: this is what a message may cost at most.
 	SignerCandidates = 4         // certificates tried for one SignerInfo

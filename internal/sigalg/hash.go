@@ -76,6 +76,17 @@ func HashByOID(o oid.OID) (Hash, bool) {
 	return 0, false
 }
 
+// Cost returns how many times as long as SHA-256 h takes, roughly.
+func (h Hash) Cost() int {
+	switch {
+	case h >= SHA3_224:
+		return 5
+	case h == MD5 || h >= SHA384:
+		return 2
+	}
+	return 1
+}
+
 // HashByName returns the hash function with the given name, in any case and with or
 // without hyphen, as micalg has it: "SHA-256", "sha256", "sha3-256".
 func HashByName(name string) (Hash, bool) {
