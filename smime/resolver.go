@@ -132,9 +132,12 @@ func (r *Resolver) Resolve(ctx context.Context, addresses ...string) ([]*x509.Ce
 	var missing []error
 	for _, address := range people {
 		list, err := r.Candidates(ctx, address)
-		n := len(certs)
-		for _, c := range list {
-			if c.Usable && (r.AllUsable || len(certs) == n) && !slices.ContainsFunc(certs, c.Certificate.Equal) {
+		for i, c := range list {
+			if !c.Usable || i > 0 && !r.AllUsable {
+				break
+			}
+			// The best of one address may be there for another one already.
+			if !slices.ContainsFunc(certs, c.Certificate.Equal) {
 				certs = append(certs, c.Certificate)
 			}
 		}

@@ -213,6 +213,28 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestResolveOneForTwo: the best certificate of one address is that of another one too. Nobody
+// encrypts to the second best for that.
+func TestResolveOneForTwo(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	issue := func(from int) *x509.Certificate {
+		return pki.Issue(smimetest.Leaf{Emails: []string{"bob@good.example", "sales@good.example"}, NotBefore: days(from)}).Certificate()
+	}
+	old, current := issue(-100), issue(-1)
+	r := &smime.Resolver{Store: &shelf{entries: []*certstore.Entry{entryOf(old), entryOf(current)}}, Chain: judging(pki)}
+	for _, all := range []bool{false, true} {
+		r.AllUsable = all
+		certs, err := r.Resolve(t.Context(), "bob@good.example", "sales@good.example")
+		want := []*x509.Certificate{current, old}
+		if !all {
+			want = want[:1]
+		}
+		if err != nil || !slices.EqualFunc(certs, want, (*x509.Certificate).Equal) {
+			t.Errorf("all of them %v: %d certificates, %v", all, len(certs), err)
+		}
+	}
+}
+
 // TestCandidatesAreBounded: a directory cannot make anybody judge certificates for ever
 // (attack row H06).
 func TestCandidatesAreBounded(t *testing.T) {
