@@ -162,6 +162,9 @@ func uncovered(address string, list []Candidate, err error) error {
 		if len(list) == 1 {
 			e.Detail = "the only certificate cannot be used: " + list[0].Reasons[0]
 		}
+		if err != nil { // there may be a better one where nobody could look
+			e.Detail += "; and " + err.Error()
+		}
 	case err != nil:
 		e.Code, e.Detail = "store.failed", err.Error()
 	}

@@ -235,6 +235,20 @@ func TestResolveOneForTwo(t *testing.T) {
 	}
 }
 
+// Who is told that a certificate has expired is told too that not every store was asked.
+func TestResolveStoreFailed(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	old := pki.Issue(smimetest.Leaf{Emails: []string{"bob@good.example"}, NotBefore: days(-100), NotAfter: days(-1)}).Certificate()
+	for _, failure := range []error{errors.New("the directory is down"), nil} {
+		r := &smime.Resolver{Store: &shelf{[]*certstore.Entry{entryOf(old)}, failure}, Chain: judging(pki)}
+		_, err := r.Resolve(t.Context(), "bob@good.example")
+		who, _ := errors.AsType[*smime.RecipientError](err)
+		if who == nil || who.Code != "time.expired" || strings.Contains(who.Detail, "the directory is down") != (failure != nil) {
+			t.Errorf("%v: %v", failure, err)
+		}
+	}
+}
+
 // TestCandidatesAreBounded: a directory cannot make anybody judge certificates for ever
 // (attack row H06).
 func TestCandidatesAreBounded(t *testing.T) {
