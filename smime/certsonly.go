@@ -30,6 +30,9 @@ func (c *Composer) ComposeCertificates(dst io.Writer, src io.Reader, certs []*x5
 			return errors.New("smime: a certificate to deliver is nil, or was not parsed")
 		}
 	}
+	if err := readableBag(certs, crls); err != nil {
+		return err
+	}
 	e, err := readMessage(src)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/postseal/postseal/certstore"
 	"github.com/postseal/postseal/internal/cms"
 	"github.com/postseal/postseal/internal/hp"
+	"github.com/postseal/postseal/internal/limits"
 	"github.com/postseal/postseal/internal/sigalg"
 )
 
@@ -245,6 +246,9 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 	default:
 		return fmt.Errorf("smime: Digest %q is not sha256, sha384, sha512, shake128 or shake256", c.Digest)
 	}
+	if len(c.Signers) > limits.SignerInfos {
+		return fmt.Errorf("smime: %w", tooLarge(&limits.Exceeded{What: "signers", Max: limits.SignerInfos}))
+	}
 	for i, id := range c.Signers {
 		if id == nil || id.Certificate() == nil {
 			return errors.New("smime: a signer is nil, or was not made by NewIdentity")
@@ -286,6 +290,19 @@ func (c *Composer) planSigners(p *plan, now time.Time) error {
 			if !slices.ContainsFunc(p.bag, cert.Equal) {
 				p.bag = append(p.bag, cert)
 			}
+		}
+	}
+	return readableBag(p.bag, nil)
+}
+
+// readableBag refuses more certificates and CRLs than are read again.
+func readableBag(certs []*x509.Certificate, crls [][]byte) error {
+	for _, b := range []struct {
+		what   string
+		n, max int
+	}{{"certificates", len(certs), limits.Certificates}, {"CRLs", len(crls), limits.CRLs}} {
+		if b.n > b.max {
+			return fmt.Errorf("smime: %w", tooLarge(&limits.Exceeded{What: b.what, Max: int64(b.max)}))
 		}
 	}
 	return nil
@@ -334,6 +351,9 @@ func (c *Composer) planRecipients(p *plan, now time.Time) error {
 	})
 	if err != nil {
 		return fmt.Errorf("smime: %w", err)
+	}
+	if len(choice.Recipients) > limits.RecipientInfos {
+		return fmt.Errorf("smime: %w", tooLarge(&limits.Exceeded{What: "recipients", Max: limits.RecipientInfos}))
 	}
 	p.recipients, p.envelope = choice.Recipients, choice.Options()
 	p.result.Cipher, p.result.Reasons = choice.Cipher, choice.Reasons

@@ -2,10 +2,12 @@ package smime_test
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +65,39 @@ func TestZeroValues(t *testing.T) {
 		three := c.ComposeCopies(nil, strings.NewReader(plain))
 		for _, err := range []error{one, two, three} {
 			if err == nil || strings.Contains(err.Error(), "internal failure") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// What cannot be read again, or not be encrypted to, is found before anything is written.
+func TestTooMany(t *testing.T) {
+	p := newParty(t)
+	cert, oaep := p.alice.Certificate(), *p.bob.Certificate()
+	small := smimetest.NewPKI(t).Issue(smimetest.Leaf{Key: smimetest.RSA1024}).Certificate()
+	key := forge.Sequence(forge.BigInteger(small.PublicKey.(*rsa.PublicKey).N), forge.Integer(65537))
+	oaep.PublicKey = nil // package x509 does not know keys for RSAES-OAEP alone
+	oaep.RawSubjectPublicKeyInfo = forge.Sequence(forge.Algorithm(oid.RSAOAEP, nil), forge.Element(casn1.BIT_STRING, []byte{0}, key))
+	for _, n := range []int{0, 1} {
+		signers := &smime.Composer{Signers: slices.Repeat([]*certstore.Identity{p.aliceEC}, 16+n)}
+		recipients := &smime.Composer{Recipients: slices.Repeat([]*x509.Certificate{p.bobEC.Certificate()}, 1+n*10_000)}
+		weak := &smime.Composer{Recipients: []*x509.Certificate{p.bob.Certificate(), &oaep}[:1+n]}
+		for name, c := range map[string]*smime.Composer{"signers": signers, "recipients": recipients, "weak key": weak} {
+			c.Time = p.clock()
+			var out bytes.Buffer
+			_, err := c.Compose(&out, strings.NewReader(plain))
+			if bad := n > 0; (err != nil) != bad || bad && out.Len() > 0 || bad && name != "weak key" && !errors.Is(err, smime.ErrTooLarge) {
+				t.Errorf("%s: %v, %d octets written", name, err, out.Len())
+			}
+		}
+		certs, crls := slices.Repeat([]*x509.Certificate{cert}, 256+n), slices.Repeat([][]byte{{0x30, 0}}, 64+n)
+		head := "From: alice@example.com\r\n\r\n"
+		for name, err := range map[string]error{
+			"certificates": new(smime.Composer).ComposeCertificates(io.Discard, strings.NewReader(head), certs),
+			"CRLs":         new(smime.Composer).ComposeCertificates(io.Discard, strings.NewReader(head), nil, crls...),
+		} {
+			if errors.Is(err, smime.ErrTooLarge) != (n > 0) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -137,9 +137,12 @@ func (r *Resolver) Resolve(ctx context.Context, addresses ...string) ([]*x509.Ce
 	var missing []error
 	for _, address := range people {
 		list, err := r.Candidates(ctx, address)
-		n := len(certs)
-		for _, c := range list {
-			if c.Usable && (r.AllUsable || len(certs) == n) && !slices.ContainsFunc(certs, c.Certificate.Equal) {
+		for i, c := range list {
+			if !c.Usable || i > 0 && !r.AllUsable {
+				break
+			}
+			// The best of one address may be there for another one already.
+			if !slices.ContainsFunc(certs, c.Certificate.Equal) {
 				certs = append(certs, c.Certificate)
 			}
 		}
@@ -163,6 +166,9 @@ func uncovered(address string, list []Candidate, err error) error {
 		e.Detail = fmt.Sprintf("none of %d certificates can be used; the best: %s", len(list), list[0].Reasons[0])
 		if len(list) == 1 {
 			e.Detail = "the only certificate cannot be used: " + list[0].Reasons[0]
+		}
+		if err != nil { // there may be a better one where nobody could look
+			e.Detail += "; and " + err.Error()
 		}
 	case err != nil:
 		e.Code, e.Detail = "store.failed", err.Error()

@@ -213,6 +213,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+<<<<<<< HEAD
 // TestCandidatesBehindOthers: however many certificates stand in front of it that cannot be
 // used, a good one is found (attack row H06). It has been seen twice then, and what was said
 // of it the second time counts.
@@ -237,6 +238,40 @@ func TestCandidatesBehindOthers(t *testing.T) {
 		list, err := (&smime.Resolver{Store: s, Chain: judging(pki)}).Candidates(t.Context(), "bob@good.example")
 		if err != nil || len(list) != 32 || !list[0].Usable || !list[0].Certificate.Equal(pki.Bob().Certificate()) || !strings.Contains(list[0].Reasons[1], "marked by its owner") {
 			t.Errorf("%s: %d candidates, %v", name, len(list), err)
+=======
+// TestResolveOneForTwo: the best certificate of one address is that of another one too. Nobody
+// encrypts to the second best for that.
+func TestResolveOneForTwo(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	issue := func(from int) *x509.Certificate {
+		return pki.Issue(smimetest.Leaf{Emails: []string{"bob@good.example", "sales@good.example"}, NotBefore: days(from)}).Certificate()
+	}
+	old, current := issue(-100), issue(-1)
+	r := &smime.Resolver{Store: &shelf{entries: []*certstore.Entry{entryOf(old), entryOf(current)}}, Chain: judging(pki)}
+	for _, all := range []bool{false, true} {
+		r.AllUsable = all
+		certs, err := r.Resolve(t.Context(), "bob@good.example", "sales@good.example")
+		want := []*x509.Certificate{current, old}
+		if !all {
+			want = want[:1]
+		}
+		if err != nil || !slices.EqualFunc(certs, want, (*x509.Certificate).Equal) {
+			t.Errorf("all of them %v: %d certificates, %v", all, len(certs), err)
+		}
+	}
+}
+
+// Who is told that a certificate has expired is told too that not every store was asked.
+func TestResolveStoreFailed(t *testing.T) {
+	pki := smimetest.NewPKI(t)
+	old := pki.Issue(smimetest.Leaf{Emails: []string{"bob@good.example"}, NotBefore: days(-100), NotAfter: days(-1)}).Certificate()
+	for _, failure := range []error{errors.New("the directory is down"), nil} {
+		r := &smime.Resolver{Store: &shelf{[]*certstore.Entry{entryOf(old)}, failure}, Chain: judging(pki)}
+		_, err := r.Resolve(t.Context(), "bob@good.example")
+		who, _ := errors.AsType[*smime.RecipientError](err)
+		if who == nil || who.Code != "time.expired" || strings.Contains(who.Detail, "the directory is down") != (failure != nil) {
+			t.Errorf("%v: %v", failure, err)
+>>>>>>> ee46e13e3e9fcaaf1812aca19a0b35786df9f7d9
 		}
 	}
 }

@@ -116,6 +116,14 @@ func (o *composeOptions) compose(name string, args []string, stdin io.Reader, st
 	if o.json && o.out == "-" {
 		return wrongUsage("--json and --out - both want standard output")
 	}
+	for _, flag := range []string{"secret", "secret-id", "passphrase"} {
+		if f.Changed(flag) && f.Lookup(flag).Value.String() == "" { // as of a variable that is not set
+			return wrongUsage("--%s is empty", flag)
+		}
+	}
+	if o.secretID != "" && o.secret == "" {
+		return wrongUsage("--secret-id needs --secret")
+	}
 	if err := o.settle(name); err != nil {
 		return err
 	}

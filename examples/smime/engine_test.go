@@ -147,6 +147,11 @@ func TestSecretsAsRecipients(t *testing.T) {
 		t.Error(r.Codes)
 	}
 	d.run(2, "", "encrypt --secret xyz @plain.eml")
+	// A shell makes nothing of a variable that is not set: nobody is left out for that.
+	for _, empty := range []string{"--secret=", "--passphrase=", "--secret-id=", "--secret-id=c0ffee"} {
+		d.run(2, "", "encrypt --to @bob.pem "+empty+" @plain.eml")
+	}
+	d.run(0, "", "encrypt --to @bob.pem --passphrase=x --out @sealed.eml @plain.eml")
 	d.run(1, "", "encrypt --secret 00 @plain.eml")
 }
 

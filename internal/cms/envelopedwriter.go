@@ -228,8 +228,8 @@ func (r *Recipient) sealCertificate(cek []byte) (info encoder, version int, err 
 	return info, 2, err
 }
 
-// encryptionKey returns the public key of a certificate in the form that key management
-// takes: EC keys as *ecdh.PublicKey. oaep is set for a key that its certificate restricts
+// encryptionKey returns the public key of a certificate, if anything may be encrypted to it,
+// in the form that key management takes: EC keys as *ecdh.PublicKey. oaep is set for a key that its certificate restricts
 // to RSAES-OAEP.
 func encryptionKey(cert *x509.Certificate) (pub crypto.PublicKey, oaep *oaepParameters, err error) {
 	var a AlgorithmIdentifier
@@ -249,18 +249,29 @@ func encryptionKey(cert *x509.Certificate) (pub crypto.PublicKey, oaep *oaepPara
 			addAlgorithm(b, oid.RSA, null())
 			b.AddASN1BitString(key)
 		})
-		pub, err = sigalg.PublicKey(b.BytesOrPanic())
+		if pub, err = sigalg.PublicKey(b.BytesOrPanic()); err != nil {
+			return nil, nil, err
+		}
+		if k, ok := pub.(*rsa.PublicKey); ok {
+			err = checkModulus(k)
+		}
 		return pub, &p, err
 	}
 	if pub, err = sigalg.PublicKey(cert.RawSubjectPublicKeyInfo); err != nil {
 		return nil, nil, err
 	}
 	switch k := pub.(type) {
+	case *rsa.PublicKey:
+		err = checkModulus(k)
+		return pub, nil, err
 	case *ecdsa.PublicKey:
 		if pub, err = k.ECDH(); err != nil {
 			return nil, nil, &UnsupportedError{What: "curve for key agreement"}
 		}
-	case *rsa.PublicKey, *ecdh.PublicKey, sigalg.X448PublicKey, *sigalg.MLKEMPublicKey:
+	case *sigalg.MLKEMPublicKey:
+		_, err = encapsulator(k)
+		return pub, nil, err
+	case *ecdh.PublicKey, sigalg.X448PublicKey:
 	default:
 		return nil, nil, &UnsupportedError{What: "type of public key for encryption", OID: a.OID}
 	}

@@ -123,19 +123,21 @@ func (l *kemLock) kek(secret []byte) ([]byte, error) {
 	return kdf.HKDF(l.hash.New, secret, nil, kemOtherInfo(l.wrap, l.kekLength, l.ukm), l.kekLength)
 }
 
+// encapsulator returns an ML-KEM key that is strong enough to encrypt to.
+func encapsulator(pub *sigalg.MLKEMPublicKey) (crypto.Encapsulator, error) {
+	switch pub.Parameters {
+	case oid.MLKEM768:
+		return mlkem.NewEncapsulationKey768(pub.Bytes)
+	case oid.MLKEM1024:
+		return mlkem.NewEncapsulationKey1024(pub.Bytes)
+	}
+	return nil, &UnsupportedError{What: "key encapsulation", OID: pub.Parameters}
+}
+
 // sealKEM protects cek for the holder of an ML-KEM-768 or ML-KEM-1024 key: HKDF with
 // SHA-256 and AES-256 key wrap (RFC 9936, Section 2.2).
 func sealKEM(cert *x509.Certificate, pub *sigalg.MLKEMPublicKey, keyID bool, cek []byte) (*kemRecipient, error) {
-	var e crypto.Encapsulator
-	var err error
-	switch pub.Parameters {
-	case oid.MLKEM768:
-		e, err = mlkem.NewEncapsulationKey768(pub.Bytes)
-	case oid.MLKEM1024:
-		e, err = mlkem.NewEncapsulationKey1024(pub.Bytes)
-	default:
-		return nil, &UnsupportedError{What: "key encapsulation", OID: pub.Parameters}
-	}
+	e, err := encapsulator(pub)
 	if err != nil {
 		return nil, err
 	}

@@ -116,14 +116,19 @@ func takesSessionKeyLen(d crypto.Decrypter, pub *rsa.PublicKey, n int) bool {
 	return err == nil && subtle.ConstantTimeCompare(got, key) == 1
 }
 
+// checkModulus refuses keys that nobody should encrypt to.
+func checkModulus(pub *rsa.PublicKey) error {
+	if bits := pub.N.BitLen(); bits < limits.RSAModulusMin {
+		return &sigalg.WeakKeyError{Bits: bits, Min: limits.RSAModulusMin}
+	} else if bits > limits.RSAModulusMax {
+		return &limits.Exceeded{What: "bits of an RSA modulus", Max: limits.RSAModulusMax}
+	}
+	return nil
+}
+
 // sealRSA protects cek for the holder of an RSA key. PKCS #1 v1.5 has NULL parameters
 // (RFC 3370, Section 4.2.1).
 func sealRSA(cert *x509.Certificate, pub *rsa.PublicKey, oaep *oaepParameters, keyID bool, cek []byte) (*keyTransRecipient, error) {
-	if bits := pub.N.BitLen(); bits < limits.RSAModulusMin {
-		return nil, &sigalg.WeakKeyError{Bits: bits, Min: limits.RSAModulusMin}
-	} else if bits > limits.RSAModulusMax {
-		return nil, &limits.Exceeded{What: "bits of an RSA modulus", Max: limits.RSAModulusMax}
-	}
 	v := &keyTransRecipient{rid: NewCertificateID(cert, keyID)}
 	var err error
 	if oaep == nil {
