@@ -213,7 +213,6 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-<<<<<<< HEAD
 // TestCandidatesBehindOthers: however many certificates stand in front of it that cannot be
 // used, a good one is found (attack row H06). It has been seen twice then, and what was said
 // of it the second time counts.
@@ -238,7 +237,10 @@ func TestCandidatesBehindOthers(t *testing.T) {
 		list, err := (&smime.Resolver{Store: s, Chain: judging(pki)}).Candidates(t.Context(), "bob@good.example")
 		if err != nil || len(list) != 32 || !list[0].Usable || !list[0].Certificate.Equal(pki.Bob().Certificate()) || !strings.Contains(list[0].Reasons[1], "marked by its owner") {
 			t.Errorf("%s: %d candidates, %v", name, len(list), err)
-=======
+		}
+	}
+}
+
 // TestResolveOneForTwo: the best certificate of one address is that of another one too. Nobody
 // encrypts to the second best for that.
 func TestResolveOneForTwo(t *testing.T) {
@@ -271,7 +273,6 @@ func TestResolveStoreFailed(t *testing.T) {
 		who, _ := errors.AsType[*smime.RecipientError](err)
 		if who == nil || who.Code != "time.expired" || strings.Contains(who.Detail, "the directory is down") != (failure != nil) {
 			t.Errorf("%v: %v", failure, err)
->>>>>>> ee46e13e3e9fcaaf1812aca19a0b35786df9f7d9
 		}
 	}
 }
