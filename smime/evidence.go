@@ -46,6 +46,9 @@ func (p *pass) judgeTimestamp(l *signedLayer, token *cms.Timestamp) *Signature {
 	}
 	inside := &signedLayer{crls: token.SignedData.CRLs(), ocsp: token.SignedData.OCSPResponses()}
 	for _, der := range token.SignedData.Certificates() {
+		if p.stampOctets += len(der); p.stampOctets > limits.EvidenceOctets {
+			break
+		}
 		if c, err := pkix.ParseCertificate(der); err == nil {
 			inside.bag = append(inside.bag, c)
 		}

@@ -2,6 +2,8 @@ package smime_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
@@ -249,6 +251,35 @@ func TestEvidenceFlood(t *testing.T) {
 			t.Errorf("codes of the last: %q", last)
 		}
 	})
+}
+
+// Of the certificates in time stamps so many are read as a message may cost (D10).
+func TestCertificatesInStamps(t *testing.T) {
+	people := readOpenIdentities(t)
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), EmailAddresses: make([]string, 30_000)}
+	named, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := forge.Sequence(forge.Integer(1), forge.OID("\x2a\x03"), forge.Sequence(forge.Algorithm(oid.SHA256, nil), forge.Octets(make([]byte, 32))),
+		forge.Integer(1), forge.Element(24, []byte("20260101000000Z")))
+	authority := people.others["timestamps"]
+	for n, found := range map[int]bool{3: true, 40: false} {
+		token := forge.NewSigned(info, forge.NewSigner(authority.Certificate(), authority.Key().(crypto.Signer), info))
+		token.ContentType = oid.TSTInfo
+		token.Certificates = append(slices.Repeat([][]byte{named}, n), token.Certificates...)
+		s := catalogue.Forged(filePart, people.alice)
+		s.Signers[0].Unsigned = [][]byte{forge.Attribute(oid.TimeStampToken, token.DER())}
+		r := reported(t, people.opener(), opaqueMail(s.DER()))
+		stamps := r.Layers[0].Signatures[0].Timestamps
+		if r.Verdict != smime.Authentic || len(stamps) != 1 || found == slices.Contains(stamps[0].Codes, "signer.no_certificate") {
+			t.Errorf("%d certificates: %s, %+v", n, r.Verdict, stamps)
+		}
+	}
 }
 
 // crlAt returns a CRL of the authority of another time than now.

@@ -49,6 +49,7 @@ type pass struct {
 	problems    []problem
 	warnings    []string
 	stamps      map[*cms.SignerInfo][]*Signature // judged so far
+	stampOctets int                              // of certificates in them
 
 	wantExact   bool          // a signature covers the octets as received
 	wantDigests []sigalg.Hash // a signature uses a digest that was not computed

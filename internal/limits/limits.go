@@ -38,6 +38,7 @@ const (
 	EvidenceChecks   = 64
 	EvidenceWork     = 2048 * 10
 	EvidencePathWork = 1024
+	EvidenceOctets   = 2 << 20 // of certificates in the time stamps of one message; one has 6 KB
 	Attributes       = 64
 	AttributeSize    = 64 << 10
 	Layers           = 16       // CMS layers in one message; triple wrapping has three
