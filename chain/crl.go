@@ -328,6 +328,10 @@ func (t *task) signedCRL(s *status, list *crl, path []*node, i int) bool {
 		return false
 	}
 	anchor := path[len(path)-1]
+	at := t.present
+	if t.over(path[i]) {
+		at = t.now // nobody need sign a list about it at present
+	}
 	failed := "crl.signature"
 	for _, c := range t.crlSigners(list, path, i) {
 		if code, _ := t.algorithms.size(c.rsaBits); code != "" || !t.signs(c, path, list.sum, list.Algorithm, list.RawTBS, list.Signature) {
@@ -337,7 +341,7 @@ func (t *task) signedCRL(s *status, list *crl, path []*node, i int) bool {
 			failed = "crl.key_usage"
 			continue
 		}
-		if slices.Contains(path[i+1:], c) || t.leads(c, anchor) {
+		if slices.Contains(path[i+1:], c) || t.leads(c, anchor, at) {
 			if !t.evidence.pending[c] { // it may yet turn out to be revoked
 				t.verified(&list.jobs)
 			}
@@ -415,15 +419,19 @@ func inheritedParams(c *node, path []*node) []byte {
 	return nil
 }
 
-type signerKey struct{ signer, anchor *node }
+type signerKey struct {
+	signer, anchor *node
+	at             int64
+}
 
 // verdictOf remembers whether a CRL signer has a path to an anchor.
 type verdictOf struct{ ok, gaveUp bool }
 
-// leads reports whether a CRL signer has a valid path of its own to the same anchor. Its
-// own revocation is part of the question.
-func (t *task) leads(signer, anchor *node) bool {
-	key := signerKey{signer, anchor}
+// leads reports whether a CRL signer has a valid path of its own to the same anchor at the
+// time of the list, which need not be that of the certificate in question. Its own revocation
+// is part of the question.
+func (t *task) leads(signer, anchor *node, at int64) bool {
+	key := signerKey{signer, anchor, at}
 	if v := t.evidence.signers[key]; v != nil {
 		return t.led(v)
 	}
@@ -437,7 +445,7 @@ func (t *task) leads(signer, anchor *node) bool {
 	}
 	sub := &task{
 		v: t.v, ctx: t.ctx, req: &Request{Revocation: t.rev()}, ix: t.ix, bag: t.bag, purpose: crlSigning, algorithms: t.algorithms,
-		now: t.now, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, purse: t.purse,
+		now: at, present: t.present, maxDepth: -1, leaf: signer, only: anchor, evidence: t.evidence, purse: t.purse,
 	}
 	sub.run()
 	v := &verdictOf{ok: sub.best != nil && sub.best.complete && sub.best.worst() < unknown}

@@ -235,7 +235,7 @@ func (t *task) status(path []*node, i int) *status {
 	c, issuer := path[i], path[i+1]
 	anchor := path[len(path)-1]
 	e := t.known()
-	key := statusKey{c, issuer, anchor}
+	key := statusKey{c, issuer, anchor, t.now}
 	if s := e.statuses[key]; s != nil {
 		return s
 	}
@@ -265,7 +265,10 @@ func (t *task) status(path []*node, i int) *status {
 // whose own status a CRL of a third party tells, and so on.
 const maxNested = 8
 
-type statusKey struct{ c, issuer, anchor *node }
+type statusKey struct {
+	c, issuer, anchor *node
+	at                int64
+}
 
 // evidence is the revocation data of one question and what was found out with it.
 type evidence struct {

@@ -757,3 +757,33 @@ func TestNonce(t *testing.T) {
 		t.Errorf("codes %v", r.Codes)
 	}
 }
+
+// Who signs a list is judged for when the list counts, not for when the mail was signed.
+func TestSignerOfListAtItsTime(t *testing.T) {
+	day := func(n int) time.Time { return now.AddDate(0, 0, n) }
+	root := issue(t, nil, "Root", ca, between(day(-2000), day(2000)))
+	leaf := issue(t, root, "alice", mail, between(day(-200), day(200)))
+	ended := issue(t, root, "alice", mail, between(day(-200), day(-50)))
+	list := func(from, to, at int) (*entity, []byte) {
+		signer := issue(t, root, "Root", ca, between(day(from), day(to)))
+		return signer, listing(t, signer, func(l *x509.RevocationList) { l.ThisUpdate, l.NextUpdate = day(at), day(at+2) })
+	}
+	for _, tt := range []struct {
+		name         string
+		leaf         *entity
+		from, to, at int // of the signer, and when the list was issued
+		counts       bool
+	}{
+		{"valid all the time", leaf, -200, 200, -1, true},
+		{"certified since", leaf, -90, 90, -1, true},
+		{"expired since", leaf, -200, -90, -1, false},
+		{"expired since, and the certificate too", ended, -200, -55, -60, true},
+	} {
+		signer, crl := list(tt.from, tt.to, tt.at)
+		rev := chain.Revocation{AllowUnknown: true, CRLs: [][]byte{crl}}
+		r := verifier(collection(root)).Explain(t.Context(), chain.Request{Leaf: tt.leaf.Certificate, Untrusted: certs(signer), Time: day(-100), EvidenceTime: now, Revocation: &rev})
+		if expect(t, r, "valid"); slices.Contains(r.Warnings, "rev.unknown") == tt.counts {
+			t.Errorf("%s: warnings %v", tt.name, r.Warnings)
+		}
+	}
+}
