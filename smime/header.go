@@ -2,6 +2,7 @@ package smime
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,8 @@ func (c *Composer) planHeaders(p *plan) error {
 
 // readMessage reads the header of a message to protect. Text without a header is a body;
 // but one that only a byte order mark hides, as editors on Windows write it, is none: all
-// of it, with the recipients, would become the content of a message to nobody.
+// of it, with the recipients, would become the content of a message to nobody. UTF-16 is
+// no mail at all.
 func readMessage(src io.Reader) (*mimeraw.Entity, error) {
 	e, err := mimeraw.ReadEntity(progressReader{src})
 	if err != nil {
@@ -40,11 +42,14 @@ func readMessage(src io.Reader) (*mimeraw.Entity, error) {
 	}
 	if slices.Contains(e.Header.Codes(), mimeraw.CodeNoHeader) {
 		body := bufio.NewReader(e.Body)
-		start, _ := body.Peek(3)
-		for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
-			if strings.HasPrefix(string(start), mark) {
-				return nil, fmt.Errorf("smime: reading the message: %w", &syntaxError{mimeraw.CodeNoHeader, "a byte order mark stands before the header"})
-			}
+		start, _ := body.Peek(2048) // so many are there already, see ReadEntity
+		rest, marked := bytes.CutPrefix(start, []byte("\xef\xbb\xbf"))
+		if marked {
+			hidden, err := mimeraw.ReadEntity(bytes.NewReader(rest))
+			marked = err != nil || !slices.Contains(hidden.Header.Codes(), mimeraw.CodeNoHeader)
+		}
+		if marked || bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
+			return nil, fmt.Errorf("smime: reading the message: %w", &syntaxError{mimeraw.CodeNoHeader, "a byte order mark stands before the header"})
 		}
 		e.Body = body
 	}

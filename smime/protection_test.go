@@ -490,6 +490,7 @@ func TestComposeRefusesByteOrderMarks(t *testing.T) {
 	p := newParty(t)
 	for text, good := range map[string]bool{
 		"\xef\xbb\xbf" + plain: false, "\xff\xfeF\x00r\x00": false, "\xfe\xff\x00F\x00r": false,
+		"\xef\xbb\xbfSee you on Tuesday.\r\n": true, "\xef\xbb\xbf\r\n" + plain: false,
 		plain: true, "no header\r\n": true, "x\xef\xbb\xbf\r\n": true, strings.Replace(plain, "\r\n\r\n", "\r\n\r\n\xef\xbb\xbf", 1): true,
 	} {
 		var b bytes.Buffer

@@ -368,12 +368,12 @@ func (o *composeOptions) recipients() ([]*x509.Certificate, error) {
 			all = append(all, cert)
 			continue
 		}
-		certs, err := readCertificates(to)
+		certs, warnings, err := readWarned(to)
 		if err != nil {
 			return nil, err
 		}
-		if c, err := readCollection(to); err == nil && len(c.Warnings()) > 0 {
-			return nil, notGood(fmt.Errorf("%s: %w", to, c.Warnings()[0]))
+		if len(warnings) > 0 {
+			return nil, notGood(fmt.Errorf("%s: %w", to, warnings[0]))
 		}
 		n := len(all)
 		for _, c := range certs {

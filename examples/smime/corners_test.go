@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
@@ -375,5 +376,24 @@ func TestUnreadableRecipient(t *testing.T) {
 	d.write("all.pem", d.read("bob.pem")+strings.Replace(d.read("carol.pem"), "MII", "AAA", 1))
 	if out := d.run(1, "", "encrypt --to @all.pem @plain.eml"); out != "" {
 		t.Errorf("wrote %q", out)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(d.dir, "all"), 0o700), os.Rename(filepath.Join(d.dir, "all.pem"), filepath.Join(d.dir, "all", "all.pem"))); err != nil {
+		t.Fatal(err)
+	}
+	d.run(1, "", "encrypt --to @all @plain.eml")
+
+	// A pipe can be read once.
+	for text, exit := range map[string]int{d.read("all/all.pem"): 1, d.read("bob.pem"): 0} {
+		r, w, err := os.Pipe()
+		if err == nil {
+			defer r.Close()
+			_, err = w.WriteString(text)
+			err = errors.Join(err, w.Close())
+		}
+		pipe := fmt.Sprintf("/dev/fd/%d", r.Fd())
+		if _, bad := os.Stat(pipe); err != nil || bad != nil {
+			t.Skip(err, bad)
+		}
+		d.run(exit, "", "encrypt --to "+pipe+" @plain.eml")
 	}
 }

@@ -206,12 +206,18 @@ func eachCertificate(names []string, add func(...*x509.Certificate)) error {
 
 // readCertificates reads a certificate file of any format, or a folder of them.
 func readCertificates(name string) ([]*x509.Certificate, error) {
+	certs, _, err := readWarned(name)
+	return certs, err
+}
+
+// readWarned is readCertificates with what was left out because it could not be read. A
+// file is opened once: it may be a pipe.
+func readWarned(name string) (all []*x509.Certificate, warnings []error, err error) {
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		entries, err := os.ReadDir(name)
 		if err != nil {
-			return nil, unreadable(err)
+			return nil, nil, unreadable(err)
 		}
-		var all []*x509.Certificate
 		for _, e := range entries {
 			// Links to files are followed, as folders of roots are made of them. A link to
 			// a folder may lead into a circle, and a pipe never ends.
@@ -219,33 +225,25 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 			if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 				continue
 			}
-			if certs, err := readCertificates(file); err == nil {
-				all = append(all, certs...)
+			if certs, odd, err := readWarned(file); err == nil {
+				all, warnings = append(all, certs...), append(warnings, odd...)
 			}
 		}
 		if len(all) == 0 {
-			return nil, unreadable(fmt.Errorf("%s holds no certificates", name))
+			return nil, nil, unreadable(fmt.Errorf("%s holds no certificates", name))
 		}
-		return all, nil
+		return all, warnings, nil
 	}
-	c, err := readCollection(name)
-	if err != nil {
-		return nil, err
-	}
-	return c.Certificates(), nil
-}
-
-func readCollection(name string) (*chain.Collection, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, nil, unreadable(err)
 	}
 	defer f.Close()
 	c, err := chain.ReadCollection(f)
 	if err != nil {
-		return nil, unreadable(fmt.Errorf("%s: %w", name, err))
+		return nil, nil, unreadable(fmt.Errorf("%s: %w", name, err))
 	}
-	return c, nil
+	return c.Certificates(), c.Warnings(), nil
 }
 
 // input opens a message: a file, or standard input held in memory so that it can be read
