@@ -141,6 +141,7 @@ func TestParts(t *testing.T) {
 		"an international one":    {catalogue.MultipartAt("m", "mixed", "Content-Type: message/global\r\n\r\n"+sealed), "1.1 encrypted"},
 		"winmail.dat":             {catalogue.MultipartAt("m", "mixed", "\r\nhi\r\n", winmail(object)), "2 signed"},
 		"a clear-signed one":      {catalogue.MultipartAt("m", "mixed", winmail([]byte(entityOf(signed)))), "1 signed"},
+		"one that is none":        {catalogue.MultipartAt("m", "mixed", "Content-Type: application/octet-stream; name=winmail.dat\r\nContent-Transfer-Encoding: base64\r\n\r\n"+wrapped76(object)), "1 signed"},
 		"one with a document":     {catalogue.MultipartAt("m", "mixed", winmail([]byte("hello"))), ""},
 	} {
 		for _, mail := range []string{"From: alice@example.com\r\n" + c.entity, string(p.signExactly(t, "From: alice@example.com\r\n", c.entity, p.alice, true))} {

@@ -351,6 +351,7 @@ func TestReplyTo(t *testing.T) {
 		told     bool
 	}{
 		{"the author", "A <ALICE@Example.com>", false, nil, false},
+		{"nobody", " ", false, nil, false},
 		{"somebody else", eve, false, nil, true},
 		{"both", "alice@example.com, " + eve, false, nil, true},
 		{"nobody who can be told", "eve@", false, nil, true},

@@ -69,7 +69,11 @@ func tnefPart(e *mimeraw.Entity) *Layer {
 	if err != nil {
 		return nil
 	}
-	m, err := tnef.Open(body)
+	data := bufio.NewReader(body)
+	if start, _ := data.Peek(64); cmsStart(start) {
+		return structureIn(data) // the label is wrong, as any other may be (threats.md, E15)
+	}
+	m, err := tnef.Open(data)
 	if err != nil {
 		return nil
 	}

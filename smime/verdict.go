@@ -71,7 +71,7 @@ func (p *pass) repliesElsewhere() bool {
 		return false
 	}
 	value, n := p.outer.Get("Reply-To")
-	if n == 0 || p.protection != nil && p.protection.header.State(hp.Pair{Name: "Reply-To", Value: value}, true, false) != hp.Unprotected {
+	if n == 0 || value == "" || p.protection != nil && p.protection.header.State(hp.Pair{Name: "Reply-To", Value: value}, true, false) != hp.Unprotected {
 		return false
 	}
 	list, err := mimeraw.ParseAddresses(value)
