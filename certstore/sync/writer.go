@@ -304,17 +304,18 @@ func (t *writerTarget) Apply(ctx context.Context, source string, u *Update) erro
 			gone[o.Entries[i].key()]++
 		}
 	}
+	others, err := t.foreign(ctx, source, u.Put)
+	if err != nil {
+		return err
+	}
 	for _, o := range u.Put {
 		entry := &ledgerObject{ID: o.ID, Name: o.Name, Pass: u.Pass}
 		for _, e := range o.Entries {
-			foreign, err := t.foreign(ctx, source, e)
-			if err != nil {
-				return err
-			}
+			h := sha256.Sum256(e.Certificate.Raw)
+			foreign := others[ledgerKey{h, e.Address}]
 			if !foreign {
 				put = append(put, e)
 			}
-			h := sha256.Sum256(e.Certificate.Raw)
 			entry.Entries = append(entry.Entries, ledgerEntry{h[:], e.Address, e.Source, e.Default, e.Published, e.Capabilities, e.Certificate.NotAfter, foreign})
 		}
 		line.Put = append(line.Put, entry)
@@ -384,21 +385,33 @@ func (l *ledger) without(drop []HeldEntry) []*ledgerObject {
 	return list
 }
 
-// foreign reports whether somebody else put the same entry there.
-func (t *writerTarget) foreign(ctx context.Context, source string, e *certstore.Entry) (bool, error) {
-	for old, err := range t.store.Certificates(ctx, certstore.Thumbprint(sha256.Sum256(e.Certificate.Raw))) {
-		if err != nil {
-			return false, err
-		}
-		if old.Address == e.Address {
-			return !strings.HasPrefix(old.Source, source+" "), nil
+// foreign returns which entries of objects somebody else put there. The store is asked once:
+// a folder is looked at for each question.
+func (t *writerTarget) foreign(ctx context.Context, source string, objects []*Stored) (map[ledgerKey]bool, error) {
+	var thumbprints certstore.AnyOf
+	for _, o := range objects {
+		for _, e := range o.Entries {
+			thumbprints = append(thumbprints, certstore.Thumbprint(sha256.Sum256(e.Certificate.Raw)))
 		}
 	}
-	return false, nil
+	if len(thumbprints) == 0 {
+		return nil, nil
+	}
+	found := map[ledgerKey]bool{}
+	for old, err := range t.store.Certificates(ctx, thumbprints) {
+		if err != nil {
+			return nil, err
+		}
+		k := ledgerKey{sha256.Sum256(old.Certificate.Raw), old.Address}
+		if _, known := found[k]; !known {
+			found[k] = !strings.HasPrefix(old.Source, source+" ")
+		}
+	}
+	return found, nil
 }
 
 // remove removes entries that no object has any more, if a source brought them. The store is
-// asked once: a folder is looked at for each question.
+// asked once, as in foreign.
 func (t *writerTarget) remove(ctx context.Context, keys []ledgerKey) error {
 	var thumbprints certstore.AnyOf
 	wanted := make(map[ledgerKey]bool, len(keys))
