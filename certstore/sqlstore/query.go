@@ -43,7 +43,7 @@ func (s *Store) Certificates(ctx context.Context, q certstore.Query) iter.Seq2[*
 					}
 					seen[id] = true
 				}
-				return !matches(e, q) || yield(e, nil)
+				return !matches(e, sha256.Sum256(e.Certificate.Raw), q) || yield(e, nil)
 			}, yield) {
 				return
 			}
@@ -59,11 +59,14 @@ func (s *Store) All(ctx context.Context) iter.Seq2[*certstore.Entry, error] {
 	}
 }
 
-// matches checks an answer of the index again, so that it can never say more than Match.
-func matches(e *certstore.Entry, q certstore.Query) bool {
+// matches checks an answer of the index again, so that it can never say more than Match. The
+// hash of the certificate comes along: of many thumbprints each would compute it.
+func matches(e *certstore.Entry, hash certstore.Thumbprint, q certstore.Query) bool {
 	switch q := q.(type) {
 	case certstore.AnyOf:
-		return slices.ContainsFunc(q, func(m certstore.Query) bool { return m != nil && matches(e, m) })
+		return slices.ContainsFunc(q, func(m certstore.Query) bool { return m != nil && matches(e, hash, m) })
+	case certstore.Thumbprint:
+		return q == hash
 	case certstore.Email:
 		if mailbox.Compare(string(q), mailbox.Mailbox{Address: e.Address}) != mailbox.Different {
 			return true

@@ -856,6 +856,31 @@ func TestRemovalsTogether(t *testing.T) {
 	}
 }
 
+// Nor is it asked for each object that comes, who else may have it there: of a folder that
+// would be a look at every file of it.
+func TestArrivalsTogether(t *testing.T) {
+	var store asked
+	to, err := sync.ToWriter(&store, filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, memoryTarget{&store, to})
+	theirs := w.cert("theirs", nil, "a@example.test")
+	if err := store.Put(t.Context(), &certstore.Entry{Certificate: theirs, Address: "a@example.test", Source: "import"}); err != nil {
+		t.Fatal(err)
+	}
+	objects := []*sync.Object{object("theirs", at, theirs)}
+	for i := range 20 {
+		objects = append(objects, object(fmt.Sprint("o", i), at, w.cert("c", nil, "a@example.test")))
+	}
+	w.run(nil, full(objects...))
+	if store.n != 1 {
+		t.Errorf("asked %d times", store.n)
+	}
+	w.run(nil, full())
+	w.holds("theirs<a@example.test>")
+}
+
 // A file that is not a state file is left alone; one whose last line a crash cut off, or
 // left as zeros, is none the worse.
 func TestOtherStateFile(t *testing.T) {

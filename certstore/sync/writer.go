@@ -304,17 +304,18 @@ func (t *writerTarget) Apply(ctx context.Context, source string, u *Update) erro
 			gone[o.Entries[i].key()]++
 		}
 	}
+	others, err := t.foreign(ctx, source, u.Put)
+	if err != nil {
+		return err
+	}
 	for _, o := range u.Put {
 		entry := &ledgerObject{ID: o.ID, Name: o.Name, Pass: u.Pass}
 		for _, e := range o.Entries {
-			foreign, err := t.foreign(ctx, source, e)
-			if err != nil {
-				return err
-			}
+			h := sha256.Sum256(e.Certificate.Raw)
+			foreign := others[ledgerKey{h, e.Address}]
 			if !foreign {
 				put = append(put, e)
 			}
-			h := sha256.Sum256(e.Certificate.Raw)
 			entry.Entries = append(entry.Entries, ledgerEntry{h[:], e.Address, e.Source, e.Default, e.Published, e.Capabilities, e.Certificate.NotAfter, foreign})
 		}
 		line.Put = append(line.Put, entry)
@@ -384,47 +385,68 @@ func (l *ledger) without(drop []HeldEntry) []*ledgerObject {
 	return list
 }
 
-// foreign reports whether somebody else put the same entry there.
-func (t *writerTarget) foreign(ctx context.Context, source string, e *certstore.Entry) (bool, error) {
-	for old, err := range t.store.Certificates(ctx, certstore.Thumbprint(sha256.Sum256(e.Certificate.Raw))) {
-		if err != nil {
-			return false, err
-		}
-		if old.Address == e.Address {
-			return !strings.HasPrefix(old.Source, source+" "), nil
+// foreign returns which entries of objects somebody else put there.
+func (t *writerTarget) foreign(ctx context.Context, source string, objects []*Stored) (map[ledgerKey]bool, error) {
+	var keys []ledgerKey
+	for _, o := range objects {
+		for _, e := range o.Entries {
+			keys = append(keys, ledgerKey{sha256.Sum256(e.Certificate.Raw), e.Address})
 		}
 	}
-	return false, nil
+	found, err := t.find(ctx, keys)
+	others := map[ledgerKey]bool{}
+	for k, e := range found {
+		others[k] = !strings.HasPrefix(e.Source, source+" ")
+	}
+	return others, err
 }
 
-// remove removes entries that no object has any more, if a source brought them. The store is
-// asked once: a folder is looked at for each question.
+// remove removes entries that no object has any more, if a source brought them.
 func (t *writerTarget) remove(ctx context.Context, keys []ledgerKey) error {
-	var thumbprints certstore.AnyOf
-	wanted := make(map[ledgerKey]bool, len(keys))
-	for _, k := range keys {
-		thumbprints = append(thumbprints, certstore.Thumbprint(k.thumbprint))
-		wanted[k] = true
+	found, err := t.find(ctx, keys)
+	if err != nil {
+		return err
 	}
-	if len(keys) == 0 {
-		return nil
-	}
-	var found []*certstore.Entry
-	for e, err := range t.store.Certificates(ctx, thumbprints) {
-		if err != nil {
-			return err
-		}
-		if !wanted[ledgerKey{sha256.Sum256(e.Certificate.Raw), e.Address}] {
-			continue
-		}
+	var ours []*certstore.Entry
+	for _, e := range found {
 		for name := range t.sources {
 			if strings.HasPrefix(e.Source, name+" ") {
-				found = append(found, e)
+				ours = append(ours, e)
 				break
 			}
 		}
 	}
-	return t.store.Remove(ctx, found...)
+	if len(ours) == 0 {
+		return nil
+	}
+	return t.store.Remove(ctx, ours...)
+}
+
+// find returns those of entries that the store has. It is asked once, and for a certificate
+// once: a folder is looked at for each question.
+func (t *writerTarget) find(ctx context.Context, keys []ledgerKey) (map[ledgerKey]*certstore.Entry, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	var thumbprints certstore.AnyOf
+	wanted, asked := make(map[ledgerKey]bool, len(keys)), map[[32]byte]bool{}
+	for _, k := range keys {
+		if wanted[k] = true; !asked[k.thumbprint] {
+			asked[k.thumbprint] = true
+			thumbprints = append(thumbprints, certstore.Thumbprint(k.thumbprint))
+		}
+	}
+	found := map[ledgerKey]*certstore.Entry{}
+	for e, err := range t.store.Certificates(ctx, thumbprints) {
+		if err != nil {
+			return nil, err
+		}
+		k := ledgerKey{sha256.Sum256(e.Certificate.Raw), e.Address}
+		if wanted[k] && found[k] == nil {
+			found[k] = e
+		}
+	}
+	return found, nil
 }
 
 // append writes a line to the file and does what it says.
