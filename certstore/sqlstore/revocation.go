@@ -18,7 +18,7 @@ import (
 )
 
 // PutCRL keeps a certificate revocation list in DER. source says where it came from, such
-// as a URL; a list from the same source and issuer that was issued earlier is replaced.
+// as a URL; of the lists from the same source and issuer the four issued last are kept.
 // The signature is not checked: that is for package chain.
 func (s *Store) PutCRL(ctx context.Context, source string, der []byte) error {
 	source = text(source)
@@ -32,13 +32,19 @@ func (s *Store) PutCRL(ctx context.Context, source string, der []byte) error {
 	return nil
 }
 
+// maxKept is how many lists of one source and issuer, and responses about one certificate, are
+// kept. One would let a later date that nobody has signed take the place of a revocation.
+const maxKept = 4
+
 func (t *tx) putCRL(source string, der []byte, list *crl) error {
 	h, issuer := sha256.Sum256(der), hashKey(list.issuer)
-	if _, err := t.exec("DELETE FROM crls WHERE issuer = ? AND source = ? AND this_update < ?", issuer, source, list.thisUpdate.UnixMicro()); err != nil {
-		return err
-	}
 	_, err := t.exec("INSERT INTO crls (sha256, issuer, source, der, this_update, next_update) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		h[:], issuer, source, der, list.thisUpdate.UnixMicro(), toMicros(list.nextUpdate))
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("DELETE FROM crls WHERE issuer = ? AND source = ? AND this_update < "+
+		"(SELECT this_update FROM crls WHERE issuer = ? AND source = ? ORDER BY this_update DESC LIMIT 1 OFFSET ?)", issuer, source, issuer, source, maxKept-1)
 	return err
 }
 
@@ -48,8 +54,8 @@ func (s *Store) CRLs(ctx context.Context, rawIssuer []byte) iter.Seq2[[]byte, er
 	return s.blobs(ctx, "SELECT der FROM crls WHERE issuer = ? ORDER BY this_update DESC", hashKey(rawIssuer))
 }
 
-// PutOCSP keeps a DER OCSP response (RFC 6960) about a certificate. The signature is not
-// checked: that is for package chain.
+// PutOCSP keeps a DER OCSP response (RFC 6960) about a certificate, of which the four issued
+// last are kept. The signature is not checked: that is for package chain.
 func (s *Store) PutOCSP(ctx context.Context, c *x509.Certificate, der []byte) error {
 	if len(der) > limits.AttributeSize {
 		return fmt.Errorf("sqlstore: OCSP response: %w", &limits.Exceeded{What: "octets of an OCSP response", Max: limits.AttributeSize})
@@ -60,11 +66,13 @@ func (s *Store) PutOCSP(ctx context.Context, c *x509.Certificate, der []byte) er
 	}
 	h, cert := sha256.Sum256(der), hashKey(c.Raw)
 	err = s.update(ctx, func(t *tx) error {
-		if _, err := t.exec("DELETE FROM ocsp WHERE certificate = ? AND this_update < ?", cert, thisUpdate.UnixMicro()); err != nil {
-			return err
-		}
 		_, err := t.exec("INSERT INTO ocsp (sha256, certificate, der, this_update, next_update) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			h[:], cert, der, thisUpdate.UnixMicro(), toMicros(nextUpdate))
+		if err != nil {
+			return err
+		}
+		_, err = t.exec("DELETE FROM ocsp WHERE certificate = ? AND this_update < "+
+			"(SELECT this_update FROM ocsp WHERE certificate = ? ORDER BY this_update DESC LIMIT 1 OFFSET ?)", cert, cert, maxKept-1)
 		return err
 	})
 	if err != nil {

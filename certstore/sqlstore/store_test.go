@@ -553,6 +553,40 @@ func testRevocation(t *testing.T, name string) {
 	if n := len(collect(t, s.OCSP(t.Context(), other))); n != 0 {
 		t.Errorf("%d answers about another certificate", n)
 	}
+	// Nobody has verified what is put: one of a later date leaves the one before where it is,
+	// and what is kept is bounded.
+	put := func(days int) (list, answer []byte) {
+		at := certtest.Epoch().AddDate(0, 0, days)
+		list = crl(int64(days), at)
+		answer, err := ocsp.CreateResponse(ca.Certificate, ca.Certificate, ocsp.Response{SerialNumber: other.SerialNumber, Status: ocsp.Revoked, RevokedAt: at, ThisUpdate: at}, ca.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PutCRL(t.Context(), "http://crl.example/2", list); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PutOCSP(t.Context(), other, answer); err != nil {
+			t.Fatal(err)
+		}
+		return list, answer
+	}
+	list, answer := put(10)
+	put(11)
+	holds := func(all [][]byte, der []byte) bool {
+		return slices.ContainsFunc(all, func(b []byte) bool { return bytes.Equal(b, der) })
+	}
+	if !holds(collect(t, s.CRLs(t.Context(), ca.Certificate.RawSubject)), list) {
+		t.Error("a list of a later date took the place of the one before")
+	}
+	if !holds(collect(t, s.OCSP(t.Context(), other)), answer) {
+		t.Error("a response of a later date took the place of the one before")
+	}
+	for days := range 10 {
+		put(12 + days)
+	}
+	if holds(collect(t, s.CRLs(t.Context(), ca.Certificate.RawSubject)), list) || len(collect(t, s.OCSP(t.Context(), other))) != 4 {
+		t.Error("everything is kept")
+	}
 }
 
 func testPrune(t *testing.T, name string) {
