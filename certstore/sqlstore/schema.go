@@ -71,13 +71,13 @@ CREATE TABLE crls (
 );
 CREATE INDEX crls_issuer ON crls (issuer);
 CREATE TABLE ocsp (
-	sha256 {bytes} PRIMARY KEY,
 	certificate {bytes} NOT NULL,
+	sha256 {bytes} NOT NULL,
 	der {bytes} NOT NULL,
 	this_update {int} NOT NULL,
-	next_update {int}
+	next_update {int},
+	PRIMARY KEY (certificate, sha256)
 );
-CREATE INDEX ocsp_certificate ON ocsp (certificate);
 CREATE TABLE settings (
 	name TEXT PRIMARY KEY,
 	value {bytes} NOT NULL

@@ -537,6 +537,19 @@ func testRevocation(t *testing.T, name string) {
 	if err := s.PutOCSP(t.Context(), other, answer); err == nil {
 		t.Error("an answer about another certificate was kept")
 	}
+	// One response may be about several certificates.
+	var twin *x509.Certificate
+	for another := certtest.NewCA(t, "another"); twin == nil || twin.SerialNumber.Cmp(cert.SerialNumber) < 0; {
+		twin, _ = another.Issue(t, "carol@example.org")
+	}
+	if err := s.PutOCSP(t.Context(), twin, answer); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*x509.Certificate{cert, twin} {
+		if got := collect(t, s.OCSP(t.Context(), c)); len(got) != 1 {
+			t.Errorf("%d responses about %s", len(got), c.Subject)
+		}
+	}
 	// The certificates beside a response are to help, and need not be the signer's.
 	helped, err := ocsp.CreateResponse(ca.Certificate, ca.Certificate, ocsp.Response{SerialNumber: cert.SerialNumber, Status: ocsp.Good, ThisUpdate: certtest.Epoch(), Certificate: other}, ca.Key)
 	if err != nil {
