@@ -221,7 +221,12 @@ func decodeText(tag asn1.Tag, v []byte) (string, bool) {
 		for i := range units {
 			units[i] = uint16(v[2*i])<<8 | uint16(v[2*i+1])
 		}
-		return string(utf16.Decode(units)), true
+		runes := utf16.Decode(units)
+		// Half of a pair would equal every other half.
+		if !slices.Equal(utf16.Encode(runes), units) {
+			return "", false
+		}
+		return string(runes), true
 	case universalString:
 		if len(v)%4 != 0 {
 			return "", false
@@ -229,6 +234,9 @@ func decodeText(tag asn1.Tag, v []byte) (string, bool) {
 		runes := make([]rune, len(v)/4)
 		for i := range runes {
 			runes[i] = rune(v[4*i])<<24 | rune(v[4*i+1])<<16 | rune(v[4*i+2])<<8 | rune(v[4*i+3])
+			if !utf8.ValidRune(runes[i]) {
+				return "", false
+			}
 		}
 		return string(runes), true
 	}

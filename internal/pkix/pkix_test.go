@@ -175,6 +175,8 @@ func TestCanonicalComparesNames(t *testing.T) {
 		{"case", one(printable, "EXAMPLE ca"), one(utf8, "example CA"), true},
 		{"spaces", one(printable, "  Example   CA "), one(utf8, "Example CA"), true},
 		{"BMPString", one(bmp, "\x00C\x00A"), one(utf8, "ca"), true},
+		{"halves of pairs", one(bmp, "\xd8\x00"), one(bmp, "\xd8\x01"), false},
+		{"no characters", one(28, "Post"), one(28, "seal"), false},
 		{"Teletex", one(t61, "M\xfcller"), one(utf8, "müller"), true},
 		{"composed", one(utf8, "M\u00fcller"), one(utf8, "Mu\u0308ller"), true},
 		{"sharp s", one(utf8, "Straße"), one(utf8, "STRASSE"), true},

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -67,7 +68,7 @@ func escape(b *strings.Builder, s string) {
 		case strings.ContainsRune(`"+,;<>\`, r), r == '#' && i == 0, r == ' ' && (i == 0 || i == len(s)-1):
 			b.WriteByte('\\')
 			b.WriteRune(r)
-		case !unicode.IsPrint(r):
+		case !unicode.IsPrint(r), r == utf8.RuneError:
 			for _, c := range []byte(string(r)) {
 				b.WriteString("\\" + hex.EncodeToString([]byte{c}))
 			}
